@@ -1,0 +1,50 @@
+# Every command a person types; `make help` lists them.
+
+VENV   := .venv
+PYTHON := $(VENV)/bin/python
+
+# What is imported from resources/ must not leave compiled files there: dx build would upload them.
+export PYTHONDONTWRITEBYTECODE := 1
+
+# `dx build` runs the default goal before it packs the applet. There is nothing to compile.
+.PHONY: all
+all:
+	@:
+
+.PHONY: help
+help: ## list the commands
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name what; do \
+		printf 'make %-8s %s\n' "$$name" "$$what"; done
+
+.PHONY: test
+test: $(VENV)/ready samtools ## run every test (sets up what is missing)
+	$(PYTHON) -m pytest -c test/pytest.ini test $(ARGS)
+
+.PHONY: lint
+lint: $(VENV)/ready ## check format, style and types
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy src resources
+
+.PHONY: format
+format: $(VENV)/ready ## format the code and mend what ruff can mend
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+.PHONY: clean
+clean: ## remove everything these commands made
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/ready: test/requirements.txt
+	python3 -m venv --clear $(VENV)
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r test/requirements.txt
+	@touch $@
+
+.PHONY: samtools
+samtools:
+	@command -v samtools >/dev/null || { \
+		if [ "$$(id -u)" = 0 ]; then sudo=; elif sudo -n true 2>/dev/null; then sudo='sudo -n'; else sudo=false; fi; \
+		$$sudo apt-get update -qq && $$sudo apt-get install -qq -y samtools >/dev/null; } || { \
+		echo 'samtools is needed: install it (apt-get install samtools, brew install samtools or conda install -c bioconda samtools) and try again.' >&2; \
+		exit 1; }
