@@ -1,0 +1,435 @@
+#!/usr/bin/env python3
+"""Count the alignment records of each region of a BAM file, in parallel, with samtools view -c.
+
+The steps, which main() shows in order:
+
+1. Download the BAM file and, if one is given, its index.
+2. Read the regions from the BAM's header: the SN field of every @SQ line.
+3. Plan the calls of samtools view -c: the index says where in the file each region lies.
+4. Fan the calls out over a multiprocessing.Pool of one process for each CPU.
+5. Verify every exit status and every total, merge the counts into one file, and upload it.
+
+The index is a hint and the BAM is the truth: an index that does not describe the BAM, or that
+counting shows to be wrong, is replaced by a fresh one.
+"""
+
+import errno
+import multiprocessing
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing import Pool, active_children, cpu_count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import dxpy
+from bam_index import (
+    UNPLACED,
+    BamFormatError,
+    BamHeader,
+    BamIndexError,
+    check_index,
+    read_header,
+    read_index,
+    unplaced_stretch,
+    write_slice_index,
+)
+from call_plan import Call, describe_call, get_work, merge_counts, plan_calls
+
+PROGRESS_SECONDS = 5
+
+# What samtools index says of a file that is not sorted by coordinate.
+UNSORTED_SIGNS = ("Unsorted positions", "not continuous", "NO_COOR reads not in a single block")
+
+MORE_DISK = "Run the applet on an instance type with more storage."
+
+
+class CommandResult(NamedTuple):
+    """What a finished command left behind."""
+
+    stdout: str
+    stderr: str
+    exit_code: int
+
+
+@dxpy.entry_point("main")
+def main(
+    mappings_sorted_bam: dict[str, Any],  # noqa: ARG001 - download_all_inputs asks for the inputs
+    mappings_sorted_bai: dict[str, Any] | None = None,  # noqa: ARG001
+) -> dict[str, Any]:
+    """Count the records of each region; the parameters are the inputs declared in dxapp.json.
+
+    Returns:
+        `{"count_file": link}`.
+
+    Raises:
+        dxpy.AppError: something the user can mend; the message says what and how.
+    """
+    log(f"{get_samtools_version()}, {cpu_count()} CPUs")
+
+    bam, given_index = download_inputs()
+
+    verify_bam(bam)
+    regions = parse_sam_header_for_region(bam)
+
+    with TemporaryDirectory() as work_folder:
+        counts = count_regions(bam, regions, given_index, Path(work_folder))
+
+        count_file = write_counts(Path(work_folder, "counts.txt"), regions, counts)
+        uploaded = dxpy.upload_local_file(str(count_file), name=name_count_file(bam.name))
+    return {"count_file": dxpy.dxlink(uploaded)}
+
+
+def download_inputs() -> tuple[Path, Path | None]:
+    """Download the job's input files; return the paths of the BAM and of the index, if given."""
+    log("Downloading the inputs")
+    with explain_full_disk("the input files"):
+        inputs = dxpy.download_all_inputs()
+    indexes = inputs.get("mappings_sorted_bai_path")
+    return Path(inputs["mappings_sorted_bam_path"][0]), Path(indexes[0]) if indexes else None
+
+
+def verify_bam(bam: Path) -> None:
+    """Verify that a file is a BAM file, and whole as far as its two ends show.
+
+    Raises:
+        dxpy.AppError: it is something else, or is cut off.
+    """
+    try:
+        read_header(bam)
+    except BamFormatError as error:
+        raise dxpy.AppError(
+            f"{bam.name!r} {error}. Give a coordinate-sorted BAM file; samtools sort makes one."
+        ) from error
+    result = run_cmd(["samtools", "quickcheck", "-u", "-vv", "--", str(bam)])
+    if result.exit_code:
+        raise dxpy.AppError(
+            f"{bam.name!r} is cut off or damaged. samtools quickcheck: {quote_stderr(result)}. "
+            "Upload it again, from a copy that passes samtools quickcheck."
+        )
+
+
+def parse_sam_header_for_region(bamfile_path: Path) -> list[str]:
+    """Return the names of a BAM file's regions, in the order of its header.
+
+    Raises:
+        dxpy.AppError: samtools cannot read the header, or it has no @SQ line.
+    """
+    result = run_cmd(["samtools", "view", "-H", "--", str(bamfile_path)])
+    if result.exit_code:
+        raise dxpy.AppError(
+            f"The header of {bamfile_path.name!r} cannot be read. "
+            f"samtools view -H: {quote_stderr(result)}. Mend it with samtools reheader."
+        )
+    regions = regions_from_header(result.stdout)
+    if not regions:
+        raise dxpy.AppError(
+            f"The header of {bamfile_path.name!r} has no @SQ line, so there are no regions to "
+            "count. Give a BAM file of aligned reads."
+        )
+    log(f"Regions in the header of {bamfile_path.name!r}: {len(regions):,}")
+    return regions
+
+
+def regions_from_header(header: str) -> list[str]:
+    """Return the SN field of each @SQ line of a SAM header, in order."""
+    return [
+        field.removeprefix("SN:")
+        for line in header.split("\n")
+        if line.startswith("@SQ\t")
+        for field in line.split("\t")
+        if field.startswith("SN:")
+    ]
+
+
+def count_regions(
+    bam: Path, regions: Sequence[str], given_index: Path | None, work_folder: Path
+) -> Counter[int]:
+    """Count the records of every region by the given index if it is right, else by a fresh one.
+
+    Args:
+        bam: a file that passes `verify_bam`.
+        regions: its region names, in header order.
+        given_index: the user's index file, of any name; None if there is none.
+        work_folder: for temporary files.
+
+    Returns:
+        Number of records by number of the region, from 0; that of UNPLACED is the unplaced reads.
+
+    Raises:
+        dxpy.AppError: the file cannot be counted.
+    """
+    started = time.monotonic()
+    header = read_header(bam)
+    if header.contigs != regions:
+        raise dxpy.AppError(
+            f"The header of {bam.name!r} contradicts itself: its @SQ lines and its list of "
+            "reference sequences differ. Write the file anew with samtools reheader."
+        )
+    counts = None
+    if given_index:
+        try:
+            counts = count_by_index(bam, header, given_index, work_folder)
+        except (BamIndexError, dxpy.AppError) as error:
+            log(f"WARNING: the index {given_index.name!r} is not used: {error}")
+    if counts is None:
+        fresh_index = build_index(bam, work_folder)
+        try:
+            counts = count_by_index(bam, header, fresh_index, work_folder)
+        except BamIndexError as error:
+            raise dxpy.AppError(
+                f"{bam.name!r} and the index that samtools makes of it disagree: {error}. "
+                "Sort the file anew with samtools sort."
+            ) from error
+    log(f"Unplaced reads, which are in no region and not in the total: {counts[UNPLACED]:,}")
+    log(f"Seconds to count: {time.monotonic() - started:.1f}")
+    return counts
+
+
+def count_by_index(bam: Path, header: BamHeader, path: Path, work_folder: Path) -> Counter[int]:
+    """Plan the calls by an index, run them, verify and merge what they counted.
+
+    Raises:
+        BamIndexError: the index is of no use, or promises other numbers than samtools counts.
+        dxpy.AppError: a call failed.
+    """
+    index = read_index(path)
+    check_index(index, header, bam)
+    unplaced = unplaced_stretch(index, header, bam)
+    calls = plan_calls(header.contigs, index, unplaced, cpu_count())
+    results = run_calls(bam, header.contigs, calls, work_folder)
+    verify_pool_status(bam, [describe_call(header.contigs, call) for call in calls], results)
+    return merge_counts(header.contigs, index, calls, [int(result.stdout) for result in results])
+
+
+def create_region_view_cmd(bam: Path, index: Path, regions: Iterable[str]) -> list[str]:
+    """Return the command that counts the records of some regions together.
+
+    Args:
+        bam: the BAM file.
+        index: an index of it, or of a part of it; -X lets it lie anywhere.
+        regions: their names, or `*` for the unplaced reads. In braces a name is what it is:
+            without them HLA-A*01:01 could also be read as base 1 of a region HLA-A*01.
+    """
+    quoted = [region if region == "*" else f"{{{region}}}" for region in regions]
+    return ["samtools", "view", "-c", "-X", "--", str(bam), str(index), *quoted]
+
+
+def run_calls(
+    bam: Path, regions: Sequence[str], calls: Sequence[Call], work_folder: Path
+) -> list[CommandResult]:
+    """Run the calls in a pool of one process for each CPU; return their results, in order.
+
+    Each call gets an index of its own that shows samtools just its slices: loading the whole one
+    would take most of a small call's time.
+    """
+    example = create_region_view_cmd(bam, Path("SLICE.csi"), ["REGION"])
+    log(f"Calls of {shlex.join(example)}: {len(calls):,}")
+    commands = []
+    for number, call in enumerate(calls):
+        index = work_folder / f"slice_{number}.csi"
+        with explain_full_disk("a slice's index"):
+            write_slice_index(index, {part.contig: part.stretch for part in call})
+        names = ["*" if part.contig == UNPLACED else regions[part.contig] for part in call]
+        commands.append(create_region_view_cmd(bam, index, names))
+    with Pool(cpu_count()) as pool:
+        return list(follow_progress(pool.imap(run_cmd, commands), calls))
+
+
+def follow_progress(pending: Any, calls: Sequence[Call]) -> Iterator[CommandResult]:
+    """Yield the pool's results as they come, and log every few seconds how far it is.
+
+    Raises:
+        dxpy.AppError: a process of the pool was killed; its result would never come.
+    """
+    workers = {process.pid for process in active_children()}
+    everything = sum(map(get_work, calls))
+    done = 0
+    logged = time.monotonic()
+    for number, call in enumerate(calls):
+        result = None
+        while result is None:
+            try:
+                result = pending.next(timeout=PROGRESS_SECONDS)
+            except multiprocessing.TimeoutError:
+                if {process.pid for process in active_children()} != workers:
+                    raise dxpy.AppError(
+                        "A counting process was killed, perhaps for want of memory. "
+                        "Run the applet on an instance type with more memory."
+                    ) from None
+            if time.monotonic() - logged >= PROGRESS_SECONDS:
+                logged = time.monotonic()
+                log(f"{number:,} of {len(calls):,} calls done, {done / everything:.0%} of the file")
+        done += get_work(call)
+        yield result
+
+
+def run_cmd(cmd_arr: Sequence[str]) -> CommandResult:
+    """Run a command, given as a list of arguments, and return its output and exit status.
+
+    Raises:
+        dxpy.AppError: there is no such program.
+    """
+    try:
+        done = subprocess.run(cmd_arr, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    except FileNotFoundError as error:
+        raise dxpy.AppError(
+            f"{cmd_arr[0]} is not installed or not on PATH. On the platform runSpec.execDepends "
+            f"installs it; on your own machine, apt-get install {cmd_arr[0]} does."
+        ) from error
+    stderr = done.stderr.decode(errors="backslashreplace")
+    return CommandResult(os.fsdecode(done.stdout), stderr, done.returncode)
+
+
+def verify_pool_status(bam: Path, names: Sequence[str], results: Sequence[CommandResult]) -> None:
+    """Verify that every call succeeded.
+
+    The exit status is not enough: for a region it does not know, or finds ambiguous, samtools
+    view -c prints 0 and exits with 0, and only stderr tells.
+
+    Args:
+        bam: the file counted.
+        names: what each call counted, as a message names it.
+        results: what each call left behind.
+
+    Raises:
+        dxpy.AppError: a call failed; the message has samtools' own words.
+    """
+    failed = [
+        (name, result)
+        for name, result in zip(names, results, strict=True)
+        if result.exit_code or find_errors(result) or not result.stdout.strip().isdigit()
+    ]
+    if failed:
+        name, result = failed[0]
+        others = f" {len(failed) - 1:,} more calls failed." if len(failed) > 1 else ""
+        raise dxpy.AppError(
+            f"{bam.name!r} could not be counted in {name}. "
+            f"samtools view -c: {quote_stderr(result)}.{others} "
+            "If the file passes samtools view -c as a whole, run the applet again."
+        )
+    for warning in sorted({line for result in results for line in result.stderr.splitlines()}):
+        log(f"samtools: {warning}")
+
+
+def find_errors(result: CommandResult) -> list[str]:
+    """Return the lines of stderr that are not just warnings of htslib ([W::...])."""
+    lines = [line.strip() for line in result.stderr.splitlines()]
+    return [line for line in lines if line and not line.startswith(("[W::", "verbosity set"))]
+
+
+def quote_stderr(result: CommandResult) -> str:
+    """Return what a failed command said, short enough for a message."""
+    if result.exit_code < 0:
+        return f"killed by {signal.Signals(-result.exit_code).name}"
+    said = "; ".join(find_errors(result)[:3]) or f"exit status {result.exit_code}"
+    return said.removesuffix(".")
+
+
+def build_index(bam: Path, work_folder: Path) -> Path:
+    """Write a fresh index of the BAM file; return its path.
+
+    It is a CSI index, because that serves contigs of any length; BAI ends at 2^29 - 1 bases.
+
+    Raises:
+        dxpy.AppError: the file is not sorted or is damaged, or the disk is full.
+    """
+    log(f"Building an index of {bam.name!r}; samtools index reads the whole file once")
+    index = work_folder / "fresh.csi"
+    threads = str(cpu_count() - 1)
+    result = run_cmd(["samtools", "index", "-c", "-@", threads, "--", str(bam), str(index)])
+    if not result.exit_code:
+        return index
+    said = f"samtools index: {quote_stderr(result)}."
+    if any(sign in result.stderr for sign in UNSORTED_SIGNS):
+        raise dxpy.AppError(
+            f"{bam.name!r} is not sorted by coordinate. {said} Sort it with samtools sort."
+        )
+    if result.exit_code < 0:
+        raise dxpy.AppError(f"{bam.name!r} could not be indexed. {said} Run the applet again.")
+    if os.strerror(errno.ENOSPC) in result.stderr:
+        raise dxpy.AppError(f"The index of {bam.name!r} could not be written. {said} {MORE_DISK}")
+    raise dxpy.AppError(
+        f"{bam.name!r} could not be indexed: {describe_damage(bam)}. {said} "
+        "Upload it again, from a copy that samtools view -c reads to its end."
+    )
+
+
+def describe_damage(bam: Path) -> str:
+    """Read a BAM file as far as samtools can, and say where that is."""
+    command = ["samtools", "view", "-@", str(cpu_count() - 1), "--", str(bam)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as samtools:
+        assert samtools.stdout
+        last_record = deque(samtools.stdout, maxlen=1)
+    if not samtools.returncode:
+        return "its records can be read"
+    if not last_record:
+        return "it is damaged before its first record"
+    _, _, region, position, *_ = os.fsdecode(last_record[0]).split("\t")
+    return f"it is damaged after a record of region {region!r} at position {int(position):,}"
+
+
+def name_count_file(bam_name: str) -> str:
+    """Return the name of a BAM file's count file."""
+    return f"{bam_name.removesuffix('.bam')}_count.txt"
+
+
+def write_counts(path: Path, regions: Sequence[str], counts: Counter[int]) -> Path:
+    """Write the count file, the tutorial's byte for byte: no line end after the total.
+
+    Args:
+        path: the file to write.
+        regions: names, in header order.
+        counts: number of records by number of the region.
+
+    Returns:
+        `path`.
+
+    Raises:
+        dxpy.AppError: the disk is full.
+    """
+    lines = [f"Region {name}: {counts[number]}\n" for number, name in enumerate(regions)]
+    total = sum(counts[number] for number in range(len(regions)))
+    with explain_full_disk("the count file"):
+        path.write_bytes(os.fsencode(f"{''.join(lines)}Total reads: {total}"))
+    return path
+
+
+@contextmanager
+def explain_full_disk(what: str) -> Iterator[None]:
+    """Turn the error of writing to a full disk into one for the user.
+
+    Raises:
+        dxpy.AppError: the disk is full.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise dxpy.AppError(f"No space left on the disk for {what}. {MORE_DISK}") from error
+
+
+def log(message: str) -> None:
+    """Print one line to the job's log, at once."""
+    print(message, flush=True)
+
+
+def get_samtools_version() -> str:
+    """Return the first line of samtools --version, such as `samtools 1.19.2`."""
+    return run_cmd(["samtools", "--version"]).stdout.partition("\n")[0]
+
+
+if __name__ == "__main__":
+    try:
+        dxpy.run()
+    except dxpy.AppError as error:
+        # In a job dxpy.run() has saved the message; a traceback would bury it in the log.
+        sys.exit(f"AppError: {error}")
