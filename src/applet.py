@@ -30,6 +30,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import dxpy
+
 from bam_index import (
     UNPLACED,
     BamFormatError,
@@ -45,8 +46,13 @@ from call_plan import Call, describe_call, get_work, merge_counts, plan_calls
 
 PROGRESS_SECONDS = 5
 
-# What samtools index says of a file that is not sorted by coordinate.
+# What samtools index says of a file that is not sorted, and of an index that cannot be written.
 UNSORTED_SIGNS = ("Unsorted positions", "not continuous", "NO_COOR reads not in a single block")
+
+UNWRITTEN_SIGN = "failed to create or write index"
+
+# Bases; a longer contig needs a CSI index ("Sequence Alignment/Map Format Specification", 5).
+LONGEST_BAI_CONTIG = 2**29 - 1
 
 MORE_DISK = "Run the applet on an instance type with more storage."
 
@@ -106,12 +112,13 @@ def verify_bam(bam: Path) -> None:
         read_header(bam)
     except BamFormatError as error:
         raise dxpy.AppError(
-            f"{bam.name!r} {error}. Give a coordinate-sorted BAM file; samtools sort makes one."
+            f"{bam.name!r} {error}. Give a BAM file sorted by coordinate; samtools sort makes one "
+            "of SAM, BAM or CRAM."
         ) from error
     result = run_cmd(["samtools", "quickcheck", "-u", "-vv", "--", str(bam)])
     if result.exit_code:
         raise dxpy.AppError(
-            f"{bam.name!r} is cut off or damaged. samtools quickcheck: {quote_stderr(result)}. "
+            f"{bam.name!r} is cut off or damaged. {quote_stderr(result)}. "
             "Upload it again, from a copy that passes samtools quickcheck."
         )
 
@@ -125,8 +132,8 @@ def parse_sam_header_for_region(bamfile_path: Path) -> list[str]:
     result = run_cmd(["samtools", "view", "-H", "--", str(bamfile_path)])
     if result.exit_code:
         raise dxpy.AppError(
-            f"The header of {bamfile_path.name!r} cannot be read. "
-            f"samtools view -H: {quote_stderr(result)}. Mend it with samtools reheader."
+            f"The header of {bamfile_path.name!r} cannot be read. {quote_stderr(result)}. "
+            "Mend it with samtools reheader."
         )
     regions = regions_from_header(result.stdout)
     if not regions:
@@ -180,7 +187,7 @@ def count_regions(
         except (BamIndexError, dxpy.AppError) as error:
             log(f"WARNING: the index {given_index.name!r} is not used: {error}")
     if counts is None:
-        fresh_index = build_index(bam, work_folder)
+        fresh_index = build_index(bam, header, work_folder)
         try:
             counts = count_by_index(bam, header, fresh_index, work_folder)
         except BamIndexError as error:
@@ -235,7 +242,7 @@ def run_calls(
     commands = []
     for number, call in enumerate(calls):
         index = work_folder / f"slice_{number}.csi"
-        with explain_full_disk("a slice's index"):
+        with explain_full_disk(f"the index of a slice of {bam.name!r}"):
             write_slice_index(index, {part.contig: part.stretch for part in call})
         names = ["*" if part.contig == UNPLACED else regions[part.contig] for part in call]
         commands.append(create_region_view_cmd(bam, index, names))
@@ -309,11 +316,10 @@ def verify_pool_status(bam: Path, names: Sequence[str], results: Sequence[Comman
     ]
     if failed:
         name, result = failed[0]
-        others = f" {len(failed) - 1:,} more calls failed." if len(failed) > 1 else ""
+        others = f", as {len(failed) - 1:,} more calls" if len(failed) > 1 else ""
         raise dxpy.AppError(
-            f"{bam.name!r} could not be counted in {name}. "
-            f"samtools view -c: {quote_stderr(result)}.{others} "
-            "If the file passes samtools view -c as a whole, run the applet again."
+            f"{bam.name!r} could not be counted in {name}{others}. {quote_stderr(result)}. "
+            "Check the whole file with samtools view -c."
         )
     for warning in sorted({line for result in results for line in result.stderr.splitlines()}):
         log(f"samtools: {warning}")
@@ -326,36 +332,41 @@ def find_errors(result: CommandResult) -> list[str]:
 
 
 def quote_stderr(result: CommandResult) -> str:
-    """Return what a failed command said, short enough for a message."""
+    """Return the first thing a failed samtools said: the cause, where the rest are effects."""
     if result.exit_code < 0:
-        return f"killed by {signal.Signals(-result.exit_code).name}"
-    said = "; ".join(find_errors(result)[:3]) or f"exit status {result.exit_code}"
-    return said.removesuffix(".")
+        return f"samtools was killed by {signal.Signals(-result.exit_code).name}"
+    errors = find_errors(result)
+    if not errors:
+        return f"samtools exits with status {result.exit_code}"
+    return f'samtools says: "{errors[0].removesuffix(".")}"'
 
 
-def build_index(bam: Path, work_folder: Path) -> Path:
+def build_index(bam: Path, header: BamHeader, work_folder: Path) -> Path:
     """Write a fresh index of the BAM file; return its path.
 
-    It is a CSI index, because that serves contigs of any length; BAI ends at 2^29 - 1 bases.
+    BAI where it will do, because it takes records beyond the end of their contig, too.
 
     Raises:
         dxpy.AppError: the file is not sorted or is damaged, or the disk is full.
     """
     log(f"Building an index of {bam.name!r}; samtools index reads the whole file once")
-    index = work_folder / "fresh.csi"
-    threads = str(cpu_count() - 1)
-    result = run_cmd(["samtools", "index", "-c", "-@", threads, "--", str(bam), str(index)])
+    kind = "csi" if max(header.lengths) > LONGEST_BAI_CONTIG else "bai"
+    index = work_folder / f"fresh.{kind}"
+    options = ["-c" if kind == "csi" else "-b", "-@", str(cpu_count() - 1)]
+    result = run_cmd(["samtools", "index", *options, "--", str(bam), str(index)])
     if not result.exit_code:
         return index
-    said = f"samtools index: {quote_stderr(result)}."
+    said = f"{quote_stderr(result)}."
     if any(sign in result.stderr for sign in UNSORTED_SIGNS):
         raise dxpy.AppError(
             f"{bam.name!r} is not sorted by coordinate. {said} Sort it with samtools sort."
         )
     if result.exit_code < 0:
         raise dxpy.AppError(f"{bam.name!r} could not be indexed. {said} Run the applet again.")
-    if os.strerror(errno.ENOSPC) in result.stderr:
-        raise dxpy.AppError(f"The index of {bam.name!r} could not be written. {said} {MORE_DISK}")
+    if UNWRITTEN_SIGN in result.stderr:
+        raise dxpy.AppError(
+            f"No space left on the disk for the index of {bam.name!r}? {said} {MORE_DISK}"
+        )
     raise dxpy.AppError(
         f"{bam.name!r} could not be indexed: {describe_damage(bam)}. {said} "
         "Upload it again, from a copy that samtools view -c reads to its end."

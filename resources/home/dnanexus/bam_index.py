@@ -59,6 +59,8 @@ class BamHeader(NamedTuple):
 
     contigs: list[str]
     """Names in the reference list; bytes that are not UTF-8 become surrogates, as in file names."""
+    lengths: list[int]
+    """Lengths of the contigs, in bases."""
     first_record: int
     """Virtual offset of the end of the header."""
 
@@ -109,14 +111,14 @@ def read_header(bam: Path) -> BamHeader:
             if reader.read(4) != b"BAM\1":
                 raise BamFormatError("is in compressed blocks as a BAM is, but is something else")
             reader.read(_UINT32.unpack(reader.read(4))[0])
-            contigs = []
+            contigs, lengths = [], []
             for _ in range(_UINT32.unpack(reader.read(4))[0]):
-                name_length = _UINT32.unpack(reader.read(4))[0]
-                name_and_length = reader.read(name_length + 4)
-                contigs.append(os.fsdecode(name_and_length[: name_length - 1]))
+                name = reader.read(_UINT32.unpack(reader.read(4))[0])
+                contigs.append(os.fsdecode(name.removesuffix(b"\0")))
+                lengths.append(_UINT32.unpack(reader.read(4))[0])
         except (struct.error, zlib.error) as error:
             raise BamFormatError("ends or is damaged within its header") from error
-        return BamHeader(contigs, reader.tell())
+        return BamHeader(contigs, lengths, reader.tell())
 
 
 def read_index(path: Path) -> BamIndex:
@@ -367,16 +369,15 @@ def _block_size(head: bytes) -> int:
 def _describe_kind(first_bytes: bytes) -> str:
     """Say what a file that is not a BAM seems to be."""
     kinds = {
-        b"CRAM": "is a CRAM file; turn it into BAM with samtools view -b",
-        b"@HD\t": "is SAM text; turn it into BAM with samtools view -b",
-        b"@SQ\t": "is SAM text; turn it into BAM with samtools view -b",
+        b"CRAM": "is a CRAM file",
+        b"@HD\t": "is SAM text",
+        b"@SQ\t": "is SAM text",
         b"\x1f\x8b": "is an ordinary gzip file",
-        b"BAM\1": "is a BAM without its compression",
     }
-    for magic, description in kinds.items():
+    for magic, kind in kinds.items():
         if first_bytes.startswith(magic):
-            return description
-    return "is of some other format" if first_bytes else "is empty (0 bytes)"
+            return kind
+    return "is not a BAM file" if first_bytes else "is empty (0 bytes)"
 
 
 class _BgzfReader:

@@ -129,10 +129,10 @@ def describe_contig(contigs: Sequence[str], contig: int) -> str:
 
 def describe_call(contigs: Sequence[str], call: Call) -> str:
     """Return how a message names what a call counts."""
-    first = describe_contig(contigs, call[0].contig)
-    if len(call) == 1:
-        return first
-    return f"{first} to {contigs[call[-1].contig]!r} ({len(call):,} regions)"
+    first, last = call[0].contig, call[-1].contig
+    if first == last:
+        return describe_contig(contigs, first)
+    return f"the {len(call):,} regions from {contigs[first]!r} to {contigs[last]!r}"
 
 
 def _share_calls(contigs: Sequence[str], slices: Iterable[Slice], fair_share: float) -> list[Call]:

@@ -1,0 +1,244 @@
+"""The given index is a hint: used if it describes the BAM, else replaced with a warning."""
+
+import gzip
+import random
+import struct
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from bam_builder import build_bam, index_bam, sam_line
+
+CONTIGS = [("chr1", 100_000), ("chr2", 100_000), ("empty", 100), ("chr3", 100_000)]
+PSEUDO_BIN = struct.pack("<II", 37450, 2)
+EXPECTED = "Region chr1: 500\nRegion chr2: 300\nRegion empty: 0\nRegion chr3: 100\nTotal reads: 900"
+
+
+def records(step: int = 100) -> list[str]:
+    return [
+        sam_line(f"{contig}_{n}", contig, 1 + n * step)
+        for contig, number in [("chr1", 500), ("chr2", 300), ("chr3", 100)]
+        for n in range(number)
+    ]
+
+
+@pytest.fixture
+def bam(tmp_path) -> Path:
+    lines = [*records(), *(sam_line(f"unplaced_{n}") for n in range(20))]
+    return build_bam(tmp_path / "sample.bam", CONTIGS, lines)
+
+
+@pytest.fixture
+def bai(bam, tmp_path) -> Path:
+    return index_bam(bam, tmp_path / "good.bai")
+
+
+@pytest.fixture
+def accept(count, capsys):
+    """Count with an index that must be used."""
+
+    def accept_index(bam: Path, index: Path) -> None:
+        assert count(bam, index) == EXPECTED
+        assert "Building" not in capsys.readouterr().out
+
+    return accept_index
+
+
+@pytest.fixture
+def replace(count, capsys):
+    """Count with an index that must be replaced; return the warning."""
+
+    def replace_index(bam: Path, index: Path) -> str:
+        assert count(bam, index) == EXPECTED
+        log = capsys.readouterr().out.splitlines()
+        assert any(line.startswith(f"Building an index of {bam.name!r}") for line in log)
+        (warning,) = (line for line in log if line.startswith("WARNING: "))
+        assert repr(index.name) in warning
+        return warning
+
+    return replace_index
+
+
+def split_bai(data: bytes) -> tuple[list[list[bytes]], list[bytes], bytes]:
+    """Return the bins of each contig, its linear index, and what follows the last contig."""
+    at = 8
+    bins, linear = [], []
+    for _ in range(struct.unpack_from("<i", data, 4)[0]):
+        number = struct.unpack_from("<i", data, at)[0]
+        at += 4
+        bins.append([])
+        for _ in range(number):
+            size = 8 + 16 * struct.unpack_from("<i", data, at + 4)[0]
+            bins[-1].append(data[at : at + size])
+            at += size
+        size = 4 + 8 * struct.unpack_from("<i", data, at)[0]
+        linear.append(data[at : at + size])
+        at += size
+    return bins, linear, data[at:]
+
+
+def join_bai(bins: list[list[bytes]], linear: list[bytes], end: bytes) -> bytes:
+    contigs = (
+        struct.pack("<i", len(own)) + b"".join(own) + windows
+        for own, windows in zip(bins, linear, strict=True)
+    )
+    return b"BAI\1" + struct.pack("<i", len(bins)) + b"".join(contigs) + end
+
+
+def test_bai(accept, bam, bai):
+    accept(bam, bai)
+
+
+def test_csi(accept, bam, tmp_path):
+    accept(bam, index_bam(bam, tmp_path / "good.csi"))
+
+
+def test_csi_that_is_not_compressed(accept, bam, tmp_path):
+    csi = index_bam(bam, tmp_path / "good.csi")
+    csi.write_bytes(gzip.decompress(csi.read_bytes()))
+    accept(bam, csi)
+
+
+@pytest.mark.parametrize("name", ["no extension", "x.csi", "-x.bai", "é;$(ls).bai"])
+def test_any_name(accept, bam, bai, name):
+    accept(bam, bai.rename(bai.parent / name))
+
+
+def test_a_good_index_is_used_though_an_old_one_lies_beside_the_bam(accept, bam, bai):
+    Path(f"{bam}.csi").write_bytes(b"rubbish")
+    accept(bam, bai)
+
+
+def test_an_index_with_an_older_time_stamp(accept, bam, bai):
+    subprocess.run(["touch", "-d", "2020-01-01", bai], check=True)
+    accept(bam, bai)
+
+
+def test_without_pseudo_bins(accept, bam, bai):
+    bins, linear, end = split_bai(bai.read_bytes())
+    bins = [[one for one in own if not one.startswith(PSEUDO_BIN)] for own in bins]
+    bai.write_bytes(join_bai(bins, linear, end))
+    accept(bam, bai)
+
+
+def test_no_index(count, bam, capsys):
+    assert count(bam) == EXPECTED
+    assert "Building an index of 'sample.bam'" in capsys.readouterr().out
+
+
+def test_empty_file(replace, bam, bai):
+    bai.write_bytes(b"")
+    assert "it is empty" in replace(bam, bai)
+
+
+@pytest.mark.parametrize("content", [b"no index\n", b"BAI\1", b"\x1f\x8bno gzip", bytes(500)])
+def test_garbage(replace, bam, bai, content):
+    bai.write_bytes(content)
+    assert "is not used: it is " in replace(bam, bai)
+
+
+def test_the_bam_itself_given_as_index(replace, bam):
+    assert "it is neither a BAI nor a CSI index" in replace(bam, bam)
+
+
+@pytest.mark.parametrize("kind", ["bai", "csi"])
+@pytest.mark.parametrize("kept", [0.1, 0.5, 0.9])
+def test_truncated(replace, bam, tmp_path, kind, kept):
+    index = index_bam(bam, tmp_path / f"cut.{kind}")
+    data = index.read_bytes()
+    index.write_bytes(data[: int(len(data) * kept)])
+    assert "it is truncated" in replace(bam, index)
+
+
+@pytest.mark.parametrize("contigs", [CONTIGS[:3], [*CONTIGS, ("chr4", 9)]], ids=["few", "many"])
+def test_other_number_of_contigs(replace, bam, tmp_path, contigs):
+    lines = [line for line in records() if "\tchr3\t" not in line]
+    other = build_bam(tmp_path / "other.bam", contigs, lines)
+    index = index_bam(other, tmp_path / "other.bai")
+    assert f"it lists {len(contigs)} contigs and the BAM 4" in replace(bam, index)
+
+
+def test_of_another_bam_with_the_same_header(replace, bam, tmp_path):
+    other = build_bam(tmp_path / "other.bam", CONTIGS, records(step=37)[5:])
+    assert "another BAM or an older version" in replace(
+        bam, index_bam(other, tmp_path / "other.bai")
+    )
+
+
+def test_of_an_empty_bam_with_the_same_header(replace, bam, tmp_path):
+    other = build_bam(tmp_path / "other.bam", CONTIGS)
+    assert "another BAM or an older version" in replace(
+        bam, index_bam(other, tmp_path / "other.bai")
+    )
+
+
+def test_stale_since_reads_were_appended(replace, bam, tmp_path):
+    lines = [line for line in records() if "\tchr3\t" not in line]
+    index = index_bam(build_bam(tmp_path / "old.bam", CONTIGS, lines), tmp_path / "old.bai")
+    assert "another BAM or an older version" in replace(bam, index)
+
+
+def test_stale_since_unplaced_reads_were_appended(replace, bam, bai):
+    """The first 19 unplaced reads and the 20th lie in one block: only counting finds it."""
+    bai.write_bytes(bai.read_bytes()[:-8] + struct.pack("<Q", 19))
+    assert "promises 19 records in the unplaced reads, but samtools counts 20" in replace(bam, bai)
+
+
+def test_unplaced_reads_the_index_does_not_know_of(replace, bam, bai):
+    bai.write_bytes(bai.read_bytes()[:-8] + bytes(8))
+    assert "another BAM or an older version" in replace(bam, bai)
+
+
+def test_no_number_of_unplaced_reads_though_there_are_some(replace, bam, bai):
+    bai.write_bytes(bai.read_bytes()[:-8])
+    assert "does not say how many unplaced reads" in replace(bam, bai)
+
+
+def test_no_number_of_unplaced_reads_and_none_there(count, tmp_path, capsys):
+    bam = build_bam(tmp_path / "all_placed.bam", CONTIGS, records())
+    bai = index_bam(bam, tmp_path / "old.bai")
+    bai.write_bytes(bai.read_bytes()[:-8])
+    assert count(bam, bai) == EXPECTED
+    assert "Building" not in capsys.readouterr().out
+
+
+def test_wrong_number_of_records(replace, bam, bai):
+    data = bytearray(bai.read_bytes())
+    at = data.index(PSEUDO_BIN) + 8 + 16
+    assert struct.unpack_from("<Q", data, at) == (500,)
+    struct.pack_into("<Q", data, at, 501)
+    bai.write_bytes(data)
+    assert "promises 901 records" in replace(bam, bai)
+
+
+def test_border_between_contigs_moved(replace, bam, bai):
+    """The extents still tile the file, but chr1's last records are in what is said to be chr2's."""
+    bins, linear, end = split_bai(bai.read_bytes())
+    starts = struct.unpack_from("<2Q", linear[0], 4)
+    for contig, which in ((0, 1), (1, 0)):
+        pseudo = next(one for one in bins[contig] if one.startswith(PSEUDO_BIN))
+        moved = bytearray(pseudo)
+        struct.pack_into("<Q", moved, 8 + 8 * which, starts[1])
+        bins[contig][bins[contig].index(pseudo)] = bytes(moved)
+    bai.write_bytes(join_bai(bins, linear, end))
+    assert "but samtools counts" in replace(bam, bai)
+
+
+def test_record_starts_that_are_none(count, tmp_path, monkeypatch, capsys):
+    """Slices that begin in the middle of a record must not be counted as they come."""
+    monkeypatch.setattr("call_plan.SMALLEST_SHARE", 1)
+    draw = random.Random(1)
+    lines = [
+        sam_line(f"{n}", "chr1", 1 + n * 10, sequence="".join(draw.choices("ACGT", k=100)))
+        for n in range(9_000)
+    ]
+    bam = build_bam(tmp_path / "cut.bam", CONTIGS, lines)
+    bai = index_bam(bam, tmp_path / "shifted.bai")
+    bins, linear, end = split_bai(bai.read_bytes())
+    (windows,) = struct.unpack_from("<i", linear[0])
+    offsets = struct.unpack_from(f"<{windows}Q", linear[0], 4)
+    linear[0] = struct.pack(f"<i{windows}Q", windows, *(offset + 7 for offset in offsets))
+    bai.write_bytes(join_bai(bins, linear, end))
+    assert "Region chr1: 9000\n" in count(bam, bai)
+    assert "WARNING: the index 'shifted.bai' is not used" in capsys.readouterr().out
