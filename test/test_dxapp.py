@@ -1,0 +1,101 @@
+"""The static contract: dxapp.json, the entry point's parameters and the README agree."""
+
+import inspect
+import json
+import re
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+import applet
+
+ROOT = Path(__file__).parent.parent
+DXAPP = json.loads((ROOT / "dxapp.json").read_text())
+README = (ROOT / "README.md").read_text()
+FIELDS = DXAPP["inputSpec"] + DXAPP["outputSpec"]
+
+
+def field(name: str) -> dict:
+    (found,) = (one for one in FIELDS if one["name"] == name)
+    return found
+
+
+def readme_table(first_column: str) -> list[list[str]]:
+    """Return the cells of the README's table that has this first column title."""
+    lines = README.splitlines()
+    first = next(n for n, line in enumerate(lines) if line.startswith(f"| {first_column} |"))
+    rows = []
+    for line in lines[first + 2 :]:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip() for cell in line.strip("|").split("|")])
+    return rows
+
+
+@pytest.mark.parametrize("one", FIELDS, ids=lambda one: one["name"])
+def test_every_field_has_a_short_label_and_a_help_sentence(one):
+    assert 1 <= len(one["label"].split()) <= 4
+    assert re.fullmatch(r"[A-Z].+\.", one["help"])
+
+
+@pytest.mark.parametrize("kind", ["input", "output"])
+def test_readme_table_equals_the_spec(kind):
+    documented = readme_table(kind.capitalize())
+    specified = [
+        [f"`{one['name']}`", describe_class(one), one["help"]] for one in DXAPP[f"{kind}Spec"]
+    ]
+    assert documented == specified
+
+
+def describe_class(one: dict) -> str:
+    """Return a field's class as the README writes it."""
+    details = [", ".join(f"`{pattern}`" for pattern in one.get("patterns", []))]
+    if "default" in one:
+        details.append(f"default {json.dumps(one['default'])}")
+    elif one.get("optional"):
+        details.append("optional")
+    return ", ".join([one["class"], *filter(None, details)])
+
+
+def test_inputs_are_the_parameters_of_main():
+    parameters = inspect.signature(applet.main).parameters
+    assert list(parameters) == [one["name"] for one in DXAPP["inputSpec"]]
+    for one in DXAPP["inputSpec"]:
+        may_be_left_out = parameters[one["name"]].default is not inspect.Parameter.empty
+        assert may_be_left_out == (one.get("optional", False) or "default" in one)
+
+
+@pytest.mark.parametrize(
+    ("name", "file_name", "matches"),
+    [
+        ("mappings_sorted_bam", "sample one.bam", True),
+        ("mappings_sorted_bam", "sample.bam.bai", False),
+        ("mappings_sorted_bai", "sample.bam.bai", True),
+        ("mappings_sorted_bai", "sample.bai", True),
+        ("mappings_sorted_bai", "sample.bam.csi", True),
+        ("mappings_sorted_bai", "sample.bam", False),
+        ("count_file", "sample_count.txt", True),
+    ],
+)
+def test_patterns_are_globs_that_match(name, file_name, matches):
+    assert any(fnmatch(file_name, pattern) for pattern in field(name)["patterns"]) == matches
+
+
+def test_count_file_names_match_their_pattern():
+    assert fnmatch(applet.name_count_file("sample.bam"), field("count_file")["patterns"][0])
+
+
+def test_samtools_is_declared_and_the_network_is_not():
+    assert DXAPP["runSpec"]["execDepends"] == [{"name": "samtools"}]
+    assert "access" not in DXAPP
+
+
+def test_readme_names_the_instance_type_and_the_time_limit():
+    instance_type = DXAPP["runSpec"]["systemRequirements"]["*"]["instanceType"]
+    assert f"`{instance_type}`" in README
+    assert f"{DXAPP['runSpec']['timeoutPolicy']['*']['hours']} hours" in README
+
+
+def test_entry_file_is_where_dxapp_says():
+    assert (ROOT / DXAPP["runSpec"]["file"]).samefile(applet.__file__)
