@@ -42,7 +42,7 @@ from bam_index import (
     unplaced_stretch,
     write_slice_index,
 )
-from call_plan import Call, describe_call, get_work, merge_counts, plan_calls
+from call_plan import Call, describe_call, merge_counts, plan_calls
 
 PROGRESS_SECONDS = 5
 
@@ -216,7 +216,9 @@ def count_by_index(bam: Path, header: BamHeader, path: Path, work_folder: Path) 
     return merge_counts(header.contigs, index, calls, [int(result.stdout) for result in results])
 
 
-def create_region_view_cmd(bam: Path, index: Path, regions: Iterable[str]) -> list[str]:
+def create_region_view_cmd(
+    bam: Path, index: Path, regions: Iterable[str], threads: int = 1
+) -> list[str]:
     """Return the command that counts the records of some regions together.
 
     Args:
@@ -224,9 +226,11 @@ def create_region_view_cmd(bam: Path, index: Path, regions: Iterable[str]) -> li
         index: an index of it, or of a part of it; -X lets it lie anywhere.
         regions: their names, or `*` for the unplaced reads. In braces a name is what it is:
             without them HLA-A*01:01 could also be read as base 1 of a region HLA-A*01.
+        threads: how many may decompress; with -@ samtools leaves that to them alone.
     """
+    options = ["-c", "-X"] if threads == 1 else ["-c", "-X", "-@", str(threads)]
     quoted = [region if region == "*" else f"{{{region}}}" for region in regions]
-    return ["samtools", "view", "-c", "-X", "--", str(bam), str(index), *quoted]
+    return ["samtools", "view", *options, "--", str(bam), str(index), *quoted]
 
 
 def run_calls(
@@ -237,15 +241,15 @@ def run_calls(
     Each call gets an index of its own that shows samtools just its slices: loading the whole one
     would take most of a small call's time.
     """
-    example = create_region_view_cmd(bam, Path("SLICE.csi"), ["REGION"])
+    example = create_region_view_cmd(Path(bam.name), Path("SLICE.csi"), ["REGION"])
     log(f"Calls of {shlex.join(example)}: {len(calls):,}")
     commands = []
     for number, call in enumerate(calls):
         index = work_folder / f"slice_{number}.csi"
         with explain_full_disk(f"the index of a slice of {bam.name!r}"):
-            write_slice_index(index, {part.contig: part.stretch for part in call})
-        names = ["*" if part.contig == UNPLACED else regions[part.contig] for part in call]
-        commands.append(create_region_view_cmd(bam, index, names))
+            write_slice_index(index, {part.contig: part.stretch for part in call.slices})
+        names = ["*" if part.contig == UNPLACED else regions[part.contig] for part in call.slices]
+        commands.append(create_region_view_cmd(bam, index, names, call.threads))
     with Pool(cpu_count()) as pool:
         return list(follow_progress(pool.imap(run_cmd, commands), calls))
 
@@ -257,7 +261,7 @@ def follow_progress(pending: Any, calls: Sequence[Call]) -> Iterator[CommandResu
         dxpy.AppError: a process of the pool was killed; its result would never come.
     """
     workers = {process.pid for process in active_children()}
-    everything = sum(map(get_work, calls))
+    everything = sum(call.work for call in calls)
     done = 0
     logged = time.monotonic()
     for number, call in enumerate(calls):
@@ -274,7 +278,7 @@ def follow_progress(pending: Any, calls: Sequence[Call]) -> Iterator[CommandResu
             if time.monotonic() - logged >= PROGRESS_SECONDS:
                 logged = time.monotonic()
                 log(f"{number:,} of {len(calls):,} calls done, {done / everything:.0%} of the file")
-        done += get_work(call)
+        done += call.work
         yield result
 
 

@@ -8,10 +8,10 @@ import pytest
 
 from bam_index import UNPLACED, BamIndex, BamIndexError, Extent, Stretch
 from call_plan import (
+    CALLS_PER_CPU,
     LONGEST_COMMAND,
     SMALLEST_SHARE,
     describe_call,
-    get_work,
     merge_counts,
     plan_calls,
 )
@@ -55,7 +55,7 @@ def layout(request):
 def test_the_calls_cover_the_records_exactly_once(layout, cpus):
     names, index, unplaced = layout
     stretches = sorted(
-        part.stretch for call in plan_calls(names, index, unplaced, cpus) for part in call
+        part.stretch for call in plan_calls(names, index, unplaced, cpus) for part in call.slices
     )
     assert stretches[0].begin == 1_000 << 16
     assert stretches[-1].end == unplaced.end
@@ -63,15 +63,15 @@ def test_the_calls_cover_the_records_exactly_once(layout, cpus):
 
 
 def test_the_largest_call_comes_first(layout):
-    work = [get_work(call) for call in plan_calls(*layout, 4)]
+    work = [call.work for call in plan_calls(*layout, 4)]
     assert work == sorted(work, reverse=True)
 
 
 @pytest.mark.parametrize("cpus", [2, 96])
 def test_no_call_is_much_more_than_a_fair_share(layout, cpus):
     calls = plan_calls(*layout, cpus)
-    fair_share = max(sum(map(get_work, calls)) / cpus / 16, SMALLEST_SHARE)
-    assert max(map(get_work, calls)) <= fair_share * 1.1
+    fair_share = max(sum(call.work for call in calls) / cpus / CALLS_PER_CPU, SMALLEST_SHARE)
+    assert max(call.work for call in calls) <= fair_share * 1.1
 
 
 def test_small_contigs_share_calls():
@@ -80,26 +80,34 @@ def test_small_contigs_share_calls():
 
 def test_contigs_without_records_need_no_call():
     (call,) = plan_calls(*make_index([0, 5_000, 0]), cpus=2)
-    assert [part.contig for part in call] == [1]
+    assert [part.contig for part in call.slices] == [1]
 
 
 def test_no_call_for_unplaced_reads_if_there_are_none():
     calls = plan_calls(*make_index([5_000], unplaced=0), cpus=2)
-    assert UNPLACED not in {part.contig for call in calls for part in call}
+    assert UNPLACED not in {part.contig for call in calls for part in call.slices}
 
 
 def test_a_contig_of_unknown_count_has_a_call_of_its_own():
     names, index, unplaced = make_index([5_000, 90 * MEGABYTE, 5_000])
     index.extents[1] = index.extents[1]._replace(records=None)
     calls = plan_calls(names, index, unplaced, cpus=2)
-    assert [[part.contig for part in call] for call in calls] == [[1], [0, 2]]
+    assert [[part.contig for part in call.slices] for call in calls] == [[1], [0, 2]]
+
+
+@pytest.mark.parametrize(("cpus", "threads"), [(1, 1), (2, 2), (96, 4)])
+def test_what_cannot_be_cut_gets_threads(cpus, threads):
+    names, index, unplaced = make_index([5_000], unplaced=500 * MEGABYTE)
+    first, second = plan_calls(names, index, unplaced, cpus)
+    assert [first.slices[0].contig, first.threads] == [UNPLACED, threads]
+    assert second.threads == 1
 
 
 def test_a_command_line_does_not_get_too_long():
     names, index, unplaced = make_index([10] * 10_000)
     names = [f"{name:é>250}" for name in names]
     for call in plan_calls(names, index, unplaced, cpus=1):
-        assert sum(len(names[part.contig].encode()) for part in call) <= LONGEST_COMMAND
+        assert sum(len(names[part.contig].encode()) for part in call.slices) <= LONGEST_COMMAND
 
 
 def test_slices_of_a_contig_are_added_up():

@@ -292,15 +292,16 @@ def _parse_bins(
     first_bin = at
     extent = None
     starts = array("Q")
+    unpack, size = layout.unpack_from, layout.size
     for _ in range(bins):
-        number, *start, chunks = layout.unpack_from(data, at)
-        at += layout.size
-        if number == pseudo_bin and chunks == 2:
+        fields = unpack(data, at)
+        at += size
+        if fields[0] == pseudo_bin and fields[-1] == 2:
             begin, end, mapped, unmapped = struct.unpack_from("<4Q", data, at)
             extent = Extent(Stretch(begin, end), mapped + unmapped)
-        else:
-            starts.extend(start)
-        at += 16 * chunks
+        elif layout is _CSI_BIN:
+            starts.append(fields[1])
+        at += 16 * fields[-1]
     if extent is None and bins:
         extent = Extent(_find_chunk_bounds(data, first_bin, bins, layout), None)
     if extent and bins == 1 and extent.records == 0:

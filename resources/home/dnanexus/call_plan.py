@@ -17,8 +17,12 @@ from bam_index import UNPLACED, BamIndex, BamIndexError, Stretch, cut_stretch
 
 # More calls than CPUs, so that all CPUs finish at about the same time; but no call so small that
 # starting samtools (5 ms, about 1 MB of reading) would be felt.
-CALLS_PER_CPU = 16
-SMALLEST_SHARE = 8 << 20  # compressed bytes
+CALLS_PER_CPU = 24
+SMALLEST_SHARE = 16 << 20  # compressed bytes
+
+# A call that could not be cut gets more threads, which decompress. One thread still has to read the
+# records, a third of all work, so a fifth thread would gain nothing (measured).
+MOST_THREADS = 4
 
 # Seeking to a region costs as much as reading this much; measured as 0.05 to 0.08 ms.
 REGION_COST = 8 << 10  # compressed bytes
@@ -44,13 +48,18 @@ class Slice(NamedTuple):
         return self.stretch.size + REGION_COST
 
 
-Call = list[Slice]
-"""The slices that one run of samtools view -c counts together."""
+class Call(NamedTuple):
+    """One run of samtools view -c."""
 
+    slices: list[Slice]
+    """What it counts together."""
+    threads: int = 1
+    """How many threads it may use: more than one where a large slice could not be cut."""
 
-def get_work(call: Call) -> int:
-    """Return what a call costs, in compressed bytes to read."""
-    return sum(part.work for part in call)
+    @property
+    def work(self) -> int:
+        """What it costs, in compressed bytes to read."""
+        return sum(part.work for part in self.slices)
 
 
 def plan_calls(contigs: Sequence[str], index: BamIndex, unplaced: Stretch, cpus: int) -> list[Call]:
@@ -71,20 +80,21 @@ def plan_calls(contigs: Sequence[str], index: BamIndex, unplaced: Stretch, cpus:
     ]
     if index.unplaced:
         wholes.append(Slice(UNPLACED, unplaced, index.unplaced))
-    fair_share = max(get_work(wholes) / (cpus * CALLS_PER_CPU), SMALLEST_SHARE)
-    calls: list[Call] = []
+    fair_share = max(Call(wholes).work / (cpus * CALLS_PER_CPU), SMALLEST_SHARE)
+    alone: list[Slice] = []
     small: list[Slice] = []
     for whole in wholes:
         if whole.records is None or whole.contig == UNPLACED:
-            calls.append([whole])
+            alone.append(whole)
         elif whole.work > fair_share:
             starts = index.record_starts[whole.contig]
             pieces = cut_stretch(whole.stretch, starts, fair_share)
-            calls += [[Slice(whole.contig, piece, None)] for piece in pieces]
+            alone += [Slice(whole.contig, piece, None) for piece in pieces]
         else:
             small.append(whole)
+    calls = [Call([part], threads=_get_threads(part, fair_share, cpus)) for part in alone]
     calls += _share_calls(contigs, small, fair_share)
-    return sorted(calls, key=get_work, reverse=True)
+    return sorted(calls, key=lambda call: call.work, reverse=True)
 
 
 def merge_counts(
@@ -111,10 +121,10 @@ def merge_counts(
         if extent and extent.records is not None
     ]
     for call, total in zip(calls, totals, strict=True):
-        if len(call) == 1:
-            counts[call[0].contig] += total
+        if len(call.slices) == 1:
+            counts[call.slices[0].contig] += total
         else:
-            shares = {part.contig: part.records or 0 for part in call}
+            shares = {part.contig: part.records or 0 for part in call.slices}
             _verify_count(describe_call(contigs, call), sum(shares.values()), total)
             counts.update(shares)
     for contig, records in [*promised, (UNPLACED, index.unplaced or 0)]:
@@ -129,10 +139,15 @@ def describe_contig(contigs: Sequence[str], contig: int) -> str:
 
 def describe_call(contigs: Sequence[str], call: Call) -> str:
     """Return how a message names what a call counts."""
-    first, last = call[0].contig, call[-1].contig
+    first, last = call.slices[0].contig, call.slices[-1].contig
     if first == last:
         return describe_contig(contigs, first)
-    return f"the {len(call):,} regions from {contigs[first]!r} to {contigs[last]!r}"
+    return f"the {len(call.slices):,} regions from {contigs[first]!r} to {contigs[last]!r}"
+
+
+def _get_threads(part: Slice, fair_share: float, cpus: int) -> int:
+    """Return how many threads a slice deserves: one, unless it is larger than it should be."""
+    return min(max(1, round(part.work / fair_share)), cpus, MOST_THREADS)
 
 
 def _share_calls(contigs: Sequence[str], slices: Iterable[Slice], fair_share: float) -> list[Call]:
@@ -142,11 +157,11 @@ def _share_calls(contigs: Sequence[str], slices: Iterable[Slice], fair_share: fl
     for part in slices:
         length = len(os.fsencode(contigs[part.contig])) + ARGUMENT_OVERHEAD
         if part.work > room or length > characters:
-            calls.append([])
+            calls.append(Call([]))
             room, characters = fair_share, LONGEST_COMMAND
         room -= part.work
         characters -= length
-        calls[-1].append(part)
+        calls[-1].slices.append(part)
     return calls
 
 
