@@ -42,7 +42,7 @@ from bam_index import (
     unplaced_stretch,
     write_slice_index,
 )
-from call_plan import Call, describe_call, merge_counts, plan_calls
+from call_plan import Call, describe_call, merge_counts, plan_calls, read_counts
 
 PROGRESS_SECONDS = 5
 
@@ -69,6 +69,7 @@ class CommandResult(NamedTuple):
 def main(
     mappings_sorted_bam: dict[str, Any],  # noqa: ARG001 - download_all_inputs asks for the inputs
     mappings_sorted_bai: dict[str, Any] | None = None,  # noqa: ARG001
+    count_from_index: bool = False,
 ) -> dict[str, Any]:
     """Count the records of each region; the parameters are the inputs declared in dxapp.json.
 
@@ -82,11 +83,15 @@ def main(
 
     bam, given_index = download_inputs()
 
-    verify_bam(bam)
+    header = verify_bam(bam)
     regions = parse_sam_header_for_region(bam)
+    verify_regions(bam, header, regions)
 
     with TemporaryDirectory() as work_folder:
-        counts = count_regions(bam, regions, given_index, Path(work_folder))
+        if count_from_index:
+            counts = read_index_counts(bam, header, given_index)
+        else:
+            counts = count_regions(bam, header, given_index, Path(work_folder))
 
         count_file = write_counts(Path(work_folder, "counts.txt"), regions, counts)
         uploaded = dxpy.upload_local_file(str(count_file), name=name_count_file(bam.name))
@@ -102,14 +107,17 @@ def download_inputs() -> tuple[Path, Path | None]:
     return Path(inputs["mappings_sorted_bam_path"][0]), Path(indexes[0]) if indexes else None
 
 
-def verify_bam(bam: Path) -> None:
+def verify_bam(bam: Path) -> BamHeader:
     """Verify that a file is a BAM file, and whole as far as its two ends show.
+
+    Returns:
+        Its header.
 
     Raises:
         dxpy.AppError: it is something else, or is cut off.
     """
     try:
-        read_header(bam)
+        header = read_header(bam)
     except BamFormatError as error:
         raise dxpy.AppError(
             f"{bam.name!r} {error}. Give a BAM file sorted by coordinate; samtools sort makes one "
@@ -121,6 +129,7 @@ def verify_bam(bam: Path) -> None:
             f"{bam.name!r} is cut off or damaged. {quote_stderr(result)}. "
             "Upload it again, from a copy that passes samtools quickcheck."
         )
+    return header
 
 
 def parse_sam_header_for_region(bamfile_path: Path) -> list[str]:
@@ -156,14 +165,55 @@ def regions_from_header(header: str) -> list[str]:
     ]
 
 
+def verify_regions(bam: Path, header: BamHeader, regions: Sequence[str]) -> None:
+    """Verify that the text and the binary part of a BAM's header name the same regions.
+
+    Raises:
+        dxpy.AppError: they do not, so that numbers could be taken for those of another region.
+    """
+    if header.contigs != regions:
+        raise dxpy.AppError(
+            f"The header of {bam.name!r} contradicts itself: its @SQ lines and its list of "
+            "reference sequences differ. Write the file anew with samtools reheader."
+        )
+
+
+def read_index_counts(bam: Path, header: BamHeader, given_index: Path | None) -> Counter[int]:
+    """Take the number of records of every region from the given index; read none of them.
+
+    Returns:
+        Counts as of `count_regions`.
+
+    Raises:
+        dxpy.AppError: there is no index, it does not describe the BAM, or it has no numbers.
+    """
+    if given_index is None:
+        raise dxpy.AppError(
+            f"There is no index to take the counts of {bam.name!r} from. "
+            "Give mappings_sorted_bai, or leave count_from_index off."
+        )
+    try:
+        index = read_index(given_index)
+        check_index(index, header, bam)
+        counts = read_counts(header.contigs, index)
+    except BamIndexError as error:
+        raise dxpy.AppError(
+            f"The index {given_index.name!r} does not give the counts of {bam.name!r}: {error}. "
+            "Make it anew with samtools index, or leave count_from_index off."
+        ) from error
+    log(f"The counts are those in the index {given_index.name!r}; no record was read")
+    log_unplaced(counts)
+    return counts
+
+
 def count_regions(
-    bam: Path, regions: Sequence[str], given_index: Path | None, work_folder: Path
+    bam: Path, header: BamHeader, given_index: Path | None, work_folder: Path
 ) -> Counter[int]:
     """Count the records of every region by the given index if it is right, else by a fresh one.
 
     Args:
         bam: a file that passes `verify_bam`.
-        regions: its region names, in header order.
+        header: its header.
         given_index: the user's index file, of any name; None if there is none.
         work_folder: for temporary files.
 
@@ -174,12 +224,6 @@ def count_regions(
         dxpy.AppError: the file cannot be counted.
     """
     started = time.monotonic()
-    header = read_header(bam)
-    if header.contigs != regions:
-        raise dxpy.AppError(
-            f"The header of {bam.name!r} contradicts itself: its @SQ lines and its list of "
-            "reference sequences differ. Write the file anew with samtools reheader."
-        )
     counts = None
     if given_index:
         try:
@@ -195,7 +239,7 @@ def count_regions(
                 f"{bam.name!r} and the index that samtools makes of it disagree: {error}. "
                 "Sort the file anew with samtools sort."
             ) from error
-    log(f"Unplaced reads, which are in no region and not in the total: {counts[UNPLACED]:,}")
+    log_unplaced(counts)
     log(f"Seconds to count: {time.monotonic() - started:.1f}")
     return counts
 
@@ -435,6 +479,11 @@ def explain_full_disk(what: str) -> Iterator[None]:
 def log(message: str) -> None:
     """Print one line to the job's log, at once."""
     print(message, flush=True)
+
+
+def log_unplaced(counts: Counter[int]) -> None:
+    """Log the number of reads that are in no region."""
+    log(f"Unplaced reads, which are in no region and not in the total: {counts[UNPLACED]:,}")
 
 
 def get_samtools_version() -> str:

@@ -23,9 +23,10 @@ def count(tmp_path: Path) -> Count:
     def count_bam(bam: Path, index: Path | None = None) -> str:
         work_folder = tmp_path / "work"
         work_folder.mkdir(exist_ok=True)
-        applet.verify_bam(bam)
+        header = applet.verify_bam(bam)
         regions = applet.parse_sam_header_for_region(bam)
-        counts = applet.count_regions(bam, regions, index, work_folder)
+        applet.verify_regions(bam, header, regions)
+        counts = applet.count_regions(bam, header, index, work_folder)
         path = applet.write_counts(work_folder / "counts.txt", regions, counts)
         return os.fsdecode(path.read_bytes())
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from bam_builder import build_bam, index_bam, sam_line
+from index_editor import PSEUDO_BIN, drop_pseudo_bins, join_bai, split_bai
 
 CONTIGS = [("chr1", 100_000), ("chr2", 100_000), ("empty", 100), ("chr3", 100_000)]
-PSEUDO_BIN = struct.pack("<II", 37450, 2)
 EXPECTED = "Region chr1: 500\nRegion chr2: 300\nRegion empty: 0\nRegion chr3: 100\nTotal reads: 900"
 
 
@@ -60,32 +60,6 @@ def replace(count, capsys):
     return replace_index
 
 
-def split_bai(data: bytes) -> tuple[list[list[bytes]], list[bytes], bytes]:
-    """Return the bins of each contig, its linear index, and what follows the last contig."""
-    at = 8
-    bins, linear = [], []
-    for _ in range(struct.unpack_from("<i", data, 4)[0]):
-        number = struct.unpack_from("<i", data, at)[0]
-        at += 4
-        bins.append([])
-        for _ in range(number):
-            size = 8 + 16 * struct.unpack_from("<i", data, at + 4)[0]
-            bins[-1].append(data[at : at + size])
-            at += size
-        size = 4 + 8 * struct.unpack_from("<i", data, at)[0]
-        linear.append(data[at : at + size])
-        at += size
-    return bins, linear, data[at:]
-
-
-def join_bai(bins: list[list[bytes]], linear: list[bytes], end: bytes) -> bytes:
-    contigs = (
-        struct.pack("<i", len(own)) + b"".join(own) + windows
-        for own, windows in zip(bins, linear, strict=True)
-    )
-    return b"BAI\1" + struct.pack("<i", len(bins)) + b"".join(contigs) + end
-
-
 def test_bai(accept, bam, bai):
     accept(bam, bai)
 
@@ -116,9 +90,7 @@ def test_an_index_with_an_older_time_stamp(accept, bam, bai):
 
 
 def test_without_pseudo_bins(accept, bam, bai):
-    bins, linear, end = split_bai(bai.read_bytes())
-    bins = [[one for one in own if not one.startswith(PSEUDO_BIN)] for own in bins]
-    bai.write_bytes(join_bai(bins, linear, end))
+    drop_pseudo_bins(bai)
     accept(bam, bai)
 
 

@@ -132,6 +132,22 @@ def merge_counts(
     return counts
 
 
+def read_counts(contigs: Sequence[str], index: BamIndex) -> Counter[int]:
+    """Return the counts that an index promises, as `merge_counts` does those of samtools.
+
+    Raises:
+        BamIndexError: it does not say how many records some contig has.
+    """
+    counts: Counter[int] = Counter({UNPLACED: index.unplaced or 0})
+    for contig, extent in enumerate(index.extents):
+        if extent:
+            if extent.records is None:
+                what = describe_contig(contigs, contig)
+                raise BamIndexError(f"it has no number of records for {what}, as old indexes do")
+            counts[contig] = extent.records
+    return counts
+
+
 def describe_contig(contigs: Sequence[str], contig: int) -> str:
     """Return how a message names a contig."""
     return "the unplaced reads" if contig == UNPLACED else f"region {contigs[contig]!r}"

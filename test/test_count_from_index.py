@@ -1,0 +1,59 @@
+"""count_from_index: the checked index is the answer, or the reason why not."""
+
+from pathlib import Path
+
+import dxpy
+import pytest
+
+import applet
+from bam_builder import build_bam, index_bam, sam_line
+from bam_index import UNPLACED, read_header
+from index_editor import drop_pseudo_bins
+
+CONTIGS = [("chr1", 9_000), ("empty", 10), ("chr2", 9_000)]
+
+
+@pytest.fixture
+def bam(tmp_path) -> Path:
+    lines = [sam_line(f"r{n}", "chr1" if n < 7 else "chr2", 1 + n) for n in range(12)]
+    lines.append(sam_line("unplaced"))
+    return build_bam(tmp_path / "sample.bam", CONTIGS, lines)
+
+
+def read_counts(bam: Path, index: Path | None):
+    return applet.read_index_counts(bam, read_header(bam), index)
+
+
+@pytest.mark.parametrize("kind", ["bai", "csi"])
+def test_counts_are_those_of_the_index(bam, tmp_path, kind):
+    counts = read_counts(bam, index_bam(bam, tmp_path / f"x.{kind}"))
+    assert counts == {0: 7, 2: 5, UNPLACED: 1}
+
+
+def test_no_record_is_read(bam, tmp_path):
+    """The records of this BAM are overwritten; only the blocks' first and last bytes are left."""
+    index = index_bam(bam, tmp_path / "x.bai")
+    data = bytearray(bam.read_bytes())
+    address = int.from_bytes(data[16:18], "little") + 1
+    data[address + 30 : address + 60] = bytes(30)
+    bam.write_bytes(data)
+    assert read_counts(bam, index)[0] == 7
+
+
+def test_without_an_index_it_is_refused(bam):
+    with pytest.raises(dxpy.AppError, match=r"no index to take the counts of 'sample.bam' from"):
+        read_counts(bam, None)
+
+
+def test_the_index_of_another_bam_is_refused(bam, tmp_path):
+    other = build_bam(tmp_path / "other.bam", CONTIGS, [sam_line("r", "chr1", 1)])
+    index = index_bam(other, tmp_path / "other.bai")
+    with pytest.raises(dxpy.AppError, match=r"'other.bai' does not give .* leave count_from_index"):
+        read_counts(bam, index)
+
+
+def test_an_index_without_numbers_is_refused(bam, tmp_path):
+    index = index_bam(bam, tmp_path / "old.bai")
+    drop_pseudo_bins(index)
+    with pytest.raises(dxpy.AppError, match="has no number of records for region 'chr1'"):
+        read_counts(bam, index)
