@@ -20,6 +20,10 @@ help: ## list the commands
 test: $(VENV)/ready samtools ## run every test (sets up what is missing)
 	$(PYTHON) -m pytest -c test/pytest.ini test $(ARGS)
 
+.PHONY: bench
+bench: $(VENV)/ready samtools ## compare with other ways of counting (20 minutes, 3 GB of disk)
+	PYTHONPATH=src:resources/home/dnanexus:test $(PYTHON) test/bench/benchmark.py $(ARGS)
+
 .PHONY: lint
 lint: $(VENV)/ready ## check format, style and types
 	$(VENV)/bin/ruff format --check .

@@ -11,7 +11,7 @@ import pytest
 # dx build uploads all of resources/: compiled files must not appear there.
 sys.dont_write_bytecode = True
 
-import applet  # noqa: E402 - after the switch above
+from counting import count_to_text  # noqa: E402 - after the switch above
 
 Count = Callable[..., str]
 
@@ -23,12 +23,7 @@ def count(tmp_path: Path) -> Count:
     def count_bam(bam: Path, index: Path | None = None) -> str:
         work_folder = tmp_path / "work"
         work_folder.mkdir(exist_ok=True)
-        header = applet.verify_bam(bam)
-        regions = applet.parse_sam_header_for_region(bam)
-        applet.verify_regions(bam, header, regions)
-        counts = applet.count_regions(bam, header, index, work_folder)
-        path = applet.write_counts(work_folder / "counts.txt", regions, counts)
-        return os.fsdecode(path.read_bytes())
+        return count_to_text(bam, index, work_folder)
 
     return count_bam
 

@@ -1,4 +1,4 @@
-"""Take a BAI index apart and put it together otherwise, for tests that need a wrong or an old one."""
+"""Take a BAI index apart and put it together otherwise, for tests that need a wrong one."""
 
 import struct
 from pathlib import Path

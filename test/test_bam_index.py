@@ -97,6 +97,14 @@ def test_an_index_that_points_into_a_block_fails_the_check(index, bam):
         check_index(index, read_header(bam), bam)
 
 
+@pytest.mark.parametrize("end", [0, 2**60, 2**64 - 1])
+def test_an_index_that_ends_where_no_file_does_fails_the_check(index, bam, end):
+    last = index.extents[2]
+    index.extents[2] = last._replace(stretch=last.stretch._replace(end=end))
+    with pytest.raises(BamIndexError, match="which it cannot"):
+        check_index(index, read_header(bam), bam)
+
+
 def test_a_slice_index_shows_exactly_one_slice(index, bam, tmp_path):
     """Pieces of a contig together have each of its records once."""
     stretch = index.extents[0].stretch

@@ -133,14 +133,14 @@ def test_other_number_of_contigs(replace, bam, tmp_path, contigs):
 
 def test_of_another_bam_with_the_same_header(replace, bam, tmp_path):
     other = build_bam(tmp_path / "other.bam", CONTIGS, records(step=37)[5:])
-    assert "another BAM or an older version" in replace(
+    assert "another BAM or to an older version" in replace(
         bam, index_bam(other, tmp_path / "other.bai")
     )
 
 
 def test_of_an_empty_bam_with_the_same_header(replace, bam, tmp_path):
     other = build_bam(tmp_path / "other.bam", CONTIGS)
-    assert "another BAM or an older version" in replace(
+    assert "another BAM or to an older version" in replace(
         bam, index_bam(other, tmp_path / "other.bai")
     )
 
@@ -148,7 +148,7 @@ def test_of_an_empty_bam_with_the_same_header(replace, bam, tmp_path):
 def test_stale_since_reads_were_appended(replace, bam, tmp_path):
     lines = [line for line in records() if "\tchr3\t" not in line]
     index = index_bam(build_bam(tmp_path / "old.bam", CONTIGS, lines), tmp_path / "old.bai")
-    assert "another BAM or an older version" in replace(bam, index)
+    assert "another BAM or to an older version" in replace(bam, index)
 
 
 def test_stale_since_unplaced_reads_were_appended(replace, bam, bai):
@@ -159,7 +159,7 @@ def test_stale_since_unplaced_reads_were_appended(replace, bam, bai):
 
 def test_unplaced_reads_the_index_does_not_know_of(replace, bam, bai):
     bai.write_bytes(bai.read_bytes()[:-8] + bytes(8))
-    assert "another BAM or an older version" in replace(bam, bai)
+    assert "another BAM or to an older version" in replace(bam, bai)
 
 
 def test_no_number_of_unplaced_reads_though_there_are_some(replace, bam, bai):

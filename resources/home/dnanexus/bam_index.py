@@ -42,6 +42,8 @@ _CSI_LARGEST_DEPTH = 21
 # A slice index has the one bin 0, which covers every position of a contig of any length.
 _SLICE_MIN_SHIFT, _SLICE_DEPTH, _SLICE_PSEUDO_BIN = 40, 0, 2
 
+_NOT_OF_THIS_BAM = "so it belongs to another BAM or to an older version"
+
 _UINT32 = struct.Struct("<I")
 _UINT64 = struct.Struct("<Q")
 
@@ -156,31 +158,36 @@ def check_index(index: BamIndex, header: BamHeader, bam: Path) -> None:
     if len(index.extents) != len(header.contigs):
         raise BamIndexError(
             f"it lists {len(index.extents):,} contigs and the BAM {len(header.contigs):,}, "
-            "so it belongs to another BAM"
+            f"{_NOT_OF_THIS_BAM}"
         )
     position = header.first_record
+    size = bam.stat().st_size
     with bam.open("rb") as file:
-        for stretch in sorted(extent.stretch for extent in index.extents if extent):
-            if stretch.begin != position or stretch.end <= stretch.begin:
+        for begin, end in sorted(extent.stretch for extent in index.extents if extent):
+            if begin != position:
                 raise BamIndexError(
-                    f"it has records at virtual offset {stretch.begin} where the BAM "
-                    f"has them at {position}, so it belongs to another BAM or an older version"
+                    f"it has records at virtual offset {begin} where the BAM has them at "
+                    f"{position}, {_NOT_OF_THIS_BAM}"
                 )
-            if not _is_block_start(_read_at(file, position >> 16, 18)):
+            if not _is_block_start(_read_at(file, begin >> 16, 18)):
                 raise BamIndexError(
-                    f"it points to byte {position >> 16:,}, where the BAM has no block, "
-                    "so it belongs to another BAM or an older version"
+                    f"it points to byte {begin >> 16:,}, where the BAM has no block, "
+                    f"{_NOT_OF_THIS_BAM}"
                 )
-            position = stretch.end
+            if not begin < end <= size << 16:
+                raise BamIndexError(
+                    f"it ends a region at byte {end >> 16:,}, which it cannot, {_NOT_OF_THIS_BAM}"
+                )
+            position = end
         ends_here = _has_no_data_from(file, position)
     if index.unplaced is None and not ends_here:
         raise BamIndexError(
-            "it does not say how many unplaced reads follow the last contig, as old indexes do"
+            "it does not say how many unplaced reads follow the last region, as old indexes do"
         )
     if bool(index.unplaced) == ends_here:
         raise BamIndexError(
             f"it ends at byte {position >> 16:,} with {index.unplaced or 0:,} unplaced reads to "
-            "come, but the BAM does not, so it belongs to another BAM or an older version"
+            f"come, but the BAM does not, {_NOT_OF_THIS_BAM}"
         )
 
 

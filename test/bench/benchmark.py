@@ -1,0 +1,280 @@
+"""Compare the applet's counting with other ways, in one run: `make bench`.
+
+Each way is run several times, all ways in turn, and the median is taken, so that whatever else the
+machine does meets them alike. The times are of counting only: from the files on disk to the counts.
+"""
+
+import argparse
+import contextlib
+import heapq
+import io
+import multiprocessing
+import platform
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+from applet import run_cmd
+from bam_index import BamIndex, Extent, Stretch, read_header, read_index, unplaced_stretch
+from call_plan import plan_calls
+from counting import count_to_text
+from layouts import layout_bam
+
+CPUS = multiprocessing.cpu_count()
+
+Way = Callable[[Path, Path], int | None]
+"""Counts a BAM by its index; returns the total of placed records, or None if it tells none."""
+
+
+def count_with_applet(bam: Path, index: Path) -> int:
+    """Count as the applet does."""
+    return _run_applet(bam, index, from_index=False)
+
+
+def take_counts_from_index(bam: Path, index: Path) -> int:
+    """Count as the applet does with count_from_index."""
+    return _run_applet(bam, index, from_index=True)
+
+
+def _run_applet(bam: Path, index: Path, from_index: bool) -> int:
+    with TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+        text = count_to_text(bam, index, Path(folder), from_index)
+    return int(text.rpartition(": ")[2])
+
+
+def count_like_the_tutorial(bam: Path, index: Path) -> int:
+    """Count with one call a region, in a pool with the default chunks, as the tutorial does.
+
+    Names are put in braces, which the tutorial does not: otherwise it loses records.
+    """
+    regions = read_header(bam).contigs
+    commands = [
+        ["samtools", "view", "-c", "-X", str(bam), str(index), f"{{{region}}}"]
+        for region in regions
+    ]
+    with multiprocessing.Pool(CPUS) as pool:
+        return sum(int(result.stdout) for result in pool.map(run_cmd, commands))
+
+
+def count_in_one_pass(bam: Path, index: Path) -> int:
+    """Count the whole file with one samtools view -c, less the unplaced reads."""
+    threads = str(CPUS - 1)
+    whole = int(run_cmd(["samtools", "view", "-c", "-@", threads, str(bam)]).stdout)
+    return whole - (read_index(index).unplaced or 0)
+
+
+def count_with_idxstats(bam: Path, index: Path) -> int:  # noqa: ARG001 - found beside the BAM
+    """Read the index with samtools idxstats."""
+    rows = [
+        line.split("\t") for line in run_cmd(["samtools", "idxstats", str(bam)]).stdout.split("\n")
+    ]
+    return sum(int(row[2]) + int(row[3]) for row in rows if row[0] not in ("", "*"))
+
+
+def count_with_sambamba(bam: Path, index: Path) -> int:
+    """Count the whole file with sambamba view -c, less the unplaced reads."""
+    command = ["sambamba", "view", "-q", "-c", "-t", str(CPUS), str(bam)]
+    return int(run_cmd(command).stdout) - (read_index(index).unplaced or 0)
+
+
+def measure_depth_with_mosdepth(bam: Path, index: Path) -> None:  # noqa: ARG001
+    """Measure depth by region with mosdepth; it tells no counts."""
+    with TemporaryDirectory() as folder:
+        command = ["mosdepth", "-n", "-x", "-t", str(CPUS - 1), f"{folder}/x", str(bam)]
+        subprocess.run(command, check=True, capture_output=True)
+
+
+WAYS: dict[str, Way] = {
+    "applet": count_with_applet,
+    "one pass": count_in_one_pass,
+    "tutorial": count_like_the_tutorial,
+    "from index": take_counts_from_index,
+    "idxstats": count_with_idxstats,
+    "sambamba": count_with_sambamba,
+    "mosdepth": measure_depth_with_mosdepth,
+}
+
+
+class Bar(NamedTuple):
+    """A ratio of two medians that should not be exceeded."""
+
+    way: str
+    other: str
+    most: float
+
+
+class Case(NamedTuple):
+    """A BAM to measure on."""
+
+    layout: str
+    millions: float
+    bars: list[Bar]
+    slow_ways: bool = True
+    """Whether ways that cost minutes are run on it, too."""
+
+
+CASES = [
+    Case("25_contigs", 10, [Bar("applet", "one pass", 0.65)], slow_ways=False),
+    Case("3366_contigs", 10, [Bar("applet", "one pass", 0.65)], slow_ways=False),
+    Case(
+        "3366_contigs",
+        2,
+        [
+            Bar("applet", "one pass", 1.0),
+            Bar("applet", "tutorial", 1 / 50),
+            Bar("from index", "idxstats", 5),
+        ],
+    ),
+    Case("1_contig", 10, [Bar("applet", "tutorial", 1 / 1.7)]),
+    Case("11000_contigs", 0.2, [Bar("applet", "tutorial", 1 / 100)]),
+]
+
+
+def measure(case: Case, bam: Path, index: Path, rounds: int) -> dict[str, float]:
+    """Run every way `rounds` times in turn; return the median of each, in seconds.
+
+    Raises:
+        SystemExit: two ways disagree on the total.
+    """
+    programs = {"sambamba", "mosdepth"}
+    ways = {
+        name: way
+        for name, way in WAYS.items()
+        if (name not in programs or shutil.which(name)) and (name != "tutorial" or case.slow_ways)
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    totals: dict[str, int | None] = {}
+    for _ in range(rounds):
+        for name, way in ways.items():
+            started = time.perf_counter()
+            totals[name] = way(bam, index)
+            seconds[name].append(time.perf_counter() - started)
+    if len(set(totals.values()) - {None}) != 1:
+        sys.exit(f"{bam.name}: the totals differ: {totals}")
+    return {name: statistics.median(times) for name, times in seconds.items()}
+
+
+def measure_memory(bam: Path, index: Path) -> float:
+    """Return the memory of the largest process while the applet counts, in megabytes."""
+    command = [sys.executable, __file__, "--memory", str(bam), str(index)]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def print_memory(bam: Path, index: Path) -> None:
+    """Count, then print the largest resident size of this process or a child, in megabytes."""
+    count_with_applet(bam, index)
+    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    print(max(resource.getrusage(kind).ru_maxrss for kind in kinds) / 1024)
+
+
+def scale(index: BamIndex, unplaced: Stretch, times: int) -> tuple[BamIndex, Stretch]:
+    """Return what the index of the same BAM would say with more reads everywhere."""
+
+    def scale_offset(offset: int) -> int:
+        return (offset >> 16) * times << 16
+
+    def scale_stretch(stretch: Stretch) -> Stretch:
+        return Stretch(scale_offset(stretch.begin), scale_offset(stretch.end))
+
+    extents = [
+        Extent(scale_stretch(extent.stretch), extent.records) if extent else None
+        for extent in index.extents
+    ]
+    starts = [[scale_offset(start) for start in contig] for contig in index.record_starts]
+    return BamIndex(extents, starts, index.unplaced), scale_stretch(unplaced)
+
+
+def simulate_sharing(work: list[float], cpus: int) -> float:
+    """Return how near to perfect sharing a pool gets that hands out work in this order (0 to 1)."""
+    busy_until = [0.0] * cpus
+    for part in work:
+        heapq.heapreplace(busy_until, busy_until[0] + part)
+    return sum(work) / cpus / max(busy_until)
+
+
+def print_simulation(bam: Path, index_path: Path, times: int) -> None:
+    """Print the sharing of the applet's plan, and of whole regions longest first, by CPUs.
+
+    A call that cannot be cut, with n threads, counts as n equal parts, but three at most: one
+    thread has to read all records, a third of the work (measured).
+    """
+    header = read_header(bam)
+    index = read_index(index_path)
+    index, unplaced = scale(index, unplaced_stretch(index, header, bam), times)
+    wholes = [extent.stretch for extent in index.extents if extent] + [unplaced]
+    whole_work = sorted((float(stretch.size) for stretch in wholes), reverse=True)
+    print("| CPUs | calls | sharing | whole regions, longest first |\n|---|---|---|---|")
+    for cpus in (4, 8, 16, 36, 72, 96):
+        calls = plan_calls(header.contigs, index, unplaced, cpus)
+        work = [
+            call.work / min(call.threads, 3) for call in calls for _ in range(min(call.threads, 3))
+        ]
+        plan_sharing = simulate_sharing(sorted(work, reverse=True), cpus)
+        whole_sharing = simulate_sharing(whole_work, cpus)
+        print(f"| {cpus} | {len(calls):,} | {plan_sharing:.0%} | {whole_sharing:.0%} |")
+
+
+def describe_machine() -> str:
+    """Return date, processor, CPUs and samtools, for the line above a table."""
+    names = [
+        line.partition(": ")[2]
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    ]
+    processor = names[0] if names else platform.machine()
+    samtools = run_cmd(["samtools", "--version"]).stdout.partition("\n")[0]
+    return (
+        f"{date.today()}, {processor}, {CPUS} CPUs, {samtools}, Python {platform.python_version()}"
+    )
+
+
+def main() -> None:
+    """Measure all cases and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=5, help="how often each way is run")
+    parser.add_argument("--only", default="", help="a part of the names of the BAMs to measure")
+    parser.add_argument("--memory", nargs=2, type=Path, metavar=("BAM", "INDEX"), help="internal")
+    arguments = parser.parse_args()
+    if arguments.memory:
+        print_memory(*arguments.memory)
+        return
+    folder = Path(__file__).parent / "bams"
+    print(f"{describe_machine()}; seconds, medians of {arguments.rounds}\n", flush=True)
+    print(f"| BAM | {' | '.join(WAYS)} | memory |\n|---|{'---|' * len(WAYS)}---|", flush=True)
+    verdicts = []
+    for case in CASES:
+        bam, index = layout_bam(folder, case.layout, case.millions)
+        if arguments.only not in bam.name:
+            continue
+        medians = measure(case, bam, index, arguments.rounds)
+        cells = [f"{medians[name]:.2f}" if name in medians else "" for name in WAYS]
+        memory = measure_memory(bam, index)
+        print(f"| {bam.stem} | {' | '.join(cells)} | {memory:.0f} MB |", flush=True)
+        for bar in case.bars:
+            ratio = medians[bar.way] / medians[bar.other]
+            verdict = "reached" if ratio <= bar.most else "MISSED"
+            cells = [
+                bam.stem,
+                f"{bar.way} / {bar.other}",
+                f"{ratio:.3g}",
+                f"{bar.most:.3g}",
+                verdict,
+            ]
+            verdicts.append(f"| {' | '.join(cells)} |")
+    print("\n| BAM | ratio | measured | at most | |\n|---|---|---|---|---|")
+    print("\n".join(verdicts))
+    bam, index = layout_bam(folder, "25_contigs", 10)
+    print(f"\nSimulated: {bam.stem} with 100 times the reads, {bam.stat().st_size / 1e7:.0f} GB\n")
+    print_simulation(bam, index, times=100)
+
+
+if __name__ == "__main__":
+    main()
