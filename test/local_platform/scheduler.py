@@ -1,0 +1,344 @@
+"""Moves jobs through their states: waits for inputs, starts workers, checks outputs, ends trees.
+
+https://documentation.dnanexus.com/user/running-apps-and-workflows/job-lifecycle
+"""
+
+import asyncio
+import itertools
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from local_platform import file, links, project, spec
+from local_platform.errors import ApiError
+from local_platform.job import FINAL, UNFINISHED, dependencies, set_state, subtree
+from local_platform.store import Store, now
+from local_platform.worker import Assignment, Bundle, Outcome, Run, kill_processes
+
+MAXIMUM_RESTARTS = 9
+# A user's mistake (AppError, InputError) stays one when it is tried again.
+RESTARTABLE = (
+    "ExecutionError",
+    "UnresponsiveWorker",
+    "JMInternalError",
+    "AppInternalError",
+    "AppInsufficientResourceError",
+    "JobTimeoutExceeded",
+    "SpotInstanceInterruption",
+)
+
+
+@dataclass
+class Running:
+    """A job that has a worker; `attempt` tells a restarted job from its earlier self."""
+
+    run: Run
+    attempt: int
+    lines: itertools.count = field(default_factory=lambda: itertools.count(1))
+
+
+class Scheduler:
+    """Owns the running jobs; every change of a job's state but its termination happens here."""
+
+    def __init__(self, store: Store, port: int) -> None:
+        """Prepare a scheduler whose jobs call the API on this port."""
+        self._store = store
+        self._port = port
+        self._slots = os.cpu_count() or 1
+        self._running: dict[str, Running] = {}
+        self._awakened = asyncio.Event()
+        self._closing = False
+        self._threads = ThreadPoolExecutor(max_workers=1000)
+        self._endings: set[asyncio.Task] = set()
+
+    def wake(self) -> None:
+        """Look again at what can be done: something has changed."""
+        self._awakened.set()
+
+    async def serve(self) -> None:
+        """Advance jobs whenever awakened, until cancelled."""
+        self._recover()
+        self.wake()
+        while True:
+            await self._awakened.wait()
+            self._awakened.clear()
+            self._advance_all()
+
+    async def close(self) -> None:
+        """Kill every running job; the next start of the platform says what becomes of them."""
+        self._closing = True
+        for running in self._running.values():
+            running.run.stop()
+        await asyncio.gather(*self._endings)
+        self._threads.shutdown()
+
+    def _recover(self) -> None:
+        """Settle the jobs that an earlier process of this platform left running."""
+        with self._store.transaction():
+            for _, job in list(self._store.newest("job", ("running", "terminating"))):
+                kill_processes(job["id"])
+                if job["state"] == "running":
+                    self._fail(job, "UnresponsiveWorker", "The platform was stopped meanwhile")
+        shutil.rmtree(self._store.jobs, ignore_errors=True)
+
+    def _advance_all(self) -> None:
+        """Advance each unfinished job by at most one state, oldest first."""
+        for _, job in reversed(list(self._store.newest("job", UNFINISHED))):
+            with self._store.transaction():
+                # An earlier job of this pass may have ended its tree.
+                current = self._store.get(job["id"])
+                self._advance(current)
+            if current["state"] != job["state"]:
+                self.wake()
+
+    def _advance(self, job: dict) -> None:
+        """Do what a job's state asks for."""
+        if job["state"] in ("idle", "waiting_on_input"):
+            self._wait_for_input(job)
+        elif job["state"] == "runnable":
+            if job["id"] not in self._running and self._busy() < self._slots:
+                self._start(job)
+        elif job["state"] == "waiting_on_output":
+            members = subtree(self._store, job)[1:]
+            if all(member["state"] in FINAL for member in members):
+                self._finish(job)
+        elif job["state"] == "terminating":
+            self._terminate(job)
+
+    def _busy(self) -> int:
+        """Return how many slots are taken.
+
+        A parent with unfinished subjobs takes none, because it may be waiting for them.
+        """
+        waiting = {job["parentJob"] for _, job in self._store.newest("job", UNFINISHED)}
+        return len(self._running.keys() - waiting)
+
+    def _wait_for_input(self, job: dict) -> None:
+        """Make a job runnable once everything it needs is there."""
+        try:
+            needed = [self._store.get(dependency) for dependency in dependencies(job)]
+            objects = [self._store.get(one) for one in links.object_ids(job["input"])]
+        except ApiError as error:
+            self._fail(job, "DependencyUnsatisfiable", str(error))
+            return
+        for one in needed:
+            if one.get("state") in ("failed", "terminated"):
+                self._fail(job, "DependencyUnsatisfiable", f"{one['id']} {one['state']}")
+                return
+        if any(one.get("state", "closed") not in ("done", "closed") for one in needed + objects):
+            if job["state"] == "idle":
+                set_state(self._store, job, "waiting_on_input")
+            return
+        try:
+            values = links.resolve(job["input"], self._outputs(job["input"]))
+            if job["outputFolder"]:
+                executable = self._store.get(job["executable"])
+                spec.check_input(values, executable.get("inputSpec"))
+        except (LookupError, ApiError) as error:
+            self._fail(job, "InputError", str(error))
+            return
+        self._clone(links.object_ids(values), job["workspace"], "/")
+        set_state(self._store, job, "runnable", input=values)
+
+    def _outputs(self, value: object) -> dict[str, dict]:
+        """Return the outputs of the jobs that references in a value name."""
+        named = {reference["job"] for reference in links.references(value)}
+        return {job_id: self._store.get(job_id)["output"] or {} for job_id in named}
+
+    def _start(self, job: dict) -> None:
+        """Give a job its token and a worker."""
+        set_state(self._store, job, "running")
+        try:
+            executable = self._store.get(job["executable"])
+            bundles = [
+                self._bundle(entry) for entry in executable["runSpec"].get("bundledDepends", [])
+            ]
+        except ApiError as error:
+            self._fail(job, "ExecutionError", str(error))
+            return
+        token = secrets.token_urlsafe(32)
+        self._store.add_token(token, job["id"])
+        environment = {
+            "DX_APISERVER_PROTOCOL": "http",
+            "DX_APISERVER_HOST": "127.0.0.1",
+            "DX_APISERVER_PORT": str(self._port),
+            "DX_SECURITY_CONTEXT": json.dumps({"auth_token_type": "Bearer", "auth_token": token}),
+            "DX_JOB_ID": job["id"],
+            "DX_WORKSPACE_ID": job["workspace"],
+            "DX_PROJECT_CONTEXT_ID": job["project"],
+        }
+        root = self._store.jobs / f"{job['id']}-{job['try']}"
+        run = Run(Assignment(job, executable, bundles, root, environment), self._log_writer(job))
+        self._running[job["id"]] = Running(run, job["try"])
+        ending = asyncio.create_task(self._follow(job["id"], run))
+        self._endings.add(ending)
+        ending.add_done_callback(self._endings.discard)
+
+    def _bundle(self, entry: dict) -> Bundle:
+        """Return the bytes of a bundledDepends entry."""
+        file_id = links.object_id(entry["id"])
+        self._store.get(file_id)
+        numbers = self._store.parts(file_id)
+        return Bundle(entry["name"], [self._store.part_path(file_id, number) for number in numbers])
+
+    def _log_writer(self, job: dict) -> Callable[[str, list[str]], None]:
+        """Return what the worker's threads call; it waits, so a flood of lines is held back."""
+        loop = asyncio.get_running_loop()
+
+        def write(level: str, lines: list[str]) -> None:
+            asyncio.run_coroutine_threadsafe(self._log(job, level, lines), loop).result()
+
+        return write
+
+    async def _log(self, job: dict, level: str, lines: list[str]) -> None:
+        """Append lines to a job's log."""
+        numbers = self._running[job["id"]].lines
+        source = "APP" if level in ("STDOUT", "STDERR") else "SYSTEM"
+        with self._store.transaction():
+            for line in lines:
+                self._store.add_log(
+                    {
+                        "timestamp": now(),
+                        "source": source,
+                        "level": level,
+                        "job": job["id"],
+                        "jobTry": job["try"],
+                        "line": next(numbers),
+                        "msg": line,
+                    }
+                )
+
+    async def _follow(self, job_id: str, run: Run) -> None:
+        """Wait for a run's end and write down how it ended."""
+        loop = asyncio.get_running_loop()
+        outcome = await loop.run_in_executor(self._threads, run.execute)
+        running = self._running.pop(job_id)
+        if self._closing:
+            return
+        with self._store.transaction():
+            job = self._store.find(job_id)
+            if job and job["state"] == "running" and job["try"] == running.attempt:
+                self._settle(job, outcome)
+        self.wake()
+
+    def _settle(self, job: dict, outcome: Outcome) -> None:
+        """Take over what a run left: an output to be checked, or the reason of its failure."""
+        self._store.remove_job_tokens(job["id"])
+        if outcome.reason:
+            self._fail(job, outcome.reason, outcome.message)
+        else:
+            set_state(self._store, job, "waiting_on_output", output=outcome.output)
+
+    def _finish(self, job: dict) -> None:
+        """End a job whose tree below is done: resolve, check and hand over its output."""
+        references = links.references(job["output"])
+        named = [self._store.find(reference["job"]) for reference in references]
+        if any(one and one["state"] not in FINAL for one in named):
+            return
+        try:
+            spec.check_links(self._store, job["output"], "output")
+            output = links.resolve(job["output"], self._outputs(job["output"]))
+            if job["outputFolder"]:
+                spec.check_output(output, self._store.get(job["executable"]).get("outputSpec"))
+        except (LookupError, ApiError) as error:
+            self._fail(job, "OutputError", str(error))
+            return
+        try:
+            self._close_files(links.object_ids(output))
+        except ApiError as error:
+            self._fail(job, "IncompleteUploads", str(error))
+            return
+        if job["outputFolder"]:
+            self._clone(links.object_ids(output), *job["outputFolder"])
+        self._end(job, "done", output=output)
+
+    def _close_files(self, object_ids: list[str]) -> None:
+        """Close the files of an output that the program left open."""
+        for object_id in object_ids:
+            if self._store.get(object_id)["state"] == "open" and object_id.startswith("file-"):
+                file.finish(self._store, object_id)
+
+    def _clone(self, object_ids: list[str], container: str, folder: str) -> None:
+        """Put objects into a container under their own IDs, unless they are there."""
+        for object_id in object_ids:
+            if container not in [place.container for place in self._store.placements(object_id)]:
+                self._store.place(object_id, container, folder)
+
+    def _drop_workspace(self, job: dict) -> None:
+        """Remove a workspace with all that was not handed over, unless it is to stay."""
+        if job["outputFolder"] and not job["delayWorkspaceDestruction"]:
+            project.empty(self._store, job["workspace"])
+            self._store.delete(job["workspace"])
+
+    def _terminate(self, job: dict) -> None:
+        """End a job that the user wants ended, and so the tree above it."""
+        self._end(job, "terminated")
+        parent = self._store.find(job["parentJob"]) if job["parentJob"] else None
+        if parent and parent["state"] not in (*FINAL, "terminating"):
+            self._fail(parent, "JobTreeFailure", f"The subjob {job['id']} was terminated")
+
+    def _end(self, job: dict, state: str, **changes: object) -> None:
+        """Put a job into a final state, and its processes and token out of the world."""
+        if job["id"] in self._running:
+            self._running[job["id"]].run.stop()
+        self._store.remove_job_tokens(job["id"])
+        self._drop_workspace(job)
+        set_state(self._store, job, state, **changes)
+
+    def _fail(self, job: dict, reason: str, message: str) -> None:
+        """Restart a job if its policy says so; else fail it, and with it its whole tree."""
+        first = self._to_restart(job, reason)
+        if first:
+            self._restart(first, reason)
+            return
+        cause = {"id": job["id"], "name": job["name"], "class": "job", "try": job["try"]}
+        failure = {"failureReason": reason, "failureMessage": message, "failureFrom": cause}
+        self._end(job, "failed", **failure)
+        above = self._ancestors(job)
+        for member in self._store.tree(job["rootExecution"]):
+            if member["state"] in FINAL:
+                continue
+            if member["id"] in above:
+                self._end(member, "failed", **failure)
+            else:
+                broken = {"failureReason": "JobTreeFailure", "failureMessage": message}
+                self._end(member, "failed", **broken, failureFrom=cause)
+
+    def _ancestors(self, job: dict) -> list[str]:
+        """Return the IDs of the jobs above a job, nearest first."""
+        found = []
+        while job["parentJob"]:
+            job = self._store.get(job["parentJob"])
+            found.append(job["id"])
+        return found
+
+    def _to_restart(self, job: dict, reason: str) -> dict | None:
+        """Return the job that a failure restarts: this one, or the main one above it."""
+        policy = job["executionPolicy"]
+        restart_on = policy.get("restartOn", {})
+        allowed = restart_on.get(reason, restart_on.get("*", 0)) if reason in RESTARTABLE else 0
+        executable = self._store.find(job["executable"]) or {"runSpec": {}}
+        if executable["runSpec"].get("restartableEntryPoints", "master") != "all":
+            while not job["outputFolder"]:
+                job = self._store.get(job["parentJob"])
+        if job["failureCounts"].get(reason, 0) >= allowed:
+            return None
+        return job if job["try"] < policy.get("maxRestarts", MAXIMUM_RESTARTS) else None
+
+    def _restart(self, job: dict, reason: str) -> None:
+        """Run a job again from its start, and end what its earlier try had begun."""
+        for member in subtree(self._store, job)[1:]:
+            if member["state"] not in FINAL:
+                self._end(member, "terminated")
+        if job["id"] in self._running:
+            self._running[job["id"]].run.stop()
+        self._store.remove_job_tokens(job["id"])
+        counts = job["failureCounts"]
+        counts[reason] = counts.get(reason, 0) + 1
+        job.pop("startedRunning", None)
+        changes = {"try": job["try"] + 1, "output": None, "failureCounts": counts}
+        set_state(self._store, job, "runnable", **changes)
