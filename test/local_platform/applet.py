@@ -36,7 +36,7 @@ def new(call: Call) -> dict:
     _check_run_spec(call, run_spec)
     _check_access(call.field("access", dict, {}))
     fields = {name: value for name, value in call.body.items() if name not in SHARED}
-    fields.setdefault("title", "")
+    fields.setdefault("title", call.field("name", str, ""))
     fields.setdefault("summary", "")
     fields.setdefault("description", "")
     fields["access"] = call.field("access", dict, {})

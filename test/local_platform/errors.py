@@ -3,6 +3,8 @@
 Status codes and types: https://documentation.dnanexus.com/developer/api/protocols#errors
 """
 
+# ruff: noqa: N818 - these are the names on the wire
+
 
 class ApiError(Exception):
     """A refusal that reaches the client as an error body; the message says what to mend."""

@@ -14,7 +14,7 @@ DEFAULT_TIMEOUT = {"days": 30}
 UNIT_MILLISECONDS = {"days": 86_400_000, "hours": 3_600_000, "minutes": 60_000}
 FINAL = ("done", "failed", "terminated")
 UNFINISHED = project.UNFINISHED
-ON_DEMAND = ("properties", "details", "access", "outputFolder")
+ON_DEMAND = ("properties", "details", "access", "outputFolder", "restartableEntryPoints")
 INPUT_OUTPUT = ("input", "runInput", "originalInput", "output")
 
 
@@ -85,6 +85,7 @@ def create(
         "systemRequirements": needed,
         "instanceType": entry.get("instanceType", DEFAULT_INSTANCE),
         "executionPolicy": policy | call.field("executionPolicy", dict, {}),
+        "restartableEntryPoints": executable["runSpec"].get("restartableEntryPoints", "master"),
         "timeout": sum(UNIT_MILLISECONDS[unit] * amount for unit, amount in limit.items()),
         "region": call.store.get(project_id)["region"],
         "billTo": USER,

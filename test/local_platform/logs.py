@@ -51,10 +51,11 @@ async def _send(socket: web.WebSocketResponse, call: Call) -> None:
         # Asked before the lines are read: what a job wrote before its end is then among them.
         ended = all(job["state"] in FINAL for job in jobs)
         lines = call.store.log_after([job["id"] for job in jobs], last)
-        for last, frame in lines:
+        for _, frame in lines:
             if _wanted(frame, call.body):
                 await socket.send_json(frame)
         if lines:
+            last = lines[-1][0]
             continue
         if ended or not call.body.get("tail", True):
             break

@@ -207,8 +207,7 @@ def move(call: Call) -> dict:
     call.container(call.object_id, "CONTRIBUTE")
     destination = existing_folder(call, call.folder("destination"))
     for object_id in call.field("objects", list, []):
-        here = [place for place in call.store.placements(object_id)]
-        if call.object_id not in [place.container for place in here]:
+        if call.object_id not in [place.container for place in call.store.placements(object_id)]:
             raise ResourceNotFound(f"{object_id} could not be found in {call.object_id}")
         call.store.place(object_id, call.object_id, destination)
     for folder in call.field("folders", list, []):

@@ -13,23 +13,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from local_platform import file, links, project, spec
+from local_platform import file, links, spec
+from local_platform.ending import end, fail, terminate
 from local_platform.errors import ApiError
 from local_platform.job import FINAL, UNFINISHED, dependencies, set_state, subtree
+from local_platform.packages import Bundle
+from local_platform.process import kill_job
 from local_platform.store import Store, now
-from local_platform.worker import Assignment, Bundle, Outcome, Run, kill_processes
-
-MAXIMUM_RESTARTS = 9
-# A user's mistake (AppError, InputError) stays one when it is tried again.
-RESTARTABLE = (
-    "ExecutionError",
-    "UnresponsiveWorker",
-    "JMInternalError",
-    "AppInternalError",
-    "AppInsufficientResourceError",
-    "JobTimeoutExceeded",
-    "SpotInstanceInterruption",
-)
+from local_platform.worker import Assignment, Outcome, Run
 
 
 @dataclass
@@ -80,13 +71,16 @@ class Scheduler:
         """Settle the jobs that an earlier process of this platform left running."""
         with self._store.transaction():
             for _, job in list(self._store.newest("job", ("running", "terminating"))):
-                kill_processes(job["id"])
+                kill_job(job["id"])
                 if job["state"] == "running":
-                    self._fail(job, "UnresponsiveWorker", "The platform was stopped meanwhile")
+                    fail(
+                        self._store, job, "UnresponsiveWorker", "The platform was stopped meanwhile"
+                    )
         shutil.rmtree(self._store.jobs, ignore_errors=True)
 
     def _advance_all(self) -> None:
         """Advance each unfinished job by at most one state, oldest first."""
+        self._stop_ended()
         for _, job in reversed(list(self._store.newest("job", UNFINISHED))):
             with self._store.transaction():
                 # An earlier job of this pass may have ended its tree.
@@ -94,6 +88,13 @@ class Scheduler:
                 self._advance(current)
             if current["state"] != job["state"]:
                 self.wake()
+
+    def _stop_ended(self) -> None:
+        """Kill the processes of jobs that have been terminated, failed or restarted."""
+        for job_id, running in self._running.items():
+            job = self._store.find(job_id)
+            if not job or (job["state"], job["try"]) != ("running", running.attempt):
+                running.run.stop()
 
     def _advance(self, job: dict) -> None:
         """Do what a job's state asks for."""
@@ -106,8 +107,8 @@ class Scheduler:
             members = subtree(self._store, job)[1:]
             if all(member["state"] in FINAL for member in members):
                 self._finish(job)
-        elif job["state"] == "terminating":
-            self._terminate(job)
+        elif job["state"] == "terminating" and job["id"] not in self._running:
+            terminate(self._store, job)
 
     def _busy(self) -> int:
         """Return how many slots are taken.
@@ -123,11 +124,11 @@ class Scheduler:
             needed = [self._store.get(dependency) for dependency in dependencies(job)]
             objects = [self._store.get(one) for one in links.object_ids(job["input"])]
         except ApiError as error:
-            self._fail(job, "DependencyUnsatisfiable", str(error))
+            fail(self._store, job, "DependencyUnsatisfiable", str(error))
             return
         for one in needed:
             if one.get("state") in ("failed", "terminated"):
-                self._fail(job, "DependencyUnsatisfiable", f"{one['id']} {one['state']}")
+                fail(self._store, job, "DependencyUnsatisfiable", f"{one['id']} {one['state']}")
                 return
         if any(one.get("state", "closed") not in ("done", "closed") for one in needed + objects):
             if job["state"] == "idle":
@@ -139,7 +140,7 @@ class Scheduler:
                 executable = self._store.get(job["executable"])
                 spec.check_input(values, executable.get("inputSpec"))
         except (LookupError, ApiError) as error:
-            self._fail(job, "InputError", str(error))
+            fail(self._store, job, "InputError", str(error))
             return
         self._clone(links.object_ids(values), job["workspace"], "/")
         set_state(self._store, job, "runnable", input=values)
@@ -158,7 +159,7 @@ class Scheduler:
                 self._bundle(entry) for entry in executable["runSpec"].get("bundledDepends", [])
             ]
         except ApiError as error:
-            self._fail(job, "ExecutionError", str(error))
+            fail(self._store, job, "ExecutionError", str(error))
             return
         token = secrets.token_urlsafe(32)
         self._store.add_token(token, job["id"])
@@ -229,7 +230,7 @@ class Scheduler:
         """Take over what a run left: an output to be checked, or the reason of its failure."""
         self._store.remove_job_tokens(job["id"])
         if outcome.reason:
-            self._fail(job, outcome.reason, outcome.message)
+            fail(self._store, job, outcome.reason, outcome.message)
         else:
             set_state(self._store, job, "waiting_on_output", output=outcome.output)
 
@@ -245,16 +246,16 @@ class Scheduler:
             if job["outputFolder"]:
                 spec.check_output(output, self._store.get(job["executable"]).get("outputSpec"))
         except (LookupError, ApiError) as error:
-            self._fail(job, "OutputError", str(error))
+            fail(self._store, job, "OutputError", str(error))
             return
         try:
             self._close_files(links.object_ids(output))
         except ApiError as error:
-            self._fail(job, "IncompleteUploads", str(error))
+            fail(self._store, job, "IncompleteUploads", str(error))
             return
         if job["outputFolder"]:
             self._clone(links.object_ids(output), *job["outputFolder"])
-        self._end(job, "done", output=output)
+        end(self._store, job, "done", output=output)
 
     def _close_files(self, object_ids: list[str]) -> None:
         """Close the files of an output that the program left open."""
@@ -267,78 +268,3 @@ class Scheduler:
         for object_id in object_ids:
             if container not in [place.container for place in self._store.placements(object_id)]:
                 self._store.place(object_id, container, folder)
-
-    def _drop_workspace(self, job: dict) -> None:
-        """Remove a workspace with all that was not handed over, unless it is to stay."""
-        if job["outputFolder"] and not job["delayWorkspaceDestruction"]:
-            project.empty(self._store, job["workspace"])
-            self._store.delete(job["workspace"])
-
-    def _terminate(self, job: dict) -> None:
-        """End a job that the user wants ended, and so the tree above it."""
-        self._end(job, "terminated")
-        parent = self._store.find(job["parentJob"]) if job["parentJob"] else None
-        if parent and parent["state"] not in (*FINAL, "terminating"):
-            self._fail(parent, "JobTreeFailure", f"The subjob {job['id']} was terminated")
-
-    def _end(self, job: dict, state: str, **changes: object) -> None:
-        """Put a job into a final state, and its processes and token out of the world."""
-        if job["id"] in self._running:
-            self._running[job["id"]].run.stop()
-        self._store.remove_job_tokens(job["id"])
-        self._drop_workspace(job)
-        set_state(self._store, job, state, **changes)
-
-    def _fail(self, job: dict, reason: str, message: str) -> None:
-        """Restart a job if its policy says so; else fail it, and with it its whole tree."""
-        first = self._to_restart(job, reason)
-        if first:
-            self._restart(first, reason)
-            return
-        cause = {"id": job["id"], "name": job["name"], "class": "job", "try": job["try"]}
-        failure = {"failureReason": reason, "failureMessage": message, "failureFrom": cause}
-        self._end(job, "failed", **failure)
-        above = self._ancestors(job)
-        for member in self._store.tree(job["rootExecution"]):
-            if member["state"] in FINAL:
-                continue
-            if member["id"] in above:
-                self._end(member, "failed", **failure)
-            else:
-                broken = {"failureReason": "JobTreeFailure", "failureMessage": message}
-                self._end(member, "failed", **broken, failureFrom=cause)
-
-    def _ancestors(self, job: dict) -> list[str]:
-        """Return the IDs of the jobs above a job, nearest first."""
-        found = []
-        while job["parentJob"]:
-            job = self._store.get(job["parentJob"])
-            found.append(job["id"])
-        return found
-
-    def _to_restart(self, job: dict, reason: str) -> dict | None:
-        """Return the job that a failure restarts: this one, or the main one above it."""
-        policy = job["executionPolicy"]
-        restart_on = policy.get("restartOn", {})
-        allowed = restart_on.get(reason, restart_on.get("*", 0)) if reason in RESTARTABLE else 0
-        executable = self._store.find(job["executable"]) or {"runSpec": {}}
-        if executable["runSpec"].get("restartableEntryPoints", "master") != "all":
-            while not job["outputFolder"]:
-                job = self._store.get(job["parentJob"])
-        if job["failureCounts"].get(reason, 0) >= allowed:
-            return None
-        return job if job["try"] < policy.get("maxRestarts", MAXIMUM_RESTARTS) else None
-
-    def _restart(self, job: dict, reason: str) -> None:
-        """Run a job again from its start, and end what its earlier try had begun."""
-        for member in subtree(self._store, job)[1:]:
-            if member["state"] not in FINAL:
-                self._end(member, "terminated")
-        if job["id"] in self._running:
-            self._running[job["id"]].run.stop()
-        self._store.remove_job_tokens(job["id"])
-        counts = job["failureCounts"]
-        counts[reason] = counts.get(reason, 0) + 1
-        job.pop("startedRunning", None)
-        changes = {"try": job["try"] + 1, "output": None, "failureCounts": counts}
-        set_state(self._store, job, "runnable", **changes)

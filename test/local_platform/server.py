@@ -9,7 +9,7 @@ import hashlib
 import json
 import logging
 import re
-import tempfile
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -207,9 +207,7 @@ class Server:
 @contextlib.asynccontextmanager
 async def _temporary_file(folder: Path) -> AsyncIterator[Path]:
     """Give a fresh file that is gone afterwards, unless it was moved away."""
-    descriptor, name = tempfile.mkstemp(dir=folder)
-    open(descriptor, "wb").close()
-    path = Path(name)
+    path = folder / secrets.token_hex(16)
     try:
         yield path
     finally:

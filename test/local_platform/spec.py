@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from local_platform import links
-from local_platform.errors import InvalidInput, ResourceNotFound
+from local_platform.errors import InvalidInput
 from local_platform.store import Store
 
 NAME = re.compile(r"[a-zA-Z_][0-9a-zA-Z_]*\Z")
@@ -147,10 +147,7 @@ def check_links(store: Store, values: dict, what: str) -> None:
         InvalidInput: names the field and the link at fault.
     """
     for name, value in values.items():
-        try:
-            for object_id in links.object_ids(value):
-                store.get(object_id)
-            for reference in links.references(value):
-                store.get(reference["job"])
-        except ResourceNotFound as error:
-            raise InvalidInput(f'the {what} "{name}": {error}') from None
+        jobs = [reference["job"] for reference in links.references(value)]
+        for linked in links.object_ids(value) + jobs:
+            if store.find(linked) is None:
+                raise InvalidInput(f'the {what} "{name}": {linked} could not be found')

@@ -22,7 +22,13 @@ def describe_user(call: Call) -> dict:
     if call.object_id != USER:
         raise ResourceNotFound(f'The entity "{call.object_id}" could not be found')
     handle = USER.removeprefix("user-")
-    return {"id": USER, "class": "user", "handle": handle, "first": "Local", "last": "User"}
+    names = {"handle": handle, "first": "Local", "last": "User"}
+    return {
+        "id": USER,
+        "class": "user",
+        "billTo": USER,
+        "permittedRegions": [project.REGION],
+    } | names
 
 
 def greet(_call: Call) -> dict:

@@ -1,0 +1,3 @@
+"""What the tests of this folder share."""
+
+pytest_plugins = ["platform_fixtures"]
