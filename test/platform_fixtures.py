@@ -180,8 +180,11 @@ def project(platform: Platform, request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def dx(platform: Platform, project: str, tmp_path: Path) -> Dx:
-    """Run dx in an empty folder, with the test's project selected."""
-    return Dx(platform.environment | {"DX_PROJECT_CONTEXT_ID": project}, tmp_path)
+    """Run dx in an empty folder, with the test's project selected and nothing else configured."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    own = {"DX_PROJECT_CONTEXT_ID": project, "DX_USER_CONF_DIR": str(tmp_path / "configuration")}
+    return Dx(platform.environment | own, folder)
 
 
 @pytest.fixture

@@ -102,7 +102,7 @@ def test_archiving_the_old_applet(built: Dx) -> None:
 
 def test_applet_can_be_got_back(built: Dx) -> None:
     built("get", "repeat", "-o", "copy")
-    assert (built.folder / "copy" / "src" / "repeat.py").read_text() == CODE
+    assert (built.folder / "copy" / "src" / "code.py").read_text() == CODE
 
 
 def test_help_of_an_applet_lists_its_inputs(built: Dx) -> None:

@@ -35,7 +35,7 @@ def _glob_to_regexp(glob: str) -> str:
 
 def matches_labels(query: dict, description: dict) -> bool:
     """Match tags, types, properties and the times of creation and change."""
-    for field, labels in (("tags", "tags"), ("type", "types")):
+    for field, labels in (("tag", "tags"), ("tags", "tags"), ("type", "types")):
         held = description.get(labels, [])
         if field in query and not _holds(query[field], lambda label, held=held: label in held):
             return False
