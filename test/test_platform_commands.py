@@ -144,10 +144,10 @@ def test_unknown_name_is_an_error(dx: Dx) -> None:
     dx("run", "no_such_applet", "-y", status=3)
 
 
-def test_batch_describe_answers_for_each(dx: Dx, words: str) -> None:
-    assert dx
-    absent = "file-" + "B" * 24
-    results = dxpy.describe([words], fields={"name"})
-    assert results == [{"id": words, "name": "words.txt"}]
-    reply = dxpy.api.system_describe_data_objects({"objects": [absent]})
-    assert reply["results"][0]["error"]["type"] == "ResourceNotFound"
+def test_batch_describe_answers_for_each(project: str) -> None:
+    record = dxpy.new_dxrecord(name="there", project=project).get_id()
+    absent = "record-" + "B" * 24
+    asked = [{"id": record, "describe": {"fields": {"name": True}}}, absent]
+    there, missing = dxpy.api.system_describe_data_objects({"objects": asked})["results"]
+    assert there == {"describe": {"id": record, "name": "there"}}
+    assert missing["error"]["type"] == "ResourceNotFound"

@@ -143,8 +143,8 @@ def describe_data_objects(call: Call) -> dict:
         wanted = {"id": wanted} if isinstance(wanted, str) else wanted
         try:
             place = call.placement(wanted["id"], "VIEW", wanted.get("project"))
-            options = wanted.get("describe", call.body.get("classDescribeOptions", {}).get("*"))
-            results.append({"describe": data_object.view(call.store, place, options)})
+            view = data_object.view(call.store, place, wanted.get("describe"))
+            results.append({"describe": view})
         except ApiError as error:
             results.append(error.body())
     return {"results": results}
