@@ -1,37 +1,25 @@
-"""A local platform for the tests, and the real clients to drive it.
-
-Importing this module takes the person's own login and proxies out of the environment, before
-dxpy reads them. Only with DX_LIVE_PROJECT set, for `make test-live`, they stay.
-"""
+"""A local platform for the tests, and the real clients to drive it."""
 
 import json
 import os
+import secrets
 import shlex
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import dxpy
 import pytest
+from private_environment import LIVE_PROJECT
 
 HERE = Path(__file__).parent
-LIVE_PROJECT = os.environ.get("DX_LIVE_PROJECT")
 FINAL = ("done", "failed", "terminated")
 PATIENCE = 60
 """Seconds after which a job that does not end is a failure."""
-
-if not LIVE_PROJECT:
-    for name in list(os.environ):
-        if name.startswith("DX_") or name.lower() in ("http_proxy", "https_proxy", "all_proxy"):
-            del os.environ[name]
-    CONFIGURATION = tempfile.TemporaryDirectory(prefix="dnanexus_config_")
-    os.environ["DX_USER_CONF_DIR"] = CONFIGURATION.name
-
-import dxpy  # noqa: E402 - it reads the environment as it is imported
 
 
 @dataclass
@@ -185,6 +173,28 @@ def dx(platform: Platform, project: str, tmp_path: Path) -> Dx:
     folder.mkdir()
     own = {"DX_PROJECT_CONTEXT_ID": project, "DX_USER_CONF_DIR": str(tmp_path / "configuration")}
     return Dx(platform.environment | own, folder)
+
+
+@pytest.fixture(scope="module")
+def dx_anywhere(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Dx]:
+    """Run dx in a folder of its own: of the live project, if there is one, else locally.
+
+    The folder is removed at the end, from the platform it is on.
+    """
+    if LIVE_PROJECT:
+        environment, project = {}, dxpy.DXProject(LIVE_PROJECT).get_id()
+    else:
+        environment = request.getfixturevalue("platform").environment
+        project = dxpy.api.project_new({"name": "anywhere"})["id"]
+    folder = f"/test_{secrets.token_hex(8)}"
+    dxpy.set_workspace_id(project)
+    dxpy.set_project_context(project)
+    dxpy.DXProject(project).new_folder(folder)
+    own = {"DX_PROJECT_CONTEXT_ID": project, "DX_CLI_WD": folder}
+    yield Dx(environment | own, tmp_path_factory.mktemp("anywhere"))
+    dxpy.DXProject(project).remove_folder(folder, recurse=True)
 
 
 @pytest.fixture

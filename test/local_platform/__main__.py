@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import contextlib
-import json
 import logging
 import os
 import shlex
@@ -12,29 +11,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+from local_platform.environment import client_environment, is_foreign
 from local_platform.server import HOST, Server
 from local_platform.store import Store
-
-PROXIES = ("http_proxy", "https_proxy", "all_proxy")
-
-
-def client_environment(port: int, token: str, configuration: Path) -> dict[str, str]:
-    """Return the variables that make dx and dxpy talk to this platform, and keep to it."""
-    return {
-        "DX_APISERVER_PROTOCOL": "http",
-        "DX_APISERVER_HOST": HOST,
-        "DX_APISERVER_PORT": str(port),
-        "DX_AUTHSERVER_HOST": f"http://{HOST}",
-        "DX_AUTHSERVER_PORT": str(port),
-        "DX_SECURITY_CONTEXT": json.dumps({"auth_token_type": "Bearer", "auth_token": token}),
-        # A person's own login is neither read nor written.
-        "DX_USER_CONF_DIR": str(configuration),
-    }
-
-
-def is_foreign(variable: str) -> bool:
-    """Tell whether a variable would lead the clients elsewhere: another login, or a proxy."""
-    return variable.startswith("DX_") or variable.lower() in PROXIES
 
 
 async def serve(state: Path, port: int, command: list[str]) -> int:
@@ -47,7 +26,7 @@ async def serve(state: Path, port: int, command: list[str]) -> int:
     server = Server(store)
     await server.start(port)
     try:
-        variables = client_environment(server.port, token, configuration)
+        variables = client_environment(HOST, server.port, token, configuration)
         if command:
             return await run(command, variables)
         print_exports(variables)
