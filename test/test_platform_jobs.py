@@ -245,6 +245,30 @@ def main():
     assert child["workspace"] != job.describe()["workspace"]
 
 
+def test_job_finishes_though_its_applet_was_removed(make_applet: MakeApplet, project: str) -> None:
+    code = """
+import time
+import dxpy
+
+@dxpy.entry_point("part")
+def part():
+    return {"value": 1}
+
+@dxpy.entry_point("main")
+def main():
+    project = dxpy.DXProject(dxpy.PROJECT_CONTEXT_ID)
+    while project.list_folder()["objects"]:
+        time.sleep(0.05)
+    return {"value": dxpy.new_dxjob({}, "part").get_output_ref("value")}
+"""
+    applet = make_applet(code, outputSpec=[{"name": "value", "class": "int"}])
+    job = applet.run({})
+    dxpy.DXProject(project).remove_objects([applet.get_id()])
+    assert ended(job)["output"] == {"value": 1}
+    with pytest.raises(dxpy.exceptions.ResourceNotFound):
+        applet.describe()
+
+
 def test_terminate_ends_every_process_of_the_tree(
     make_applet: MakeApplet, platform: Platform, dx: Dx
 ) -> None:

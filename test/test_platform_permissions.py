@@ -2,10 +2,10 @@
 
 import json
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import dxpy
 import pytest
@@ -41,7 +41,7 @@ def as_job(make_applet: MakeApplet, dx: Dx, script: str, **fields: object) -> st
     return log
 
 
-def answers(make_applet: MakeApplet, target: str, expressions: str) -> list:
+def answers(make_applet: MakeApplet, target: object, expressions: str) -> list:
     """Return what expressions are worth in a job."""
     code = TRIES.replace("{answers}", "{'answers': [" + expressions + "]}")
     description = ended(make_applet(code).run({"target": target}))
@@ -113,6 +113,16 @@ def test_job_reads_the_project_and_writes_into_its_workspace(
     assert answers(make_applet, file.get_id(), tried) == ["text", True, True, True, True, False]
     assert file.describe()["name"] == "mine.txt"
     assert dxpy.DXProject(project).list_folder()["objects"]
+
+
+def test_job_does_not_change_its_inputs_or_its_applet(make_applet: MakeApplet) -> None:
+    file = dxpy.upload_string("text", name="mine", wait_on_close=True)
+    tried = """
+        refused(dxpy.api.file_rename, target["$dnanexus_link"], {"name": "new"}),
+        refused(dxpy.api.applet_rename, dxpy.describe(dxpy.JOB_ID)["applet"], {"name": "new"}),
+    """
+    assert answers(make_applet, dxpy.dxlink(file), tried) == [True, True]
+    assert file.describe()["name"] == "mine"
 
 
 def test_job_with_access_writes_into_the_project(make_applet: MakeApplet, dx: Dx) -> None:
@@ -192,13 +202,17 @@ def test_foreign_host_is_refused(platform: Platform) -> None:
         assert reply.status == status
 
 
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="sockets are listed in /proc/net")
 def test_only_loopback_is_listened_on(platform: Platform) -> None:
     port = int(platform.environment["DX_APISERVER_PORT"])
-    address = socket.gethostbyname(socket.gethostname())
-    if address.startswith("127."):
-        pytest.skip("this machine has no other address")
-    with socket.socket() as connection:
-        assert connection.connect_ex((address, port)) != 0
+    rows = [
+        line.split()
+        for table in ("tcp", "tcp6")
+        for line in Path("/proc/net", table).read_text().splitlines()
+    ]
+    listening = "0A"
+    addresses = [row[1] for row in rows if row[3] == listening and row[1].endswith(f":{port:04X}")]
+    assert addresses == [f"0100007F:{port:04X}"]
 
 
 def test_unknown_route_names_itself_and_is_logged(platform: Platform) -> None:

@@ -9,6 +9,7 @@ import shlex
 import signal
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from local_platform.environment import client_environment, is_foreign
@@ -29,8 +30,7 @@ async def serve(state: Path, port: int, command: list[str]) -> int:
         variables = client_environment(HOST, server.port, token, configuration)
         if command:
             return await run(command, variables)
-        print_exports(variables)
-        await until_signalled()
+        await until_signalled(ready=lambda: print_exports(variables))
         return 0
     finally:
         await server.stop()
@@ -44,7 +44,8 @@ async def run(command: list[str], variables: dict[str, str]) -> int:
     loop = asyncio.get_running_loop()
     # An interrupt from the terminal reaches the command too: it decides what to do.
     loop.add_signal_handler(signal.SIGINT, lambda: None)
-    loop.add_signal_handler(signal.SIGTERM, process.terminate)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, process.send_signal, number)
     status = await process.wait()
     return status if status >= 0 else 128 - status
 
@@ -58,11 +59,12 @@ def print_exports(variables: dict[str, str]) -> None:
     print("# Serving until interrupted.", flush=True)
 
 
-async def until_signalled() -> None:
-    """Wait for SIGINT or SIGTERM."""
+async def until_signalled(ready: Callable[[], None]) -> None:
+    """Wait for a signal to end, once everything is ready for it."""
     signalled = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, signalled.set)
+    ready()
     await signalled.wait()
 
 

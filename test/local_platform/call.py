@@ -81,7 +81,7 @@ class Call:
         container = self.store.get(container_id)
         if container["class"] not in ("project", "container"):
             raise ResourceNotFound(f'The entity "{container_id}" is not a project or container')
-        if LEVELS.index(self.level(container_id)) < LEVELS.index(level):
+        if not self._has(level, container_id):
             raise PermissionDenied(f"{level} permission is required in {container_id}")
         return container
 
@@ -97,20 +97,17 @@ class Call:
         places = self.store.placements(object_id)
         if not places:
             raise ResourceNotFound(f'The entity "{object_id}" could not be found')
-        enough = [
-            place
-            for place in places
-            if LEVELS.index(self.level(place.container)) >= LEVELS.index(level)
-        ]
-        if not enough and level == "VIEW" and self._runs(object_id):
-            enough = places
+        if level != "VIEW":
+            # A job's workspace holds its inputs: what lies in a project is changed from there.
+            places = [place for place in places if place.container.startswith("project-")] or places
+        enough = [place for place in places if self._has(level, place.container)]
         if not enough:
             raise PermissionDenied(f"{level} permission is required on {object_id}")
         return next((place for place in enough if place.container == hint), enough[0])
 
-    def _runs(self, object_id: str) -> bool:
-        """Tell whether the caller is a job of this applet, which it may always read."""
-        return bool(self.job_id) and self.store.get(self.job_id)["executable"] == object_id
+    def _has(self, level: str, container_id: str) -> bool:
+        """Tell whether the caller has at least this level in a project or workspace."""
+        return LEVELS.index(self.level(container_id)) >= LEVELS.index(level)
 
     def job(self, job_id: str) -> dict:
         """Return a job that the caller may see: the user any, a job those of its own tree.

@@ -123,7 +123,7 @@ def download(call: Call) -> dict:
     if description["state"] != "closed":
         raise InvalidState(f"{call.object_id} is not closed: it cannot be downloaded")
     expires = now() + call.field("duration", int, DAY) * 1000
-    name = quote(call.field("filename", str, description["name"]), safe="")
+    name = quote(call.field("filename", str, description["name"]), safe="", errors="replace")
     path = f"D/{expires}/{call.object_id}/{name}"
     signature = sign(call.store, path)
     if call.field("preauthenticated", bool, False):

@@ -12,6 +12,7 @@ from local_platform.store import Store, new_id, now
 DEFAULT_INSTANCE = "mem1_ssd1_v2_x4"
 DEFAULT_TIMEOUT = {"days": 30}
 UNIT_MILLISECONDS = {"days": 86_400_000, "hours": 3_600_000, "minutes": 60_000}
+EXECUTABLE_FOLDER = "/.executable"
 FINAL = ("done", "failed", "terminated")
 UNFINISHED = project.UNFINISHED
 ON_DEMAND = ("properties", "details", "access", "outputFolder", "restartableEntryPoints")
@@ -50,6 +51,10 @@ def create(
     if workspace is None:
         workspace = project.create(call.store, "container", {"name": f"Workspace of {job_id}"})
         hand_over = [parent["workspace"], "/"] if parent else [project_id, folder]
+        # Somebody may remove the applet from the project while the job runs.
+        bundles = executable["runSpec"].get("bundledDepends", [])
+        for object_id in [executable["id"], *links.object_ids(bundles)]:
+            call.store.place(object_id, workspace, EXECUTABLE_FOLDER)
     limit = timeout_policy.get(function) or timeout_policy.get("*") or DEFAULT_TIMEOUT
     policy = executable["runSpec"].get("executionPolicy", {})
     description = {

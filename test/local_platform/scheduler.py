@@ -6,6 +6,7 @@ https://documentation.dnanexus.com/user/running-apps-and-workflows/job-lifecycle
 import asyncio
 import itertools
 import json
+import logging
 import os
 import secrets
 import shutil
@@ -21,6 +22,8 @@ from local_platform.packages import Bundle
 from local_platform.process import kill_job
 from local_platform.store import Store, now
 from local_platform.worker import Assignment, Outcome, Run
+
+LOG = logging.getLogger("local_platform")
 
 
 @dataclass
@@ -82,11 +85,15 @@ class Scheduler:
         """Advance each unfinished job by at most one state, oldest first."""
         self._stop_ended()
         for _, job in reversed(list(self._store.newest("job", UNFINISHED))):
-            with self._store.transaction():
-                # An earlier job of this pass may have ended its tree.
-                current = self._store.get(job["id"])
-                self._advance(current)
-            if current["state"] != job["state"]:
+            try:
+                with self._store.transaction():
+                    # An earlier job of this pass may have ended its tree.
+                    self._advance(self._store.get(job["id"]))
+            except Exception as error:
+                LOG.exception("%s", job["id"])
+                with self._store.transaction():
+                    fail(self._store, job, "JMInternalError", repr(error))
+            if self._store.get(job["id"])["state"] != job["state"]:
                 self.wake()
 
     def _stop_ended(self) -> None:
@@ -216,7 +223,11 @@ class Scheduler:
     async def _follow(self, job_id: str, run: Run) -> None:
         """Wait for a run's end and write down how it ended."""
         loop = asyncio.get_running_loop()
-        outcome = await loop.run_in_executor(self._threads, run.execute)
+        try:
+            outcome = await loop.run_in_executor(self._threads, run.execute)
+        except Exception as error:
+            LOG.exception("%s", job_id)
+            outcome = Outcome(reason="JMInternalError", message=repr(error))
         running = self._running.pop(job_id)
         if self._closing:
             return
