@@ -180,6 +180,32 @@ def test_job_neither_sees_nor_ends_another_tree(make_applet: MakeApplet) -> None
     other.terminate()
 
 
+def test_output_gives_no_access_to_a_file_the_job_may_not_read(
+    make_applet: MakeApplet, project: str
+) -> None:
+    other = dxpy.api.project_new({"name": "other"})["id"]
+    secret = dxpy.upload_string("secret", name="secret", project=other, wait_on_close=True)
+    code = """
+import dxpy
+
+@dxpy.entry_point("main")
+def main(secret):
+    return {"file": dxpy.dxlink(secret)}
+"""
+    description = ended(make_applet(code).run({"secret": secret.get_id()}))
+    assert description["failureReason"] == "OutputError"
+    assert list(dxpy.find_data_objects(project=project, name="secret")) == []
+
+
+def test_subjob_gets_no_file_the_job_may_not_read(make_applet: MakeApplet) -> None:
+    other = dxpy.api.project_new({"name": "other"})["id"]
+    secret = dxpy.upload_string("secret", name="secret", project=other, wait_on_close=True)
+    tried = """
+        refused(dxpy.new_dxjob, {"target": dxpy.dxlink(target)}, "main"),
+    """
+    assert answers(make_applet, secret.get_id(), tried) == [True]
+
+
 def test_only_a_job_makes_subjobs(project: str) -> None:
     assert project
     with pytest.raises(dxpy.exceptions.PermissionDenied):

@@ -107,9 +107,7 @@ def run(call: Call) -> dict:
     given = call.field("input", dict)
     values = spec.with_defaults(given, executable.get("inputSpec", []))
     spec.check_input(values, executable.get("inputSpec"))
-    spec.check_links(call.store, values, "input")
-    for object_id in links.object_ids(values):
-        call.placement(object_id)
+    spec.check_links(call, values, "input")
     parent = None
     if call.job_id is None:
         project = call.container(call.field("project", str), "CONTRIBUTE")["id"]

@@ -116,7 +116,7 @@ def new(call: Call) -> dict:
         raise PermissionDenied("Only a job can make a subjob")
     parent = call.store.get(call.job_id)
     values = call.field("input", dict)
-    spec.check_links(call.store, values, "input")
+    spec.check_links(call, values, "input")
     executable = call.store.get(parent["executable"])
     return create(
         call,

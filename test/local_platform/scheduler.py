@@ -14,13 +14,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from local_platform import file, links, spec
-from local_platform.ending import end, fail, terminate
+from local_platform import links
+from local_platform.ending import fail, terminate
 from local_platform.errors import ApiError
-from local_platform.job import FINAL, UNFINISHED, dependencies, set_state, subtree
+from local_platform.job import FINAL, UNFINISHED, set_state, subtree
 from local_platform.packages import Bundle
 from local_platform.process import kill_job
 from local_platform.store import Store, now
+from local_platform.waiting import finish, wait_for_input
 from local_platform.worker import Assignment, Outcome, Run
 
 LOG = logging.getLogger("local_platform")
@@ -106,14 +107,14 @@ class Scheduler:
     def _advance(self, job: dict) -> None:
         """Do what a job's state asks for."""
         if job["state"] in ("idle", "waiting_on_input"):
-            self._wait_for_input(job)
+            wait_for_input(self._store, job)
         elif job["state"] == "runnable":
             if job["id"] not in self._running and self._busy() < self._slots:
                 self._start(job)
         elif job["state"] == "waiting_on_output":
             members = subtree(self._store, job)[1:]
             if all(member["state"] in FINAL for member in members):
-                self._finish(job)
+                finish(self._store, job)
         elif job["state"] == "terminating" and job["id"] not in self._running:
             terminate(self._store, job)
 
@@ -124,38 +125,6 @@ class Scheduler:
         """
         waiting = {job["parentJob"] for _, job in self._store.newest("job", UNFINISHED)}
         return len(self._running.keys() - waiting)
-
-    def _wait_for_input(self, job: dict) -> None:
-        """Make a job runnable once everything it needs is there."""
-        try:
-            needed = [self._store.get(dependency) for dependency in dependencies(job)]
-            objects = [self._store.get(one) for one in links.object_ids(job["input"])]
-        except ApiError as error:
-            fail(self._store, job, "DependencyUnsatisfiable", str(error))
-            return
-        for one in needed:
-            if one.get("state") in ("failed", "terminated"):
-                fail(self._store, job, "DependencyUnsatisfiable", f"{one['id']} {one['state']}")
-                return
-        if any(one.get("state", "closed") not in ("done", "closed") for one in needed + objects):
-            if job["state"] == "idle":
-                set_state(self._store, job, "waiting_on_input")
-            return
-        try:
-            values = links.resolve(job["input"], self._outputs(job["input"]))
-            if job["outputFolder"]:
-                executable = self._store.get(job["executable"])
-                spec.check_input(values, executable.get("inputSpec"))
-        except (LookupError, ApiError) as error:
-            fail(self._store, job, "InputError", str(error))
-            return
-        self._clone(links.object_ids(values), job["workspace"], "/")
-        set_state(self._store, job, "runnable", input=values)
-
-    def _outputs(self, value: object) -> dict[str, dict]:
-        """Return the outputs of the jobs that references in a value name."""
-        named = {reference["job"] for reference in links.references(value)}
-        return {job_id: self._store.get(job_id)["output"] or {} for job_id in named}
 
     def _start(self, job: dict) -> None:
         """Give a job its token and a worker."""
@@ -244,38 +213,3 @@ class Scheduler:
             fail(self._store, job, outcome.reason, outcome.message)
         else:
             set_state(self._store, job, "waiting_on_output", output=outcome.output)
-
-    def _finish(self, job: dict) -> None:
-        """End a job whose tree below is done: resolve, check and hand over its output."""
-        references = links.references(job["output"])
-        named = [self._store.find(reference["job"]) for reference in references]
-        if any(one and one["state"] not in FINAL for one in named):
-            return
-        try:
-            spec.check_links(self._store, job["output"], "output")
-            output = links.resolve(job["output"], self._outputs(job["output"]))
-            if job["outputFolder"]:
-                spec.check_output(output, self._store.get(job["executable"]).get("outputSpec"))
-        except (LookupError, ApiError) as error:
-            fail(self._store, job, "OutputError", str(error))
-            return
-        try:
-            self._close_files(links.object_ids(output))
-        except ApiError as error:
-            fail(self._store, job, "IncompleteUploads", str(error))
-            return
-        if job["outputFolder"]:
-            self._clone(links.object_ids(output), *job["outputFolder"])
-        end(self._store, job, "done", output=output)
-
-    def _close_files(self, object_ids: list[str]) -> None:
-        """Close the files of an output that the program left open."""
-        for object_id in object_ids:
-            if self._store.get(object_id)["state"] == "open" and object_id.startswith("file-"):
-                file.finish(self._store, object_id)
-
-    def _clone(self, object_ids: list[str], container: str, folder: str) -> None:
-        """Put objects into a container under their own IDs, unless they are there."""
-        for object_id in object_ids:
-            if container not in [place.container for place in self._store.placements(object_id)]:
-                self._store.place(object_id, container, folder)

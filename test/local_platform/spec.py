@@ -7,8 +7,8 @@ import re
 from typing import Any
 
 from local_platform import links
+from local_platform.call import Call
 from local_platform.errors import InvalidInput
-from local_platform.store import Store
 
 NAME = re.compile(r"[a-zA-Z_][0-9a-zA-Z_]*\Z")
 OBJECT_CLASSES = ("file", "record", "applet")
@@ -140,14 +140,19 @@ def check_output(values: dict, spec: list[dict] | None) -> None:
             raise InvalidInput(f'the output "{name}" is not of class {entry["class"]}')
 
 
-def check_links(store: Store, values: dict, what: str) -> None:
-    """Check that every object and job linked to exists.
+def check_links(call: Call, values: dict, what: str) -> None:
+    """Check that every object and job linked to exists, and that the caller may read it.
 
     Raises:
         InvalidInput: names the field and the link at fault.
+        PermissionDenied: the link is good, but not for this caller.
     """
     for name, value in values.items():
         jobs = [reference["job"] for reference in links.references(value)]
         for linked in links.object_ids(value) + jobs:
-            if store.find(linked) is None:
+            if call.store.find(linked) is None:
                 raise InvalidInput(f'the {what} "{name}": {linked} could not be found')
+        for object_id in links.object_ids(value):
+            call.placement(object_id)
+        for job_id in jobs:
+            call.job(job_id)
