@@ -119,9 +119,14 @@ class Platform:
         )
         dxpy.set_security_context(json.loads(self.environment["DX_SECURITY_CONTEXT"]))
 
-    def job_processes(self) -> list[str]:
-        """Return the process IDs of running jobs of this platform."""
-        mark = f"DX_APISERVER_PORT={self.environment['DX_APISERVER_PORT']}".encode()
+    @property
+    def port(self) -> str:
+        """Port it listens on; another one after each start."""
+        return self.environment["DX_APISERVER_PORT"]
+
+    def job_processes(self, port: str | None = None) -> list[str]:
+        """Return the process IDs of jobs that were started while it listened on a port."""
+        mark = f"DX_APISERVER_PORT={port or self.port}".encode()
         return [
             path.parent.name
             for path in Path("/proc").glob("[0-9]*/environ")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import dxpy
 import pytest
-from platform_fixtures import Platform, ended, in_state
+from platform_fixtures import Platform, ended, in_state, until
 
 MEBIBYTE = 2**20
 RUN_SPEC = {"distribution": "Ubuntu", "release": "24.04", "version": "0"}
@@ -63,15 +63,12 @@ def test_running_job_is_failed_and_its_processes_are_gone(
     mortal: Platform, restart: Callable[[], None]
 ) -> None:
     job = run("setsid sleep 600 & sleep 600")
-    in_state(job, "running")
-    mortal.kill()
-    left = mortal.job_processes()
-    mortal.start()
-    mortal.use()
+    until(mortal.job_processes)
+    port = mortal.port
+    restart()
     description = ended(job)
     assert (description["state"], description["failureReason"]) == ("failed", "UnresponsiveWorker")
-    assert not set(left) & set(mortal.job_processes())
-    assert restart
+    assert mortal.job_processes(port) == []
 
 
 def test_running_job_is_restarted_if_its_policy_says_so(restart: Callable[[], None]) -> None:
@@ -116,7 +113,7 @@ def test_killed_at_any_moment_of_an_upload_the_state_opens(
 
 def test_stopped_platform_leaves_no_process(mortal: Platform) -> None:
     job = run("setsid sleep 600 & sleep 600")
-    in_state(job, "running")
+    until(mortal.job_processes)
     assert mortal.stop() == 0
     assert mortal.job_processes() == []
     mortal.start()

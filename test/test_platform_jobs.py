@@ -6,7 +6,7 @@ from pathlib import Path
 
 import dxpy
 import pytest
-from platform_fixtures import Dx, Platform, ended, in_state, job_log
+from platform_fixtures import Dx, Platform, ended, in_state, job_log, until
 
 MakeApplet = Callable[..., dxpy.DXApplet]
 
@@ -273,7 +273,7 @@ def test_terminate_ends_every_process_of_the_tree(
     make_applet: MakeApplet, platform: Platform, dx: Dx
 ) -> None:
     job = make_applet(SLEEP, "bash").run({})
-    in_state(job, "running")
+    until(platform.job_processes)
     dx("terminate", job.get_id())
     assert ended(job)["state"] == "terminated"
     assert platform.job_processes() == []

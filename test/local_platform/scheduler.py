@@ -208,7 +208,6 @@ class Scheduler:
 
     def _settle(self, job: dict, outcome: Outcome) -> None:
         """Take over what a run left: an output to be checked, or the reason of its failure."""
-        self._store.remove_job_tokens(job["id"])
         if outcome.reason:
             fail(self._store, job, outcome.reason, outcome.message)
         else:
