@@ -67,6 +67,13 @@ def test_folder_is_removed_with_what_it_holds(dx: Dx, words: str) -> None:
         dxpy.describe(words)
 
 
+def test_refused_removal_removes_nothing(dx: Dx, words: str, project: str) -> None:
+    absent = "file-" + "B" * 24
+    with pytest.raises(dxpy.exceptions.ResourceNotFound):
+        dxpy.api.project_remove_objects(project, {"objects": [words, absent]})
+    assert dx("cat", "words.txt").stdout == "words\n"
+
+
 def test_copy_into_another_project_keeps_the_id(dx: Dx, words: str, project: str) -> None:
     other = dx("new", "project", "other", "--brief").stdout.strip()
     dx("cp", "words.txt", f"{other}:/")

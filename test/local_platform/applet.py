@@ -106,7 +106,7 @@ def run(call: Call) -> dict:
     executable = call.store.get(call.object_id)
     given = call.field("input", dict)
     values = spec.with_defaults(given, executable.get("inputSpec", []))
-    spec.check_input(values, executable.get("inputSpec"))
+    spec.check_values(values, executable.get("inputSpec"), "input")
     spec.check_links(call, values, "input")
     parent = None
     if call.job_id is None:

@@ -66,12 +66,12 @@ def _ancestors(store: Store, job: dict) -> list[str]:
 
 def _to_restart(store: Store, job: dict, reason: str) -> dict | None:
     """Return the job that a failure restarts: this one, or the main one above it."""
-    policy = job["executionPolicy"]
-    restart_on = policy.get("restartOn", {})
-    allowed = restart_on.get(reason, restart_on.get("*", 0)) if reason in RESTARTABLE else 0
     if job["restartableEntryPoints"] != "all":
         while not job["outputFolder"]:
             job = store.get(job["parentJob"])
+    policy = job["executionPolicy"]
+    restart_on = policy.get("restartOn", {})
+    allowed = restart_on.get(reason, restart_on.get("*", 0)) if reason in RESTARTABLE else 0
     used_up = job["failureCounts"].get(reason, 0) >= allowed
     return None if used_up or job["try"] >= policy.get("maxRestarts", MAXIMUM_RESTARTS) else job
 

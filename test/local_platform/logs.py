@@ -27,9 +27,10 @@ async def stream(socket: web.WebSocketResponse, call: Call) -> None:
     closed = asyncio.create_task(_until_closed(socket))
     sending = asyncio.create_task(_send(socket, call))
     try:
-        await asyncio.wait((closed, sending), return_when=asyncio.FIRST_COMPLETED)
-        # The client closes after END_LOG; closing first would make it lose the end.
-        if sending.done() and not sending.exception():
+        done, _ = await asyncio.wait((closed, sending), return_when=asyncio.FIRST_COMPLETED)
+        if sending in done:
+            sending.result()
+            # The client closes after END_LOG; closing first would make it lose the end.
             await closed
     finally:
         closed.cancel()

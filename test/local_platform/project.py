@@ -4,7 +4,7 @@ https://documentation.dnanexus.com/developer/api/data-containers
 """
 
 from local_platform import data_object
-from local_platform.call import USER, Call
+from local_platform.call import REQUIRED, USER, Call
 from local_platform.errors import InvalidInput, InvalidState, ResourceNotFound
 from local_platform.search import select
 from local_platform.store import Store, new_id, now
@@ -158,7 +158,7 @@ def existing_folder(call: Call, path: str, container_id: str | None = None) -> s
 def new_folder(call: Call) -> dict:
     """/project-x/newFolder."""
     call.container(call.object_id, "UPLOAD")
-    folder = call.folder(default=None) if "folder" in call.body else call.field("folder", str)
+    folder = call.folder(default=REQUIRED)
     if not call.field("parents", bool, False):
         if folder in call.store.folders(call.object_id):
             raise InvalidState(f'The folder "{folder}" exists')

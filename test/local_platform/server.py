@@ -63,8 +63,8 @@ class Server:
 
     async def stop(self) -> None:
         """Kill the running jobs and close the port."""
-        await self._scheduler.close()
         self._serving.cancel()
+        await self._scheduler.close()
         await self._runner.cleanup()
 
     @web.middleware

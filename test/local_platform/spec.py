@@ -97,47 +97,27 @@ def with_defaults(values: dict, spec: list[dict]) -> dict:
     return defaults | values
 
 
-def check_input(values: dict, spec: list[dict] | None) -> None:
-    """Check a job's input against the inputSpec; an applet without one takes anything.
+def check_values(values: dict, spec: list[dict] | None, what: str) -> None:
+    """Check an "input" or "output" against its specification; without one anything goes.
 
     Raises:
-        InvalidInput: names the input at fault.
+        InvalidInput: names the field at fault.
     """
     if spec is None:
         return
     entries = {entry["name"]: entry for entry in spec}
     for name in values:
         if name not in entries:
-            raise InvalidInput(f'the input "{name}" is not in the inputSpec')
+            raise InvalidInput(f'the {what} "{name}" is not in the {what}Spec')
     for name, entry in entries.items():
-        if values.get(name) is None:
-            if name in values or not entry.get("optional", False):
-                raise InvalidInput(f'the required input "{name}" is missing')
+        if name not in values:
+            if not entry.get("optional", False):
+                raise InvalidInput(f'the required {what} "{name}" is missing')
         elif not conforms(values[name], entry["class"]):
-            raise InvalidInput(f'the input "{name}" is not of class {entry["class"]}')
+            raise InvalidInput(f'the {what} "{name}" is not of class {entry["class"]}')
         elif not _among(values[name], entry):
             allowed = ", ".join(str(choice) for choice in entry["choices"])
-            raise InvalidInput(f'the input "{name}" is not one of its choices: {allowed}')
-
-
-def check_output(values: dict, spec: list[dict] | None) -> None:
-    """Check a finished job's output against the outputSpec; without one anything goes.
-
-    Raises:
-        InvalidInput: names the output at fault.
-    """
-    if spec is None:
-        return
-    entries = {entry["name"]: entry for entry in spec}
-    for name in values:
-        if name not in entries:
-            raise InvalidInput(f'the output "{name}" is not in the outputSpec')
-    for name, entry in entries.items():
-        if values.get(name) is None:
-            if not entry.get("optional", False):
-                raise InvalidInput(f'the required output "{name}" is missing')
-        elif not conforms(values[name], entry["class"]):
-            raise InvalidInput(f'the output "{name}" is not of class {entry["class"]}')
+            raise InvalidInput(f'the {what} "{name}" is not one of its choices: {allowed}')
 
 
 def check_links(call: Call, values: dict, what: str) -> None:

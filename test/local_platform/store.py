@@ -66,8 +66,12 @@ class Store:
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA synchronous = NORMAL")
         self._database.executescript(SCHEMA)
+        self._unused_parts: list[Path] = []
         shutil.rmtree(self.incoming, ignore_errors=True)
         self.incoming.mkdir()
+        for folder in (root / "parts").glob("*"):
+            if self.find(folder.name) is None:
+                shutil.rmtree(folder)
 
     @property
     def incoming(self) -> Path:
@@ -92,8 +96,12 @@ class Store:
             yield
         except BaseException:
             self._database.execute("ROLLBACK")
+            self._unused_parts.clear()
             raise
         self._database.execute("COMMIT")
+        # Only now: a description must never outlive its bytes.
+        while self._unused_parts:
+            shutil.rmtree(self._unused_parts.pop(), ignore_errors=True)
 
     def setting(self, name: str) -> str:
         """Return a secret of this state, drawn at its first use."""
@@ -145,7 +153,7 @@ class Store:
             ("log", "job"),
         ):
             self._database.execute(f"DELETE FROM {table} WHERE {column} = ?", (object_id,))  # noqa: S608
-        shutil.rmtree(self.part_path(object_id, 1).parent, ignore_errors=True)
+        self._unused_parts.append(self.part_path(object_id, 1).parent)
 
     def newest(
         self, class_name: str, states: Iterable[str] | None = None, before: int | None = None

@@ -31,7 +31,7 @@ def wait_for_input(store: Store, job: dict) -> None:
         values = links.resolve(job["input"], _outputs(store, job["input"]))
         if job["outputFolder"]:
             executable = store.get(job["executable"])
-            spec.check_input(values, executable.get("inputSpec"))
+            spec.check_values(values, executable.get("inputSpec"), "input")
     except (LookupError, ApiError) as error:
         fail(store, job, "InputError", str(error))
         return
@@ -56,7 +56,8 @@ def finish(store: Store, job: dict) -> None:
             return
         output = links.resolve(job["output"], _outputs(store, job["output"]))
         if job["outputFolder"]:
-            spec.check_output(output, store.get(job["executable"]).get("outputSpec"))
+            executable = store.get(job["executable"])
+            spec.check_values(output, executable.get("outputSpec"), "output")
     except (LookupError, ApiError) as error:
         fail(store, job, "OutputError", str(error))
         return

@@ -107,13 +107,13 @@ class Run:
             ("job_input.json", self._job["input"]),
         ):
             (self._home / name).write_text(json.dumps(content))
-        (self._home / self._job["id"]).write_text(self._program())
+        (self._home / self._job["id"]).write_text(self._program(), encoding="utf-8")
         interpreter = self._run_spec["interpreter"]
         if interpreter == "bash":
             # The inputs, as the variables that the real client makes of them.
-            with (self._home / "environment").open("w") as variables:
-                command = ["dx-print-bash-vars"]
-                subprocess.run(command, env=self._environment(), stdout=variables, check=True)
+            command = ["dx-print-bash-vars"]
+            done = subprocess.run(command, env=self._environment(), capture_output=True, check=True)
+            (self._home / "environment").write_bytes(done.stdout)
         self._log("INFO", [f"{interpreter} running (job ID {self._job['id']})"])
 
     def _environment(self) -> dict[str, str]:
@@ -121,12 +121,12 @@ class Run:
         version = f"python{sys.version_info.major}.{sys.version_info.minor}"
         # The folder of the interpreter that has dxpy also holds dx and the dx-jobutil programs.
         machine = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
-        packages = ("usr/lib/python3/dist-packages", f"usr/local/lib/{version}/dist-packages")
+        modules = ("usr/lib/python3/dist-packages", f"usr/local/lib/{version}/dist-packages")
         return {
             "HOME": str(self._home),
             "TMPDIR": str(self._root / "tmp"),
             "PATH": ":".join([*self._inside("usr/local/bin", "usr/bin", "bin"), *machine]),
-            "PYTHONPATH": ":".join(self._inside(*packages)),
+            "PYTHONPATH": ":".join(self._inside(*modules)),
             "LD_LIBRARY_PATH": ":".join(self._inside("usr/local/lib", "usr/lib")),
             "LANG": "C.UTF-8",
             "USER": "dnanexus",
@@ -194,7 +194,7 @@ def _read_json(path: Path) -> dict | None:
     if not path.exists():
         return None
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{path.name} is not JSON: {error}") from None
     if not isinstance(content, dict):
