@@ -66,11 +66,11 @@ class Platform:
         self._log = state.with_suffix(".log")
         self._seen = 0
 
-    def start(self) -> None:
-        """Start it, and read from what it prints how to reach it."""
+    def start(self, port: str = "0") -> None:
+        """Start it, on any free port unless one is given, and read how to reach it."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "local_platform", "--state", self.state],
+                [sys.executable, "-m", "local_platform", "--state", self.state, "--port", port],
                 env=os.environ | {"PYTHONPATH": str(HERE)},
                 stdout=subprocess.PIPE,
                 stderr=log,
