@@ -1,7 +1,8 @@
 """The applet's whole life with the real dx: what `make run` shows.
 
-Usage: python test/run_applet.py [BAM [BAI]] [-iNAME=VALUE ...], with dx talking to a local
-platform. Without a BAM file, a small one is built. The count file is left in the current folder.
+Usage: python test/run_applet.py BAM BAI [OPTION ...], with dx talking to a local platform.
+An empty BAM stands for a small one that is built, an empty BAI for no index; the options go to
+dx run. The count file is left in the current folder.
 """
 
 import json
@@ -24,12 +25,12 @@ class StepError(Exception):
 
 
 def main() -> int:
-    """Take a BAM file, its index and options for dx run; return the exit status."""
-    options = [argument for argument in sys.argv[1:] if argument.startswith("-")]
-    files = [Path(name).absolute() for name in sys.argv[1:] if name and name not in options]
+    """Run the applet on the files of the command line; return the exit status."""
+    bam, bai, *options = sys.argv[1:]
     with tempfile.TemporaryDirectory() as folder:
         try:
-            run_applet(files or build_demo(Path(folder)), options)
+            files = [Path(name).absolute() for name in (bam, bai) if name]
+            run_applet(files if bam else build_demo(Path(folder)), options)
         except StepError as error:
             print(error, file=sys.stderr)
             return 1
