@@ -106,6 +106,17 @@ def test_malformed_applet_is_refused(make_applet: MakeApplet, fields: dict, mess
         make_applet("true", "bash", **fields)
 
 
+def test_unknown_fields_of_an_applet_are_kept(make_applet: MakeApplet) -> None:
+    assert make_applet("true", "bash", colour="blue").describe()["colour"] == "blue"
+
+
+def test_new_object_cannot_take_the_place_of_another(make_applet: MakeApplet) -> None:
+    first = make_applet("true", "bash")
+    second = make_applet("true", "bash", id=first.get_id(), **{"class": "job"})
+    assert second.get_id() != first.get_id()
+    assert second.describe()["class"] == "applet"
+
+
 def test_call_with_a_missing_field_is_refused(platform: Platform) -> None:
     del platform
     with pytest.raises(InvalidInput, match='The field "name" is missing'):

@@ -8,19 +8,7 @@ from local_platform.call import LEVELS, Call
 from local_platform.errors import InvalidInput
 from local_platform.project import REGION
 
-# What create() keeps itself, and what belongs to the request only.
-SHARED = (
-    "project",
-    "folder",
-    "parents",
-    "name",
-    "hidden",
-    "types",
-    "tags",
-    "properties",
-    "details",
-    "nonce",
-)
+REQUEST_ONLY = ("project", "folder", "parents", "nonce")
 INTERPRETERS = ("python3", "bash")
 RELEASES = ("24.04", "20.04")
 TIME_UNITS = ("days", "hours", "minutes")
@@ -35,7 +23,7 @@ def new(call: Call) -> dict:
             spec.check_spec(call.body[field], field)
     _check_run_spec(call, run_spec)
     _check_access(call.field("access", dict, {}))
-    fields = {name: value for name, value in call.body.items() if name not in SHARED}
+    fields = {name: value for name, value in call.body.items() if name not in REQUEST_ONLY}
     fields.setdefault("title", call.field("name", str, ""))
     fields.setdefault("summary", "")
     fields.setdefault("description", "")

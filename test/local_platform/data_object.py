@@ -22,7 +22,7 @@ def create(call: Call, class_name: str, state: str, extra: dict) -> dict:
         raise ResourceNotFound(f'The folder "{folder}" could not be found in {container}')
     object_id = new_id(class_name)
     time = now()
-    description = {
+    shared = {
         "id": object_id,
         "class": class_name,
         "name": call.field("name", str, object_id) or object_id,
@@ -36,7 +36,9 @@ def create(call: Call, class_name: str, state: str, extra: dict) -> dict:
         "properties": checked_properties(call.field("properties", dict, {})),
         "details": checked_details(call.body.get("details", {})),
         "sponsored": False,
-    } | extra
+    }
+    # What a client sends beside them may not replace them.
+    description = shared | extra | shared
     call.store.save(description)
     call.store.place(object_id, container, folder)
     return description
