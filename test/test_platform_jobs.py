@@ -114,7 +114,7 @@ def test_failed_subjob_fails_its_tree(make_applet: MakeApplet, platform: Platfor
     }
     assert root["failureFrom"]["id"] == members["part"]["id"]
     assert members["slow"]["failureReason"] == "JobTreeFailure"
-    assert platform.job_processes() == []
+    assert until(lambda: not platform.job_processes())
 
 
 def test_job_waits_for_the_jobs_it_depends_on(make_applet: MakeApplet) -> None:

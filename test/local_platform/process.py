@@ -2,10 +2,12 @@
 
 import codecs
 import contextlib
+import math
 import os
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
@@ -14,6 +16,10 @@ Log = Callable[[str, list[str]], None]
 """Given a level (STDOUT, STDERR, INFO) and lines; called from any thread."""
 
 LONGEST_LINE = 8000
+# How often a running process is looked at for a stop or its time limit, in seconds.
+INTERVAL = 0.1
+# How long the rest of a dead job's output is waited for, in seconds.
+PATIENCE = 10
 
 
 def run(
@@ -22,15 +28,16 @@ def run(
     folder: Path,
     log: Log,
     stopped: threading.Event,
-    timeout: float | None = None,
+    timeout: float = math.inf,
 ) -> int:
     """Run a job's command to its end; return its exit status (negative: the signal).
 
     The environment must hold DX_JOB_ID, by which the processes are found again.
 
     Raises:
-        subprocess.TimeoutExpired: it ran longer than the timeout, in seconds, and was killed.
+        subprocess.TimeoutExpired: it was stopped, or ran longer than the timeout, in seconds.
     """
+    end = time.monotonic() + timeout
     process = subprocess.Popen(
         command,
         env=environment,
@@ -47,16 +54,19 @@ def run(
     for pump in pumps:
         pump.start()
     try:
-        # A stop that came just before the process was there has found nothing to kill.
-        return process.wait(0 if stopped.is_set() else timeout)
+        while not stopped.is_set() and time.monotonic() < end:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return process.wait(INTERVAL)
+        raise subprocess.TimeoutExpired(command, timeout)
     finally:
         # A child that was left behind would hold the pipes open, and outlive the job.
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         kill_job(environment["DX_JOB_ID"])
         process.wait()
         for pump in pumps:
-            pump.join()
+            # A process that hid its environment too may hold the pipe for ever.
+            pump.join(PATIENCE)
 
 
 def _pump(stream: BinaryIO, level: str, log: Log) -> None:

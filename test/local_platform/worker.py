@@ -73,7 +73,7 @@ class Run:
         """Run the job to its end and leave nothing behind: no process, no file."""
         try:
             self._prepare()
-            return self._outcome(self._run(self._command(), self._timeout()))
+            return self._outcome(self._run())
         except MissingPackageError as error:
             return Outcome(reason="AppInternalError", message=str(error))
         except subprocess.TimeoutExpired:
@@ -85,9 +85,8 @@ class Run:
             shutil.rmtree(self._root, ignore_errors=True)
 
     def stop(self) -> None:
-        """Kill the job's processes; `execute` then returns."""
+        """Have the job's processes killed; `execute` then returns."""
         self._stopped.set()
-        process.kill_job(self._job["id"])
 
     def _prepare(self) -> None:
         """Lay out the private root in the order of the service: bundles first, then packages."""
@@ -156,10 +155,10 @@ class Run:
         """Return the running time allowed, in seconds."""
         return self._job["timeout"] / 1000
 
-    def _run(self, command: list[str], timeout: float | None = None) -> int:
-        """Run a command in the job's environment and folder, and return its exit status."""
-        environment = self._environment()
-        return process.run(command, environment, self._home, self._log, self._stopped, timeout)
+    def _run(self) -> int:
+        """Run the program in the job's environment and folder, and return its exit status."""
+        own = (self._command(), self._environment(), self._home)
+        return process.run(*own, self._log, self._stopped, self._timeout())
 
     def _run_apt(self, command: list[str]) -> int:
         """Run apt-get in the machine's own environment, where its proxies may stand."""
