@@ -58,7 +58,9 @@ class Store:
         Raises:
             BlockingIOError: another platform is using this folder.
         """
-        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        root.mkdir(parents=True, exist_ok=True)
+        # It holds the user's token.
+        root.chmod(0o700)
         self.root = root
         self._lock = (root / "lock").open("w")
         fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
