@@ -14,6 +14,7 @@ from pathlib import Path
 
 import dxpy
 import pytest
+
 from private_environment import LIVE_PROJECT
 
 HERE = Path(__file__).parent

@@ -4,6 +4,7 @@ import json
 
 import dxpy
 import pytest
+
 from platform_fixtures import Dx
 
 

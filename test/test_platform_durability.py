@@ -8,6 +8,7 @@ from pathlib import Path
 
 import dxpy
 import pytest
+
 from platform_fixtures import Platform, ended, in_state, until
 
 MEBIBYTE = 2**20

@@ -8,6 +8,7 @@ import dxpy
 import pytest
 import urllib3
 from dxpy.exceptions import InvalidState
+
 from platform_fixtures import Dx, Platform
 
 MEBIBYTE = 2**20

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import dxpy
 import pytest
+
 from platform_fixtures import Dx, Platform, ended, in_state, job_log, until
 
 MakeApplet = Callable[..., dxpy.DXApplet]

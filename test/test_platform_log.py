@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import dxpy
+
 from platform_fixtures import Dx, ended, in_state
 
 MakeApplet = Callable[..., dxpy.DXApplet]

@@ -11,6 +11,7 @@ import dxpy
 import pytest
 import urllib3
 from dxpy.exceptions import InvalidAuthentication, ResourceNotFound
+
 from platform_fixtures import Dx, Platform, ended, in_state, job_log
 
 MakeApplet = Callable[..., dxpy.DXApplet]

@@ -3,6 +3,7 @@
 import dxpy
 import pytest
 from dxpy.exceptions import InvalidInput
+
 from platform_fixtures import Dx
 
 

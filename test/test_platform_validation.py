@@ -5,6 +5,7 @@ from collections.abc import Callable
 import dxpy
 import pytest
 from dxpy.exceptions import InvalidInput
+
 from platform_fixtures import Dx, Platform, ended
 
 MakeApplet = Callable[..., dxpy.DXApplet]
