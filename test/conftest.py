@@ -6,12 +6,15 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import private_environment  # noqa: F401 - before dxpy reads a person's login
 import pytest
 
 # dx build uploads all of resources/: compiled files must not appear there.
 sys.dont_write_bytecode = True
 
 from counting import count_to_text  # noqa: E402 - after the switch above
+
+pytest_plugins = ["platform_fixtures"]
 
 Count = Callable[..., str]
 

@@ -1,0 +1,98 @@
+"""Command line: `python -m local_platform [--state DIR] [--port N] [-- COMMAND ...]`."""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import shlex
+import signal
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from local_platform.environment import client_environment, is_foreign
+from local_platform.server import HOST, Server
+from local_platform.store import Store
+
+
+async def serve(state: Path, port: int, command: list[str]) -> int:
+    """Serve until the command ends, or without one until interrupted; return an exit status."""
+    store = Store(state)
+    token = store.setting("user_token")
+    store.add_token(token)
+    configuration = state / "dnanexus_config"
+    configuration.mkdir(exist_ok=True)
+    server = Server(store)
+    await server.start(port)
+    try:
+        variables = client_environment(HOST, server.port, token, configuration)
+        if command:
+            return await run(command, variables)
+        await until_signalled(ready=lambda: print_exports(variables))
+        return 0
+    finally:
+        await server.stop()
+        store.close()
+
+
+async def run(command: list[str], variables: dict[str, str]) -> int:
+    """Run a command against the platform and return its exit status."""
+    kept = {name: value for name, value in os.environ.items() if not is_foreign(name)}
+    process = await asyncio.create_subprocess_exec(*command, env=kept | variables)
+    loop = asyncio.get_running_loop()
+    # An interrupt from the terminal reaches the command too: it decides what to do.
+    loop.add_signal_handler(signal.SIGINT, lambda: None)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, process.send_signal, number)
+    status = await process.wait()
+    return status if status >= 0 else 128 - status
+
+
+def print_exports(variables: dict[str, str]) -> None:
+    """Print what to paste into a shell."""
+    for name in filter(is_foreign, sorted(os.environ)):
+        print(f"unset {name}")
+    for name, value in variables.items():
+        print(f"export {name}={shlex.quote(value)}")
+    print("# Serving until interrupted.", flush=True)
+
+
+async def until_signalled(ready: Callable[[], None]) -> None:
+    """Wait for a signal to end, once everything is ready for it."""
+    signalled = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, signalled.set)
+    ready()
+    await signalled.wait()
+
+
+def main() -> int:
+    """Read the command line and serve."""
+    parser = argparse.ArgumentParser(
+        prog="python -m local_platform",
+        description="DNAnexus on 127.0.0.1, for the real dx and dxpy.",
+        epilog="With a command, serves until it ends; without one, prints the variables to set.",
+    )
+    parser.add_argument("--state", type=Path, help="folder to keep everything in (default: none)")
+    parser.add_argument(
+        "--port", type=int, default=0, help="port to listen on (default: a free one)"
+    )
+    parser.add_argument("command", nargs="*", help="command to run, after --")
+    arguments = parser.parse_args()
+    logging.basicConfig(format="local_platform: %(message)s")
+    with contextlib.ExitStack() as stack:
+        state = arguments.state
+        if state is None:
+            state = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="local_platform_")))
+        try:
+            return asyncio.run(serve(state.absolute(), arguments.port, arguments.command))
+        except BlockingIOError:
+            parser.error(f"{state} is in use by another local platform")
+        except OSError as error:
+            parser.error(str(error))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

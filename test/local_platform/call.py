@@ -1,0 +1,126 @@
+"""One API call: what is asked, who asks, and what this caller may reach.
+
+Levels: https://documentation.dnanexus.com/developer/api/data-containers/project-api-methods
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from local_platform.errors import InvalidInput, PermissionDenied, ResourceNotFound
+from local_platform.store import Placement, Store
+
+USER = "user-local"
+LEVELS = ("NONE", "VIEW", "UPLOAD", "CONTRIBUTE", "ADMINISTER")
+REQUIRED = object()
+KIND_NAMES = {
+    str: "a string",
+    int: "an integer",
+    bool: "a boolean",
+    dict: "a hash",
+    list: "an array",
+}
+
+
+@dataclass(frozen=True)
+class Call:
+    """What every handler is given."""
+
+    store: Store
+    object_id: str
+    body: dict
+    job_id: str | None = None
+    """The job whose token came with the call; None for the user's own."""
+    base_url: str = ""
+
+    def field(self, name: str, kind: type, default: Any = REQUIRED) -> Any:
+        """Return a field of the request.
+
+        Raises:
+            InvalidInput: it is missing and has no default, or is of another type.
+        """
+        value = self.body.get(name)
+        if value is None:
+            if default is REQUIRED:
+                raise InvalidInput(f'The field "{name}" is missing')
+            return default
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            raise InvalidInput(f'Expected the field "{name}" to be {KIND_NAMES[kind]}')
+        return value
+
+    def folder(self, name: str = "folder", default: Any = "/") -> str:
+        """Return a field that holds the absolute path of a folder."""
+        path = self.field(name, str, default)
+        if not path.startswith("/"):
+            raise InvalidInput(f'Expected the field "{name}" to be an absolute path')
+        return "/" + re.sub("/+", "/", path).strip("/")
+
+    def level(self, container_id: str) -> str:
+        """Return what the caller may do in a project or workspace."""
+        container = self.store.find(container_id)
+        if container is None or container["class"] not in ("project", "container"):
+            return "NONE"
+        if self.job_id is None:
+            return "ADMINISTER" if container["class"] == "project" else "VIEW"
+        job = self.store.get(self.job_id)
+        if container_id == job["workspace"]:
+            return "CONTRIBUTE"
+        if container_id == job["project"]:
+            return job["access"].get("project", "VIEW")
+        if container["class"] == "project":
+            return job["access"].get("allProjects", "NONE")
+        return "NONE"
+
+    def container(self, container_id: str, level: str) -> dict:
+        """Return a project or workspace in which the caller has at least this level.
+
+        Raises:
+            ResourceNotFound: there is no such container.
+            PermissionDenied: the caller may not do this there.
+        """
+        container = self.store.get(container_id)
+        if container["class"] not in ("project", "container"):
+            raise ResourceNotFound(f'The entity "{container_id}" is not a project or container')
+        if not self._has(level, container_id):
+            raise PermissionDenied(f"{level} permission is required in {container_id}")
+        return container
+
+    def placement(self, object_id: str, level: str = "VIEW", hint: str | None = None) -> Placement:
+        """Return a place through which the caller reaches a data object, best where hinted.
+
+        A hint that does not hold the object is no error: clients pass on what links say.
+
+        Raises:
+            ResourceNotFound: there is no such object.
+            PermissionDenied: it lies in no place that gives the caller this level.
+        """
+        places = self.store.placements(object_id)
+        if not places:
+            raise ResourceNotFound(f'The entity "{object_id}" could not be found')
+        if level != "VIEW":
+            # A job's workspace holds its inputs: what lies in a project is changed from there.
+            places = [place for place in places if place.container.startswith("project-")] or places
+        enough = [place for place in places if self._has(level, place.container)]
+        if not enough:
+            raise PermissionDenied(f"{level} permission is required on {object_id}")
+        return next((place for place in enough if place.container == hint), enough[0])
+
+    def _has(self, level: str, container_id: str) -> bool:
+        """Tell whether the caller has at least this level in a project or workspace."""
+        return LEVELS.index(self.level(container_id)) >= LEVELS.index(level)
+
+    def job(self, job_id: str) -> dict:
+        """Return a job that the caller may see: the user any, a job those of its own tree.
+
+        Raises:
+            ResourceNotFound: there is no such job.
+            PermissionDenied: it belongs to another tree.
+        """
+        job = self.store.get(job_id)
+        if job["class"] != "job":
+            raise ResourceNotFound(f'The entity "{job_id}" is not a job')
+        if self.job_id:
+            own = self.store.get(self.job_id)
+            if own["rootExecution"] != job["rootExecution"]:
+                raise PermissionDenied(f"{job_id} is not part of this job's tree")
+        return job

@@ -1,0 +1,165 @@
+"""What files, applets and records share: creation, description, labels, details.
+
+https://documentation.dnanexus.com/developer/api/introduction-to-data-object-classes
+"""
+
+from typing import Any
+
+from local_platform import links
+from local_platform.call import USER, Call
+from local_platform.errors import InvalidInput, InvalidState, ResourceNotFound
+from local_platform.search import select
+from local_platform.store import Placement, Store, new_id, now
+
+ON_DEMAND = ("details", "properties", "parts")
+
+
+def create(call: Call, class_name: str, state: str, extra: dict) -> dict:
+    """Make a data object from the fields that all classes share, and place it."""
+    container = call.container(call.field("project", str), "UPLOAD")["id"]
+    folder = call.folder()
+    if not call.field("parents", bool, False) and folder not in call.store.folders(container):
+        raise ResourceNotFound(f'The folder "{folder}" could not be found in {container}')
+    object_id = new_id(class_name)
+    time = now()
+    shared = {
+        "id": object_id,
+        "class": class_name,
+        "name": call.field("name", str, object_id) or object_id,
+        "state": state,
+        "hidden": call.field("hidden", bool, False),
+        "created": time,
+        "modified": time,
+        "createdBy": {"user": USER} | ({"job": call.job_id} if call.job_id else {}),
+        "types": call.field("types", list, []),
+        "tags": call.field("tags", list, []),
+        "properties": checked_properties(call.field("properties", dict, {})),
+        "details": checked_details(call.body.get("details", {})),
+        "sponsored": False,
+    }
+    # What a client sends beside them may not replace them.
+    description = shared | extra | shared
+    call.store.save(description)
+    call.store.place(object_id, container, folder)
+    return description
+
+
+def checked_properties(properties: dict) -> dict:
+    """Return properties, which must be strings."""
+    for name, value in properties.items():
+        if not isinstance(value, str):
+            raise InvalidInput(f'Expected the property "{name}" to be a string')
+    return properties
+
+
+def checked_details(details: Any) -> Any:
+    """Return details, which must be a hash or an array."""
+    if not isinstance(details, dict | list):
+        raise InvalidInput('Expected the field "details" to be a hash or an array')
+    return details
+
+
+def view(store: Store, place: Placement, options: Any = None) -> dict:
+    """Return the description of an object as it lies in one place."""
+    description = store.get(place.object)
+    description |= {
+        "project": place.container,
+        "folder": place.folder,
+        "links": links.object_ids(description["details"]),
+    }
+    if description["class"] == "file":
+        parts = store.parts(place.object)
+        description["parts"] = {str(number): part for number, part in parts.items()}
+    if description["class"] == "applet":
+        description["runSpec"] = {
+            name: value for name, value in description["runSpec"].items() if name != "code"
+        }
+    return select(description, options, ON_DEMAND)
+
+
+def describe(call: Call) -> dict:
+    """/class-x/describe."""
+    hint = call.field("project", str, None)
+    return view(call.store, call.placement(call.object_id, "VIEW", hint), call.body)
+
+
+def get_details(call: Call) -> Any:
+    """/class-x/getDetails."""
+    call.placement(call.object_id)
+    return call.store.get(call.object_id)["details"]
+
+
+def change(call: Call, **changes: Any) -> dict:
+    """Write changed fields of the object that is called, and answer with its ID."""
+    call.placement(call.object_id, "CONTRIBUTE", call.field("project", str, None))
+    call.store.save(call.store.get(call.object_id) | changes | {"modified": now()})
+    return {"id": call.object_id}
+
+
+def rename(call: Call) -> dict:
+    """/class-x/rename."""
+    return change(call, name=call.field("name", str))
+
+
+def set_details(call: Call) -> dict:
+    """/class-x/setDetails: the body is the details. Closed objects keep theirs."""
+    if call.store.get(call.object_id)["state"] != "open":
+        raise InvalidState(f"{call.object_id} is closed: its details cannot be changed")
+    call.placement(call.object_id, "CONTRIBUTE")
+    details = checked_details(call.body)
+    call.store.save(call.store.get(call.object_id) | {"details": details, "modified": now()})
+    return {"id": call.object_id}
+
+
+def set_visibility(call: Call) -> dict:
+    """/class-x/setVisibility."""
+    return change(call, hidden=call.field("hidden", bool))
+
+
+def set_properties(call: Call) -> dict:
+    """/class-x/setProperties: null removes one."""
+    return change(call, properties=merged_properties(call))
+
+
+def merged_properties(call: Call) -> dict:
+    """Return an entity's properties with the call's changes, of which null removes one."""
+    changes = call.field("properties", dict)
+    kept = {
+        name: value
+        for name, value in call.store.get(call.object_id)["properties"].items()
+        if name not in changes
+    }
+    added = {name: value for name, value in changes.items() if value is not None}
+    return kept | checked_properties(added)
+
+
+def with_labels(call: Call, field: str) -> list[str]:
+    """Return the entity's tags or types with the call's added."""
+    held = call.store.get(call.object_id)[field]
+    return list(dict.fromkeys(held + call.field(field, list)))
+
+
+def without_labels(call: Call, field: str) -> list[str]:
+    """Return the entity's tags or types with the call's removed."""
+    removed = call.field(field, list)
+    return [label for label in call.store.get(call.object_id)[field] if label not in removed]
+
+
+def add_tags(call: Call) -> dict:
+    """/class-x/addTags."""
+    return change(call, tags=with_labels(call, "tags"))
+
+
+def remove_tags(call: Call) -> dict:
+    """/class-x/removeTags."""
+    return change(call, tags=without_labels(call, "tags"))
+
+
+def add_types(call: Call) -> dict:
+    """/class-x/addTypes."""
+    return change(call, types=with_labels(call, "types"))
+
+
+def remove_types(call: Call) -> dict:
+    """/class-x/removeTypes."""
+    return change(call, types=without_labels(call, "types"))

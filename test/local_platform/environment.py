@@ -1,0 +1,25 @@
+"""The environment variables that make dx and dxpy talk to this platform, and to no other."""
+
+import json
+from pathlib import Path
+
+PROXIES = ("http_proxy", "https_proxy", "all_proxy")
+
+
+def is_foreign(variable: str) -> bool:
+    """Tell whether a variable would lead the clients elsewhere: another login, or a proxy."""
+    return variable.startswith("DX_") or variable.lower() in PROXIES
+
+
+def client_environment(host: str, port: int, token: str, configuration: Path) -> dict[str, str]:
+    """Return the variables that make dx and dxpy talk to one platform, and keep to it."""
+    return {
+        "DX_APISERVER_PROTOCOL": "http",
+        "DX_APISERVER_HOST": host,
+        "DX_APISERVER_PORT": str(port),
+        "DX_AUTHSERVER_HOST": f"http://{host}",
+        "DX_AUTHSERVER_PORT": str(port),
+        "DX_SECURITY_CONTEXT": json.dumps({"auth_token_type": "Bearer", "auth_token": token}),
+        # A person's own login is neither read nor written.
+        "DX_USER_CONF_DIR": str(configuration),
+    }

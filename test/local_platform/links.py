@@ -1,0 +1,94 @@
+"""Links inside inputs, outputs and details: to data objects, and to outputs of jobs.
+
+A job-based object reference stands for a value that a job has yet to produce:
+https://documentation.dnanexus.com/developer/api/running-analyses/job-input-and-output
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+LINK = "$dnanexus_link"
+OBJECT_ID = re.compile(r"(file|applet|record|workflow|database)-[0-9A-Za-z]{24}\Z")
+
+
+def target(value: Any) -> Any:
+    """Return what a link points to, or None when the value is no link."""
+    if isinstance(value, dict) and value.keys() == {LINK}:
+        return value[LINK]
+    return None
+
+
+def object_id(value: Any) -> str | None:
+    """Return the data object a value links to, if it does."""
+    linked = target(value)
+    if isinstance(linked, dict):
+        linked = linked.get("id")
+    return linked if isinstance(linked, str) and OBJECT_ID.match(linked) else None
+
+
+def reference(value: Any) -> dict | None:
+    """Return {"job", "field", "index"?} when a value is a job-based object reference."""
+    linked = target(value)
+    if isinstance(linked, dict) and isinstance(linked.get("job"), str) and "field" in linked:
+        return linked
+    return None
+
+
+def walk(value: Any) -> Iterator[Any]:
+    """Yield every link inside a value, at any depth."""
+    if target(value) is not None:
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from walk(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from walk(item)
+
+
+def object_ids(value: Any) -> list[str]:
+    """Return every data object linked to inside a value, once each, in order."""
+    found = (object_id(link) for link in walk(value))
+    return list(dict.fromkeys(one for one in found if one))
+
+
+def references(value: Any) -> list[dict]:
+    """Return every job-based object reference inside a value."""
+    found = (reference(link) for link in walk(value))
+    return [one for one in found if one]
+
+
+def resolve(value: Any, outputs: dict[str, dict]) -> Any:
+    """Replace the references inside a value by the outputs of the jobs they name.
+
+    A reference that stands in an array and yields an array is flattened into it.
+
+    Raises:
+        LookupError: a job has no output field, or no item, of that name.
+    """
+    wanted = reference(value)
+    if wanted:
+        found = outputs[wanted["job"]].get(wanted["field"])
+        if found is None:
+            raise LookupError(f'{wanted["job"]} has no output field "{wanted["field"]}"')
+        if "index" not in wanted:
+            return found
+        if not isinstance(found, list) or not 0 <= wanted["index"] < len(found):
+            raise LookupError(
+                f'the output field "{wanted["field"]}" of {wanted["job"]}'
+                f" has no item {wanted['index']}"
+            )
+        return found[wanted["index"]]
+    if target(value) is not None:
+        return value
+    if isinstance(value, dict):
+        return {name: resolve(item, outputs) for name, item in value.items()}
+    if isinstance(value, list):
+        items: list = []
+        for item in value:
+            resolved = resolve(item, outputs)
+            flatten = reference(item) and isinstance(resolved, list)
+            items += resolved if flatten else [resolved]
+        return items
+    return value

@@ -1,0 +1,322 @@
+"""All state of the platform: SQLite for descriptions, a folder for file parts and jobs.
+
+Everything is written inside a transaction, and a part is renamed into place before its row is
+written, so a server killed at any moment leaves a state that can be opened again.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import secrets
+import shutil
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from local_platform.errors import ResourceNotFound
+
+# The service draws identifiers from these, so that they never spell a word.
+ID_ALPHABET = "0123456789BFGJKPQVXYZbfgjkpqvxyz"
+NONCE_LIFETIME = 60 * 60 * 1000
+SCHEMA = Path(__file__).with_name("schema.sql").read_text()
+
+
+def now() -> int:
+    """Return the time in milliseconds since 1970, as the API gives it."""
+    return time.time_ns() // 1_000_000
+
+
+def new_id(class_name: str) -> str:
+    """Return a fresh identifier: the class and 24 characters (120 bits) nobody can guess."""
+    return f"{class_name}-" + "".join(secrets.choice(ID_ALPHABET) for _ in range(24))
+
+
+def sha256(text: str) -> str:
+    """Return the hexadecimal SHA-256 of a text."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a data object lies; one object can lie in several containers under one ID."""
+
+    seq: int
+    object: str
+    container: str
+    folder: str
+
+
+class Store:
+    """The state in one folder, opened by one process at a time."""
+
+    def __init__(self, root: Path) -> None:
+        """Open or make the state.
+
+        Raises:
+            BlockingIOError: another platform is using this folder.
+        """
+        root.mkdir(parents=True, exist_ok=True)
+        # It holds the user's token.
+        root.chmod(0o700)
+        self.root = root
+        self._lock = (root / "lock").open("w")
+        fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._database = sqlite3.connect(root / "platform.sqlite", isolation_level=None)
+        self._database.execute("PRAGMA journal_mode = WAL")
+        self._database.execute("PRAGMA synchronous = NORMAL")
+        self._database.executescript(SCHEMA)
+        self._unused_parts: list[Path] = []
+        shutil.rmtree(self.incoming, ignore_errors=True)
+        self.incoming.mkdir()
+        for folder in (root / "parts").glob("*"):
+            if self.find(folder.name) is None:
+                shutil.rmtree(folder)
+
+    @property
+    def incoming(self) -> Path:
+        """Folder of parts that are still arriving."""
+        return self.root / "incoming"
+
+    @property
+    def jobs(self) -> Path:
+        """Folder of the running jobs' private roots."""
+        return self.root / "jobs"
+
+    def close(self) -> None:
+        """Close the database and let go of the folder."""
+        self._database.close()
+        self._lock.close()
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Keep everything written inside, or nothing when an exception passes."""
+        self._database.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._database.execute("ROLLBACK")
+            self._unused_parts.clear()
+            raise
+        self._database.execute("COMMIT")
+        # Only now: a description must never outlive its bytes.
+        while self._unused_parts:
+            shutil.rmtree(self._unused_parts.pop(), ignore_errors=True)
+
+    def setting(self, name: str) -> str:
+        """Return a secret of this state, drawn at its first use."""
+        self._database.execute(
+            "INSERT OR IGNORE INTO setting VALUES (?, ?)", (name, secrets.token_urlsafe(32))
+        )
+        row = self._database.execute("SELECT value FROM setting WHERE name = ?", (name,))
+        return row.fetchone()[0]
+
+    # Entities: projects, containers, data objects and jobs, each with its description.
+
+    def save(self, description: dict) -> None:
+        """Write a new or changed description."""
+        self._database.execute(
+            "INSERT INTO entity (id, class, state, description) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (id) DO UPDATE SET state = excluded.state,"
+            " description = excluded.description",
+            (
+                description["id"],
+                description["class"],
+                description.get("state"),
+                json.dumps(description),
+            ),
+        )
+
+    def find(self, object_id: str) -> dict | None:
+        """Return a description, or None when there is no such object."""
+        row = self._database.execute("SELECT description FROM entity WHERE id = ?", (object_id,))
+        found = row.fetchone()
+        return json.loads(found[0]) if found else None
+
+    def get(self, object_id: str) -> dict:
+        """Return a description.
+
+        Raises:
+            ResourceNotFound: there is no such object.
+        """
+        description = self.find(object_id)
+        if description is None:
+            raise ResourceNotFound(f'The entity "{object_id}" could not be found')
+        return description
+
+    def delete(self, object_id: str) -> None:
+        """Remove an entity and what hangs on it."""
+        for table, column in (
+            ("entity", "id"),
+            ("folder", "container"),
+            ("part", "file"),
+            ("log", "job"),
+        ):
+            self._database.execute(f"DELETE FROM {table} WHERE {column} = ?", (object_id,))  # noqa: S608
+        self._unused_parts.append(self.part_path(object_id, 1).parent)
+
+    def newest(
+        self, class_name: str, states: Iterable[str] | None = None, before: int | None = None
+    ) -> Iterator[tuple[int, dict]]:
+        """Yield (sequence number, description) of one class, newest first."""
+        query = "SELECT seq, description FROM entity WHERE class = ?"
+        values: list = [class_name]
+        if states is not None:
+            values += states
+            query += f" AND state IN ({', '.join('?' * (len(values) - 1))})"
+        if before is not None:
+            query += " AND seq < ?"
+            values.append(before)
+        for seq, description in self._database.execute(query + " ORDER BY seq DESC", values):
+            yield seq, json.loads(description)
+
+    def tree(self, root_execution: str) -> list[dict]:
+        """Return every job of a tree, oldest first."""
+        rows = self._database.execute(
+            "SELECT description FROM entity"
+            " WHERE json_extract(description, '$.rootExecution') = ? ORDER BY seq",
+            (root_execution,),
+        )
+        return [json.loads(description) for (description,) in rows]
+
+    # Placements and folders.
+
+    def place(self, object_id: str, container: str, folder: str) -> None:
+        """Put an object into a container's folder, or move it there."""
+        self.add_folder(container, folder)
+        self._database.execute(
+            "INSERT INTO placement (object, container, folder) VALUES (?, ?, ?)"
+            " ON CONFLICT (object, container) DO UPDATE SET folder = excluded.folder",
+            (object_id, container, folder),
+        )
+
+    def unplace(self, object_id: str, container: str) -> None:
+        """Take an object out of a container; out of its last one, it is gone."""
+        self._database.execute(
+            "DELETE FROM placement WHERE object = ? AND container = ?", (object_id, container)
+        )
+        if not self.placements(object_id):
+            self.delete(object_id)
+
+    def placements(self, object_id: str) -> list[Placement]:
+        """Return every place an object lies in, oldest first."""
+        rows = self._database.execute(
+            "SELECT * FROM placement WHERE object = ? ORDER BY seq", (object_id,)
+        )
+        return [Placement(*row) for row in rows]
+
+    def contents(
+        self,
+        container: str,
+        folder: str = "/",
+        recurse: bool = True,
+        before: int | None = None,
+    ) -> Iterator[Placement]:
+        """Yield what lies in a folder, newest first."""
+        query = "SELECT * FROM placement WHERE container = ? AND (folder = ?"
+        values: list = [container, folder]
+        if recurse:
+            query += " OR substr(folder, 1, ?) = ?"
+            prefix = folder.rstrip("/") + "/"
+            values += [len(prefix), prefix]
+        query += ")"
+        if before is not None:
+            query += " AND seq < ?"
+            values.append(before)
+        for row in self._database.execute(query + " ORDER BY seq DESC", values):
+            yield Placement(*row)
+
+    def folders(self, container: str) -> list[str]:
+        """Return the absolute paths of a container's folders, sorted."""
+        rows = self._database.execute(
+            "SELECT path FROM folder WHERE container = ? ORDER BY path", (container,)
+        )
+        return [path for (path,) in rows]
+
+    def add_folder(self, container: str, path: str) -> None:
+        """Make a folder and those above it."""
+        while path:
+            self._database.execute("INSERT OR IGNORE INTO folder VALUES (?, ?)", (container, path))
+            path = "" if path == "/" else path.rpartition("/")[0] or "/"
+
+    def remove_folder(self, container: str, path: str) -> None:
+        """Remove one folder, without looking into it."""
+        self._database.execute(
+            "DELETE FROM folder WHERE container = ? AND path = ?", (container, path)
+        )
+
+    # Parts of files.
+
+    def part_path(self, file_id: str, number: int) -> Path:
+        """Return where the bytes of a part lie."""
+        return self.root / "parts" / file_id / str(number)
+
+    def save_part(self, file_id: str, number: int, size: int, md5: str, state: str) -> None:
+        """Write a part's row: pending when its upload was asked for, complete when it is here."""
+        self._database.execute(
+            "INSERT OR REPLACE INTO part VALUES (?, ?, ?, ?, ?)",
+            (file_id, number, size, md5, state),
+        )
+
+    def parts(self, file_id: str) -> dict[int, dict]:
+        """Return the parts of a file by number, in order: state, size in bytes, md5."""
+        rows = self._database.execute(
+            "SELECT number, size, md5, state FROM part WHERE file = ? ORDER BY number", (file_id,)
+        )
+        return {
+            number: {"state": state, "size": size, "md5": md5} for number, size, md5, state in rows
+        }
+
+    # Tokens: only their SHA-256 is kept, which is also how dx logout names them.
+
+    def add_token(self, token: str, job: str | None = None) -> None:
+        """Let a token in, for the user or for one job."""
+        self._database.execute("INSERT OR REPLACE INTO token VALUES (?, ?)", (sha256(token), job))
+
+    def token_holder(self, token: str) -> tuple[bool, str | None]:
+        """Return whether a token is known, and the job it belongs to (None: the user)."""
+        row = self._database.execute(
+            "SELECT job FROM token WHERE signature = ?", (sha256(token),)
+        ).fetchone()
+        return (True, row[0]) if row else (False, None)
+
+    def remove_token(self, signature: str) -> None:
+        """Destroy the token with this SHA-256."""
+        self._database.execute("DELETE FROM token WHERE signature = ?", (signature,))
+
+    def remove_job_tokens(self, job: str) -> None:
+        """Destroy the tokens of a job that has ended."""
+        self._database.execute("DELETE FROM token WHERE job = ?", (job,))
+
+    # Logs and nonces.
+
+    def add_log(self, frame: dict) -> None:
+        """Append one line of a job's log."""
+        self._database.execute(
+            "INSERT INTO log (job, frame) VALUES (?, ?)", (frame["job"], json.dumps(frame))
+        )
+
+    def log_after(self, jobs: list[str], seq: int) -> list[tuple[int, dict]]:
+        """Return (sequence number, frame) of these jobs' lines after a number, at most 1,000."""
+        marks = ", ".join("?" * len(jobs))
+        rows = self._database.execute(
+            f"SELECT seq, frame FROM log WHERE job IN ({marks}) AND seq > ?"  # noqa: S608
+            " ORDER BY seq LIMIT 1000",
+            (*jobs, seq),
+        )
+        return [(number, json.loads(frame)) for number, frame in rows]
+
+    def nonce_reply(self, key: str) -> tuple[str, dict] | None:
+        """Return what a nonce was first used for and the answer given, within the last hour."""
+        self._database.execute("DELETE FROM nonce WHERE time < ?", (now() - NONCE_LIFETIME,))
+        row = self._database.execute("SELECT request, reply FROM nonce WHERE key = ?", (key,))
+        found = row.fetchone()
+        return (found[0], json.loads(found[1])) if found else None
+
+    def save_nonce(self, key: str, request: str, reply: dict) -> None:
+        """Remember the answer to a request with a nonce."""
+        self._database.execute(
+            "INSERT INTO nonce VALUES (?, ?, ?, ?)", (key, request, json.dumps(reply), now())
+        )

@@ -1,0 +1,97 @@
+"""The applet from build to download, with the real dx: on a local platform, or on a live one."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import dxpy
+import dxpy.app_builder
+import pytest
+from bam_builder import build_bam, index_bam, sam_line
+
+from platform_fixtures import Dx
+
+APPLET = Path(__file__).parent.parent
+NAME = json.loads((APPLET / "dxapp.json").read_text())["name"]
+CONTIGS = [("chr1", 1000), ("chr2", 500), ("HLA-A*01:01", 300)]
+RECORDS = [
+    *(sam_line(f"a{position}", "chr1", position) for position in range(1, 8)),
+    sam_line("b", "HLA-A*01:01", 5),
+    sam_line("unplaced"),
+]
+COUNTS = "Region chr1: 7\nRegion chr2: 0\nRegion HLA-A*01:01: 1\nTotal reads: 8"
+HOSTILE = "ä [x] $(touch y); *'\"&.bam"
+
+
+@pytest.fixture(scope="module")
+def built(dx_anywhere: Dx) -> Dx:
+    """Build the applet with dx build."""
+    dx_anywhere("build", str(APPLET))
+    return dx_anywhere
+
+
+def upload(dx: Dx, name: str, records: Iterable[str] = RECORDS) -> str:
+    """Build a BAM file, upload it, and return its ID."""
+    build_bam(dx.folder / name, CONTIGS, records)
+    return dx("upload", name, "--wait", "--brief").stdout.strip()
+
+
+def upload_index(dx: Dx, bam: str) -> str:
+    """Index a BAM file that was uploaded, upload the index, and return its ID."""
+    index_bam(dx.folder / bam, dx.folder / f"{bam}.bai")
+    return dx("upload", f"{bam}.bai", "--wait", "--brief").stdout.strip()
+
+
+def test_counts_are_downloaded_under_the_name_of_the_bam(built: Dx) -> None:
+    upload(built, "sample.bam")
+    upload_index(built, "sample.bam")
+    inputs = ("-imappings_sorted_bam=sample.bam", "-imappings_sorted_bai=sample.bam.bai")
+    watched = built("run", NAME, *inputs, "-y", "--watch").stdout
+    assert "Output: count_file = file-" in watched
+    built("download", "sample_count.txt")
+    assert (built.folder / "sample_count.txt").read_text() == COUNTS
+
+
+def test_two_runs_at_once_without_an_index(built: Dx) -> None:
+    files = [upload(built, f"unindexed{number}.bam") for number in (1, 2)]
+    run = ("run", NAME, "-y", "--brief")
+    jobs = [built(*run, f"-imappings_sorted_bam={file}").stdout.strip() for file in files]
+    built("wait", *jobs)
+    for number in (1, 2):
+        assert built("cat", f"unindexed{number}_count.txt").stdout == COUNTS
+
+
+def test_file_names_are_taken_as_they_are(built: Dx) -> None:
+    bam = upload(built, HOSTILE)
+    index = upload_index(built, HOSTILE)
+    inputs = (f"-imappings_sorted_bam={bam}", f"-imappings_sorted_bai={index}")
+    job = built("run", NAME, *inputs, "-y", "--brief").stdout.strip()
+    built("wait", job)
+    output = json.loads(built("describe", job, "--json").stdout)["output"]["count_file"]
+    count_file = dxpy.DXFile(output)
+    assert count_file.describe()["name"] == HOSTILE.removesuffix(".bam") + "_count.txt"
+    built("download", count_file.get_id(), "-o", "hostile.txt")
+    assert (built.folder / "hostile.txt").read_text() == COUNTS
+
+
+def test_failing_run_says_why_and_leaves_no_count_file(built: Dx) -> None:
+    unsorted = upload(built, "unsorted.bam", [RECORDS[1], RECORDS[0]])
+    run = ("run", NAME, f"-imappings_sorted_bam={unsorted}", "-y", "--watch", "--brief")
+    job = built(*run, status=3).stdout.split()[0]
+    described = json.loads(built("describe", job, "--json").stdout)
+    assert described["failureReason"] == "AppError"
+    assert "'unsorted.bam' is not sorted by coordinate." in described["failureMessage"]
+    assert "unsorted_count.txt" not in built("ls").stdout
+
+
+def test_applet_builder_in_the_manner_of_dx_app_wizard(built: Dx) -> None:
+    folder = built.environment["DX_CLI_WD"]
+    bundle = dxpy.app_builder.upload_resources(str(APPLET), folder=folder)
+    applet_id, _ = dxpy.app_builder.upload_applet(
+        str(APPLET), bundle, override_name="built_by_the_library", override_folder=folder
+    )
+    bam = upload(built, "library.bam")
+    inputs = {"mappings_sorted_bam": dxpy.dxlink(bam)}
+    job = dxpy.DXApplet(applet_id).run(inputs, folder=folder)
+    job.wait_on_done()
+    assert dxpy.DXFile(job.describe()["output"]["count_file"]).read() == COUNTS

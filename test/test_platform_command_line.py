@@ -1,0 +1,100 @@
+"""`python -m local_platform`: a command and its exit status, kept state, one user at a time."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+
+
+def local_platform(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run the command line, and return what it printed."""
+    return subprocess.run(
+        [sys.executable, "-m", "local_platform", *map(str, arguments)],
+        env=os.environ
+        | {
+            "PYTHONPATH": str(HERE),
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "https_proxy": "http://proxy.invalid:1",
+            "DX_PROJECT_CONTEXT_ID": "project-of-another-login",
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_command_reaches_the_platform_through_the_real_dx() -> None:
+    done = local_platform("--", "dx", "whoami")
+    assert (done.stdout, done.stderr, done.returncode) == ("local\n", "", 0)
+
+
+def test_exit_status_is_the_commands() -> None:
+    assert local_platform("--", "sh", "-c", "exit 7").returncode == 7
+    assert local_platform("--", "sh", "-c", "kill -9 $$").returncode == 137
+
+
+def test_command_is_free_of_proxies_and_other_logins() -> None:
+    environment = local_platform("--", "env").stdout
+    assert "proxy" not in environment
+    assert "project-of-another-login" not in environment
+
+
+def test_unknown_command_is_one_line_and_no_traceback() -> None:
+    done = local_platform("--", "no-such-command")
+    assert done.returncode != 0
+    assert "no-such-command" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_nothing_is_left_without_a_state_folder(tmp_path: Path) -> None:
+    script = 'echo "$DX_USER_CONF_DIR"'
+    configuration = Path(local_platform("--", "sh", "-c", script).stdout.strip())
+    assert not configuration.parent.exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_state_and_selection_are_found_again(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    local_platform("--state", state, "--", "dx", "new", "project", "kept", "--select")
+    assert "kept:/" in local_platform("--state", state, "--", "dx", "pwd").stdout
+
+
+def test_state_is_used_by_one_platform_at_a_time(tmp_path: Path) -> None:
+    nested = [sys.executable, "-m", "local_platform", "--state", tmp_path, "--", "true"]
+    done = local_platform("--state", tmp_path, "--", *nested)
+    assert done.returncode != 0
+    assert "in use" in done.stderr
+
+
+def test_state_is_readable_by_its_owner_only(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    local_platform("--state", state, "--", "true")
+    assert state.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_exports_can_be_pasted_and_serving_ends_on_a_signal(number: int) -> None:
+    serving = subprocess.Popen(
+        [sys.executable, "-m", "local_platform"],
+        env=os.environ | {"PYTHONPATH": str(HERE), "http_proxy": "http://proxy.invalid:1"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with serving:
+        printed = []
+        for line in serving.stdout:
+            if line.startswith("#"):
+                break
+            printed.append(line)
+        dx = Path(sys.executable).parent / "dx"
+        script = "".join(printed) + f"exec {dx} whoami"
+        pasted = subprocess.run(["sh", "-c", script], capture_output=True, text=True)
+        serving.send_signal(number)
+    assert pasted.stdout == "local\n"
+    assert "unset http_proxy\n" in printed
+    assert serving.returncode == 0

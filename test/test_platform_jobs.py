@@ -1,0 +1,479 @@
+"""Jobs: how they run, wait for one another, fail, restart, and are ended."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import dxpy
+import pytest
+
+from platform_fixtures import Dx, Platform, ended, in_state, job_log, until
+
+MakeApplet = Callable[..., dxpy.DXApplet]
+
+TREE = """
+import dxpy
+
+@dxpy.entry_point("part")
+def part(number):
+    return {"numbers": [number, number * 10], "number": number}
+
+@dxpy.entry_point("gather")
+def gather(numbers):
+    return {"total": sum(numbers)}
+
+@dxpy.entry_point("main")
+def main():
+    parts = [dxpy.new_dxjob({"number": n}, "part") for n in (1, 2)]
+    references = [part.get_output_ref("numbers") for part in parts]
+    references.append(parts[0].get_output_ref("numbers", index=1))
+    last = dxpy.new_dxjob({"numbers": references}, "gather", depends_on=parts)
+    return {"total": last.get_output_ref("total")}
+
+dxpy.run()
+"""
+FAILING_PART = """
+import time
+import dxpy
+
+@dxpy.entry_point("part")
+def part():
+    raise dxpy.AppError("The part is broken.")
+
+@dxpy.entry_point("slow")
+def slow():
+    time.sleep(600)
+
+@dxpy.entry_point("main")
+def main():
+    dxpy.new_dxjob({}, "slow")
+    return {"value": dxpy.new_dxjob({}, "part").get_output_ref("value")}
+
+dxpy.run()
+"""
+SLEEP = """
+sleep 600 &
+setsid sleep 600 &
+sleep 600
+"""
+FAILS_ONCE = """
+import dxpy
+
+@dxpy.entry_point("main")
+def main():
+    if dxpy.DXJob(dxpy.JOB_ID).describe()["try"] == 0:
+        raise ValueError("not yet")
+    return {"value": 1}
+
+dxpy.run()
+"""
+
+
+def test_subjobs_and_references_make_a_tree(make_applet: MakeApplet) -> None:
+    job = make_applet(TREE).run({})
+    description = ended(job)
+    assert description["state"] == "done"
+    assert description["output"] == {"total": 1 + 10 + 2 + 20 + 10}
+    members = [
+        found["describe"] for found in dxpy.find_executions(root_execution=job, describe=True)
+    ]
+    assert sorted(member["function"] for member in members) == ["gather", "main", "part", "part"]
+    assert {member["parentJob"] for member in members} == {None, job.get_id()}
+    assert {member["workspace"] for member in members} == {description["workspace"]}
+
+
+def test_parent_waits_on_output_while_its_subjob_runs(make_applet: MakeApplet) -> None:
+    code = """
+import time
+import dxpy
+
+@dxpy.entry_point("slow")
+def slow():
+    time.sleep(1)
+
+@dxpy.entry_point("main")
+def main():
+    dxpy.new_dxjob({}, "slow")
+
+dxpy.run()
+"""
+    job = make_applet(code).run({})
+    in_state(job, "waiting_on_output")
+    assert ended(job)["state"] == "done"
+    states = [transition["newState"] for transition in job.describe()["stateTransitions"]]
+    assert states == ["runnable", "running", "waiting_on_output", "done"]
+
+
+def test_failed_subjob_fails_its_tree(make_applet: MakeApplet, platform: Platform) -> None:
+    job = make_applet(FAILING_PART).run({})
+    root = ended(job)
+    assert (root["state"], root["failureReason"]) == ("failed", "AppError")
+    assert root["failureMessage"] == "The part is broken."
+    members = {
+        found["describe"]["function"]: found["describe"]
+        for found in dxpy.find_executions(root_execution=job, describe=True)
+    }
+    assert root["failureFrom"]["id"] == members["part"]["id"]
+    assert members["slow"]["failureReason"] == "JobTreeFailure"
+    assert until(lambda: not platform.job_processes())
+
+
+def test_job_waits_for_the_jobs_it_depends_on(make_applet: MakeApplet) -> None:
+    first = make_applet("sleep 1", "bash").run({})
+    second = make_applet("true", "bash").run({}, depends_on=[first])
+    in_state(second, "waiting_on_input")
+    assert ended(second)["state"] == "done"
+    assert ended(first)["stoppedRunning"] <= second.describe()["startedRunning"]
+
+
+def test_job_waits_for_an_input_file_to_close(make_applet: MakeApplet) -> None:
+    file = dxpy.new_dxfile(name="late")
+    spec = [{"name": "file", "class": "file"}]
+    job = make_applet("true", "bash", inputSpec=spec).run({"file": dxpy.dxlink(file)})
+    in_state(job, "waiting_on_input")
+    file.close()
+    assert ended(job)["state"] == "done"
+
+
+def test_reference_to_another_tree_is_waited_for(make_applet: MakeApplet) -> None:
+    source = "import dxpy\n@dxpy.entry_point('main')\ndef main():\n    return {'value': 'x'}\n"
+    first = make_applet(source).run({})
+    spec = [{"name": "text", "class": "string"}]
+    second = make_applet('echo "$text"', "bash", inputSpec=spec)
+    job = second.run({"text": first.get_output_ref("value")})
+    assert ended(job)["input"] == {"text": "x"}
+
+
+@pytest.mark.parametrize(
+    ("field", "reason"), [("absent", "InputError"), ("number", "InputError"), ("text", None)]
+)
+def test_resolved_reference_is_checked(
+    make_applet: MakeApplet, field: str, reason: str | None
+) -> None:
+    outputs = "{'number': 1, 'text': 'x'}"
+    source = f"import dxpy\n@dxpy.entry_point('main')\ndef main():\n    return {outputs}\n"
+    first = make_applet(source).run({})
+    second = make_applet("true", "bash", inputSpec=[{"name": "text", "class": "string"}])
+    job = second.run({"text": first.get_output_ref(field)})
+    assert ended(job).get("failureReason") == reason
+
+
+def test_job_that_depends_on_a_failed_one_fails(make_applet: MakeApplet) -> None:
+    first = make_applet("false", "bash").run({})
+    second = make_applet("true", "bash").run({}, depends_on=[first])
+    description = ended(second)
+    assert description["failureReason"] == "DependencyUnsatisfiable"
+    assert "startedRunning" not in description
+    assert "stoppedRunning" not in description
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("return {}", 'the required output "number" is missing'),
+        ("return {'number': 'one'}", 'the output "number" is not of class int'),
+        ("return {'number': 1, 'other': 2}", 'the output "other" is not in the outputSpec'),
+    ],
+)
+def test_output_is_checked_against_the_spec(
+    make_applet: MakeApplet, code: str, message: str
+) -> None:
+    source = f"import dxpy\n@dxpy.entry_point('main')\ndef main():\n    {code}\n"
+    job = make_applet(source, outputSpec=[{"name": "number", "class": "int"}]).run({})
+    description = ended(job)
+    assert description["failureReason"] == "OutputError"
+    assert message in description["failureMessage"]
+
+
+def test_output_file_left_open_is_closed(make_applet: MakeApplet) -> None:
+    code = """
+import dxpy
+
+@dxpy.entry_point("main")
+def main():
+    file = dxpy.new_dxfile(name="open")
+    file.write("abc")
+    file.flush()
+    return {"file": dxpy.dxlink(file.get_id())}
+"""
+    job = make_applet(code, outputSpec=[{"name": "file", "class": "file"}]).run({})
+    output = ended(job)["output"]["file"]
+    assert dxpy.DXFile(output).describe()["state"] == "closed"
+    assert dxpy.DXFile(output).read() == "abc"
+
+
+def test_intermediate_files_vanish_with_the_workspace(
+    make_applet: MakeApplet, project: str
+) -> None:
+    code = """
+import dxpy
+
+@dxpy.entry_point("main")
+def main():
+    kept = dxpy.upload_string("kept", name="kept")
+    dropped = dxpy.upload_string("dropped", name="dropped")
+    return {"file": dxpy.dxlink(kept), "id": dropped.get_id()}
+"""
+    description = ended(make_applet(code).run({}))
+    assert [
+        found["describe"]["name"]
+        for found in dxpy.find_data_objects(classname="file", project=project, describe=True)
+    ] == ["kept"]
+    with pytest.raises(dxpy.exceptions.ResourceNotFound):
+        dxpy.describe(description["output"]["id"])
+
+
+def test_applet_run_from_a_job_hands_its_output_to_the_parent(make_applet: MakeApplet) -> None:
+    inner = make_applet("""
+import dxpy
+
+@dxpy.entry_point("main")
+def main():
+    return {"file": dxpy.dxlink(dxpy.upload_string("inner", name="inner"))}
+""")
+    outer = make_applet(f"""
+import dxpy
+
+@dxpy.entry_point("main")
+def main():
+    job = dxpy.DXApplet("{inner.get_id()}").run({{}})
+    return {{"file": job.get_output_ref("file")}}
+""")
+    job = outer.run({})
+    output = ended(job)["output"]
+    assert dxpy.DXFile(output["file"]).read() == "inner"
+    child = next(dxpy.find_executions(parent_job=job, describe=True))["describe"]
+    assert child["workspace"] != job.describe()["workspace"]
+
+
+def test_job_finishes_though_its_applet_was_removed(make_applet: MakeApplet, project: str) -> None:
+    code = """
+import time
+import dxpy
+
+@dxpy.entry_point("part")
+def part():
+    return {"value": 1}
+
+@dxpy.entry_point("main")
+def main():
+    project = dxpy.DXProject(dxpy.PROJECT_CONTEXT_ID)
+    while project.list_folder()["objects"]:
+        time.sleep(0.05)
+    return {"value": dxpy.new_dxjob({}, "part").get_output_ref("value")}
+"""
+    applet = make_applet(code, outputSpec=[{"name": "value", "class": "int"}])
+    job = applet.run({})
+    dxpy.DXProject(project).remove_objects([applet.get_id()])
+    assert ended(job)["output"] == {"value": 1}
+    with pytest.raises(dxpy.exceptions.ResourceNotFound):
+        applet.describe()
+
+
+def test_terminate_ends_every_process_of_the_tree(
+    make_applet: MakeApplet, platform: Platform, dx: Dx
+) -> None:
+    job = make_applet(SLEEP, "bash").run({})
+    until(platform.job_processes)
+    dx("terminate", job.get_id())
+    assert ended(job)["state"] == "terminated"
+    assert platform.job_processes() == []
+
+
+def test_terminated_before_it_ran(make_applet: MakeApplet, dx: Dx) -> None:
+    first = make_applet("sleep 600", "bash").run({})
+    second = make_applet("true", "bash").run({}, depends_on=[first])
+    in_state(second, "waiting_on_input")
+    dx("terminate", second.get_id(), first.get_id())
+    assert ended(second)["state"] == "terminated"
+    assert "terminated" in dx("describe", second.get_id()).stdout
+
+
+def test_job_over_its_time_limit_is_killed(make_applet: MakeApplet, platform: Platform) -> None:
+    # The service takes whole minutes only.
+    policy = {"timeoutPolicy": {"*": {"minutes": 0.01}}}
+    description = ended(make_applet(SLEEP, "bash", runSpec=policy).run({}))
+    assert (description["state"], description["failureReason"]) == ("failed", "JobTimeoutExceeded")
+    assert platform.job_processes() == []
+
+
+def test_children_left_behind_do_not_outlive_the_job(
+    make_applet: MakeApplet, platform: Platform
+) -> None:
+    job = make_applet("sleep 600 &\nsetsid sleep 600 &\n", "bash").run({})
+    assert ended(job)["state"] == "done"
+    assert platform.job_processes() == []
+
+
+@pytest.mark.parametrize(("count", "state"), [(1, "done"), (0, "failed")])
+def test_job_restarts_as_its_policy_says(make_applet: MakeApplet, count: int, state: str) -> None:
+    policy = {"executionPolicy": {"restartOn": {"AppInternalError": count}}}
+    description = ended(make_applet(FAILS_ONCE, runSpec=policy).run({}))
+    assert (description["state"], description["try"]) == (state, count)
+
+
+def test_app_error_is_never_restarted(make_applet: MakeApplet) -> None:
+    code = FAILS_ONCE.replace("ValueError", "dxpy.AppError")
+    policy = {"executionPolicy": {"restartOn": {"*": 3}}}
+    assert ended(make_applet(code, runSpec=policy).run({}))["failureReason"] == "AppError"
+
+
+def test_failed_subjob_restarts_the_main_entry_point(make_applet: MakeApplet) -> None:
+    code = """
+import dxpy
+
+@dxpy.entry_point("part")
+def part(attempt):
+    if attempt == 0:
+        raise ValueError("not yet")
+
+@dxpy.entry_point("main")
+def main():
+    dxpy.new_dxjob({"attempt": dxpy.DXJob(dxpy.JOB_ID).describe()["try"]}, "part")
+"""
+    policy = {"executionPolicy": {"restartOn": {"*": 1}}}
+    description = ended(make_applet(code, runSpec=policy).run({}))
+    assert (description["state"], description["try"]) == ("done", 1)
+
+
+def test_two_jobs_run_at_once(make_applet: MakeApplet) -> None:
+    if os.cpu_count() == 1:
+        pytest.skip("one processor runs one job at a time")
+    applet = make_applet("sleep 2", "bash")
+    first, second = applet.run({}), applet.run({})
+    in_state(second, "running")
+    assert first.describe()["state"] == "running"
+    assert [ended(first)["state"], ended(second)["state"]] == ["done", "done"]
+
+
+def test_waiting_parents_leave_their_place_to_their_subjobs(make_applet: MakeApplet) -> None:
+    code = """
+import dxpy
+
+@dxpy.entry_point("main")
+def main(depth):
+    if depth:
+        dxpy.new_dxjob({"depth": depth - 1}, "main").wait_on_done(interval=0.1)
+"""
+    job = make_applet(code).run({"depth": (os.cpu_count() or 1) + 1})
+    assert ended(job)["state"] == "done"
+
+
+def test_bash_finds_its_inputs_as_variables_and_runs_main(make_applet: MakeApplet, dx: Dx) -> None:
+    file = dxpy.upload_string("content", name="some file.txt", wait_on_close=True)
+    code = """
+main() {
+    dx-download-all-inputs
+    echo "words=$words number=$number path=$file_path"
+    cat "$file_path" > copy.txt
+    dx-jobutil-add-output copy "$(dx upload copy.txt --brief)" --class=file
+    dx-jobutil-add-output words --array one
+    dx-jobutil-add-output words --array two
+}
+"""
+    applet = make_applet(
+        code,
+        "bash",
+        inputSpec=[
+            {"name": "file", "class": "file"},
+            {"name": "words", "class": "string"},
+            {"name": "number", "class": "int", "default": 7},
+        ],
+        outputSpec=[
+            {"name": "copy", "class": "file"},
+            {"name": "words", "class": "array:string"},
+        ],
+    )
+    job = applet.run({"file": dxpy.dxlink(file), "words": "a 'b' $c"})
+    output = ended(job)["output"]
+    assert dxpy.DXFile(output["copy"]).read() == "content"
+    assert output["words"] == ["one", "two"]
+    assert "words=a 'b' $c number=7" in job_log(dx, job)
+
+
+def test_bash_error_is_reported_by_the_utility(make_applet: MakeApplet) -> None:
+    code = "main() {\n  dx-jobutil-report-error 'Wrong input.' AppError\n}\n"
+    description = ended(make_applet(code, "bash").run({}))
+    assert description["failureReason"] == "AppError"
+    assert description["failureMessage"] == "Wrong input."
+
+
+def test_program_that_dies_without_a_word_is_an_internal_error(make_applet: MakeApplet) -> None:
+    description = ended(make_applet("import sys; sys.exit(3)").run({}))
+    assert description["failureReason"] == "AppInternalError"
+    assert "exit status 3" in description["failureMessage"]
+
+
+def test_python_need_not_import_nor_call_dxpy(make_applet: MakeApplet) -> None:
+    code = "@dxpy.entry_point('main')\ndef main():\n    return {'value': __file__}\n"
+    job = make_applet(code).run({})
+    assert Path(ended(job)["output"]["value"]).name == job.get_id()
+
+
+def test_environment_is_the_workers(
+    make_applet: MakeApplet, dx: Dx, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://proxy.invalid:1")
+    job = make_applet("env\necho folder=$PWD home=$HOME\nls -a", "bash").run({})
+    description = ended(job)
+    log = job_log(dx, job)
+    assert f"DX_JOB_ID={job.get_id()}" in log
+    assert f"DX_WORKSPACE_ID={description['workspace']}" in log
+    assert f"DX_PROJECT_CONTEXT_ID={description['project']}" in log
+    assert "proxy" not in log.lower()
+    folder, home = log.split("folder=")[1].split()[:2]
+    assert home == f"home={folder}"
+    assert folder.endswith("/home/dnanexus")
+    for name in ("job_input.json", "dnanexus-job.json", "dnanexus-executable.json", job.get_id()):
+        assert name in log
+
+
+def test_resources_are_unpacked_under_a_private_root(dx: Dx) -> None:
+    resources = dx.folder / "tool" / "resources"
+    for folder in ("home/dnanexus", "usr/bin", "usr/lib/python3/dist-packages"):
+        (resources / folder).mkdir(parents=True)
+    (resources / "home/dnanexus/words.txt").write_text("from home")
+    (resources / "usr/bin/tool").write_text("#!/bin/sh\necho from bin\n")
+    (resources / "usr/bin/tool").chmod(0o755)
+    (resources / "usr/lib/python3/dist-packages/packaged.py").write_text("print('from package')\n")
+    (dx.folder / "tool" / "code.sh").write_text(
+        "cat words.txt; echo; tool; python3 -c 'import packaged'\n"
+    )
+    (dx.folder / "tool" / "dxapp.json").write_text(
+        '{"name": "tool", "runSpec": {"interpreter": "bash", "file": "code.sh",'
+        ' "distribution": "Ubuntu", "release": "24.04", "version": "0"}}'
+    )
+    dx("build", "tool")
+    log = dx("run", "tool", "-y", "--watch").stdout
+    for source in ("home", "bin", "package"):
+        assert f"from {source}" in log
+    assert not Path("/usr/bin/tool").exists()
+
+
+def test_installed_packages_satisfy_exec_depends(make_applet: MakeApplet) -> None:
+    depends = {"execDepends": [{"name": "samtools"}, {"name": "dx-toolkit"}]}
+    assert ended(make_applet("true", "bash", runSpec=depends).run({}))["state"] == "done"
+
+
+def test_package_that_cannot_be_had_is_named(make_applet: MakeApplet) -> None:
+    depends = {"execDepends": [{"name": "no-such-package", "package_manager": "pip"}]}
+    description = ended(make_applet("true", "bash", runSpec=depends).run({}))
+    assert description["failureReason"] == "AppInternalError"
+    assert "no-such-package" in description["failureMessage"]
+
+
+def test_package_for_another_entry_point_is_not_needed(make_applet: MakeApplet) -> None:
+    depends = {"execDepends": [{"name": "absent", "package_manager": "pip", "stages": ["other"]}]}
+    assert ended(make_applet("true", "bash", runSpec=depends).run({}))["state"] == "done"
+
+
+def test_job_can_be_labelled(make_applet: MakeApplet, dx: Dx) -> None:
+    job = make_applet("true", "bash").run({}, tags=["first"], properties={"a": "1"}, name="named")
+    job.add_tags(["second"])
+    job.set_properties({"a": None, "b": "2"})
+    job.remove_tags(["first"])
+    description = job.describe(fields={"tags": True, "properties": True, "name": True})
+    assert description["tags"] == ["second"]
+    assert description["properties"] == {"b": "2"}
+    assert description["name"] == "named"
+    assert "named" in dx("find", "jobs", "--tag", "second", "--property", "b=2").stdout

@@ -1,0 +1,255 @@
+"""Who reaches what: tokens, jobs and their trees, hosts, addresses."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import dxpy
+import pytest
+import urllib3
+from dxpy.exceptions import InvalidAuthentication, ResourceNotFound
+
+from platform_fixtures import Dx, Platform, ended, in_state, job_log
+
+MakeApplet = Callable[..., dxpy.DXApplet]
+WHOAMI = "/system/whoami"
+# A program that answers with what its token is refused, and with what it finds.
+TRIES = """
+import dxpy
+
+def refused(method, *arguments):
+    try:
+        method(*arguments)
+    except dxpy.exceptions.PermissionDenied:
+        return True
+    return False
+
+@dxpy.entry_point("main")
+def main(target):
+    context = dxpy.PROJECT_CONTEXT_ID
+    return {answers}
+"""
+
+
+def as_job(make_applet: MakeApplet, dx: Dx, script: str, **fields: object) -> str:
+    """Run commands with a job's token, and return what they print."""
+    job = make_applet(script, "bash", **fields).run({})
+    state, log = ended(job)["state"], job_log(dx, job)
+    assert state == "done", log
+    return log
+
+
+def answers(make_applet: MakeApplet, target: object, expressions: str) -> list:
+    """Return what expressions are worth in a job."""
+    code = TRIES.replace("{answers}", "{'answers': [" + expressions + "]}")
+    description = ended(make_applet(code).run({"target": target}))
+    return description["output"]["answers"]
+
+
+@pytest.mark.parametrize("token", ["", "wrong"])
+def test_wrong_token_is_refused(dx: Dx, token: str) -> None:
+    context = json.dumps({"auth_token_type": "Bearer", "auth_token": token})
+    dx.environment["DX_SECURITY_CONTEXT"] = context
+    assert "InvalidAuthentication" in dx("whoami", status=3).stderr
+
+
+def test_call_without_a_token_is_refused(platform: Platform) -> None:
+    del platform
+    with pytest.raises(InvalidAuthentication):
+        dxpy.DXHTTPRequest(WHOAMI, {}, auth=None)
+
+
+@pytest.mark.parametrize(("token", "lines"), [("wrong", 0), (None, 1)])
+def test_log_needs_a_token_too(
+    make_applet: MakeApplet, dx: Dx, token: str | None, lines: int
+) -> None:
+    job = make_applet("echo printed", "bash").run({})
+    ended(job)
+    code = (
+        "import dxpy, sys\n"
+        "from dxpy.utils.job_log_client import DXJobLogStreamClient\n"
+        "if len(sys.argv) > 2: dxpy.SECURITY_CONTEXT['auth_token'] = sys.argv[2]\n"
+        "DXJobLogStreamClient(sys.argv[1], msg_callback=print, print_job_info=False).connect()\n"
+    )
+    command = [sys.executable, "-c", code, job.get_id(), *([token] if token else [])]
+    watched = subprocess.run(command, env=dx.environment, capture_output=True, text=True)
+    assert watched.stdout.count("'msg': 'printed'") == lines
+
+
+def test_token_of_an_ended_job_is_destroyed(make_applet: MakeApplet, dx: Dx) -> None:
+    log = as_job(make_applet, dx, 'echo "$DX_SECURITY_CONTEXT"')
+    context = re.search(r"\{.*\}", log)[0]
+    dx.environment["DX_SECURITY_CONTEXT"] = context
+    assert "InvalidAuthentication" in dx("whoami", status=3).stderr
+
+
+def test_logout_destroys_the_token(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("logout")
+    platform = Platform(folder / "state")
+    platform.start()
+    try:
+        dx = Dx(platform.environment, folder)
+        dx("whoami")
+        dx("logout")
+        assert "InvalidAuthentication" in dx("whoami", status=3).stderr
+    finally:
+        platform.stop()
+
+
+def test_job_reads_the_project_and_writes_into_its_workspace(
+    make_applet: MakeApplet, project: str
+) -> None:
+    file = dxpy.upload_string("text", name="mine.txt", wait_on_close=True)
+    tried = """
+        dxpy.DXFile(target, project=context).read(),
+        refused(dxpy.api.file_new, {"name": "new", "project": context}),
+        refused(dxpy.api.project_remove_objects, context, {"objects": [target]}),
+        refused(dxpy.api.file_rename, target, {"name": "new", "project": context}),
+        refused(dxpy.api.project_destroy, context),
+        refused(dxpy.api.file_new, {"name": "new", "project": dxpy.WORKSPACE_ID}),
+    """
+    assert answers(make_applet, file.get_id(), tried) == ["text", True, True, True, True, False]
+    assert file.describe()["name"] == "mine.txt"
+    assert dxpy.DXProject(project).list_folder()["objects"]
+
+
+def test_job_does_not_change_its_inputs_or_its_applet(make_applet: MakeApplet) -> None:
+    file = dxpy.upload_string("text", name="mine", wait_on_close=True)
+    tried = """
+        refused(dxpy.api.file_rename, target["$dnanexus_link"], {"name": "new"}),
+        refused(dxpy.api.applet_rename, dxpy.describe(dxpy.JOB_ID)["applet"], {"name": "new"}),
+    """
+    assert answers(make_applet, dxpy.dxlink(file), tried) == [True, True]
+    assert file.describe()["name"] == "mine"
+
+
+def test_job_with_access_writes_into_the_project(make_applet: MakeApplet, dx: Dx) -> None:
+    script = 'echo new > new.txt; dx upload new.txt --path "$DX_PROJECT_CONTEXT_ID:/" --wait'
+    as_job(make_applet, dx, script, access={"project": "CONTRIBUTE"})
+    assert "new.txt" in dx("ls").stdout
+
+
+def test_job_sees_no_other_project(make_applet: MakeApplet) -> None:
+    other = dxpy.api.project_new({"name": "other"})["id"]
+    secret = dxpy.upload_string("secret", name="secret", project=other, wait_on_close=True)
+    tried = f"""
+        refused(dxpy.api.file_describe, target),
+        refused(dxpy.api.file_download, target),
+        refused(dxpy.api.project_describe, "{other}"),
+        refused(dxpy.api.project_list_folder, "{other}"),
+        refused(dxpy.api.system_find_data_objects, {{"scope": {{"project": "{other}"}}}}),
+        "{other}" in [one["id"] for one in dxpy.find_projects(level="VIEW")],
+        [one["id"] for one in dxpy.find_data_objects(name="secret")],
+    """
+    refusals = [True, True, True, True, True, False, []]
+    assert answers(make_applet, secret.get_id(), tried) == refusals
+
+
+def test_job_with_access_to_all_projects_reads_them(make_applet: MakeApplet, dx: Dx) -> None:
+    other = dxpy.api.project_new({"name": "other"})["id"]
+    dxpy.upload_string("shared", name="shared", project=other, wait_on_close=True)
+    script = f"dx cat {other}:shared"
+    assert "shared" in as_job(make_applet, dx, script, access={"allProjects": "VIEW"})
+
+
+def test_input_from_another_project_is_readable(make_applet: MakeApplet, dx: Dx) -> None:
+    other = dxpy.api.project_new({"name": "other"})["id"]
+    file = dxpy.upload_string("given", name="given", project=other, wait_on_close=True)
+    spec = [{"name": "file", "class": "file"}]
+    applet = make_applet('dx cat "$file"', "bash", inputSpec=spec)
+    job = applet.run({"file": dxpy.dxlink(file.get_id(), other)})
+    assert ended(job)["state"] == "done"
+    assert "given" in job_log(dx, job)
+
+
+def test_job_neither_sees_nor_ends_another_tree(make_applet: MakeApplet) -> None:
+    other = make_applet("sleep 600", "bash").run({})
+    in_state(other, "running")
+    workspace = other.describe()["workspace"]
+    tried = f"""
+        refused(dxpy.api.job_describe, target),
+        refused(dxpy.api.job_terminate, target),
+        refused(dxpy.api.job_add_tags, target, {{"tags": ["mine"]}}),
+        refused(dxpy.api.container_list_folder, "{workspace}"),
+        len(list(dxpy.find_executions())),
+    """
+    assert answers(make_applet, other.get_id(), tried) == [True, True, True, True, 1]
+    assert other.describe()["state"] == "running"
+    other.terminate()
+
+
+def test_output_gives_no_access_to_a_file_the_job_may_not_read(
+    make_applet: MakeApplet, project: str
+) -> None:
+    other = dxpy.api.project_new({"name": "other"})["id"]
+    secret = dxpy.upload_string("secret", name="secret", project=other, wait_on_close=True)
+    code = """
+import dxpy
+
+@dxpy.entry_point("main")
+def main(secret):
+    return {"file": dxpy.dxlink(secret)}
+"""
+    description = ended(make_applet(code).run({"secret": secret.get_id()}))
+    assert description["failureReason"] == "OutputError"
+    assert list(dxpy.find_data_objects(project=project, name="secret")) == []
+
+
+def test_subjob_gets_no_file_the_job_may_not_read(make_applet: MakeApplet) -> None:
+    other = dxpy.api.project_new({"name": "other"})["id"]
+    secret = dxpy.upload_string("secret", name="secret", project=other, wait_on_close=True)
+    tried = """
+        refused(dxpy.new_dxjob, {"target": dxpy.dxlink(target)}, "main"),
+    """
+    assert answers(make_applet, secret.get_id(), tried) == [True]
+
+
+def test_only_a_job_makes_subjobs(project: str) -> None:
+    assert project
+    with pytest.raises(dxpy.exceptions.PermissionDenied):
+        dxpy.api.job_new({"function": "main", "input": {}})
+
+
+def test_identifiers_do_not_repeat(project: str) -> None:
+    assert project
+    made = {dxpy.new_dxrecord().get_id() for _ in range(50)}
+    assert len(made) == 50
+    assert all(re.fullmatch("record-[0-9BFGJKPQVXYZbfgjkpqvxyz]{24}", one) for one in made)
+
+
+def test_foreign_host_is_refused(platform: Platform) -> None:
+    port = platform.environment["DX_APISERVER_PORT"]
+    token = json.loads(platform.environment["DX_SECURITY_CONTEXT"])["auth_token"]
+    for host, status in ((f"127.0.0.1:{port}", 200), (f"rebound.example:{port}", 401)):
+        headers = {"Host": host, "Authorization": f"Bearer {token}"}
+        reply = urllib3.request("POST", f"http://127.0.0.1:{port}{WHOAMI}", headers=headers)
+        assert reply.status == status
+
+
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="sockets are listed in /proc/net")
+def test_only_loopback_is_listened_on(platform: Platform) -> None:
+    port = int(platform.environment["DX_APISERVER_PORT"])
+    rows = [
+        line.split()
+        for table in ("tcp", "tcp6")
+        for line in Path("/proc/net", table).read_text().splitlines()
+    ]
+    listening = "0A"
+    addresses = [row[1] for row in rows if row[3] == listening and row[1].endswith(f":{port:04X}")]
+    assert addresses == [f"0100007F:{port:04X}"]
+
+
+def test_unknown_route_names_itself_and_is_logged(platform: Platform) -> None:
+    with pytest.raises(ResourceNotFound, match="/system/noSuchThing"):
+        dxpy.DXHTTPRequest("/system/noSuchThing", {})
+    assert platform.complaints() == "local_platform: unknown route /system/noSuchThing\n"
+
+
+@pytest.mark.parametrize("body", ["[]", "{", '"text"'])
+def test_body_that_is_no_object_is_refused(platform: Platform, body: str) -> None:
+    del platform
+    with pytest.raises(dxpy.exceptions.MalformedJSON):
+        dxpy.DXHTTPRequest(WHOAMI, body, jsonify_data=False)

@@ -1,0 +1,124 @@
+"""Finding things: names, labels, scopes, pages; and both dialects of describe."""
+
+import dxpy
+import pytest
+from dxpy.exceptions import InvalidInput
+
+from platform_fixtures import Dx
+
+
+@pytest.fixture
+def files(project: str) -> dict[str, str]:
+    """Make files to be found, by name."""
+    dxpy.DXProject(project).new_folder("/deep/er", parents=True)
+
+    def new(name: str, folder: str = "/", **fields: object) -> str:
+        return dxpy.new_dxfile(name=name, folder=folder, **fields).get_id()
+
+    return {
+        "a.bam": new("a.bam", tags=["x", "y"], properties={"k": "1"}),
+        "b.bam": new("b.bam", tags=["x"], properties={"k": "2"}, types=["Kind"]),
+        "A.txt": new("A.txt", folder="/deep/er"),
+        "[1]?.txt": new("[1]?.txt", folder="/deep"),
+        "hidden": new("hidden", hidden=True),
+    }
+
+
+def found(**query: object) -> set[str]:
+    """Return the names of what a search finds."""
+    results = dxpy.find_data_objects(describe={"fields": {"name": True}}, **query)
+    return {result["describe"]["name"] for result in results}
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ({"name": "a.bam"}, {"a.bam"}),
+        ({"name": "*.bam", "name_mode": "glob"}, {"a.bam", "b.bam"}),
+        ({"name": "?.txt", "name_mode": "glob"}, {"A.txt"}),
+        ({"name": r"\[1\]\?.txt", "name_mode": "glob"}, {"[1]?.txt"}),
+        ({"name": "^[ab]", "name_mode": "regexp"}, {"a.bam", "b.bam"}),
+        ({"visibility": "hidden"}, {"hidden"}),
+        ({"visibility": "either", "folder": "/", "recurse": False}, {"a.bam", "b.bam", "hidden"}),
+        ({"folder": "/", "recurse": False}, {"a.bam", "b.bam"}),
+        ({"folder": "/deep"}, {"A.txt", "[1]?.txt"}),
+        ({"tags": ["x", "y"]}, {"a.bam"}),
+        ({"tag": "x"}, {"a.bam", "b.bam"}),
+        ({"properties": {"k": "2"}}, {"b.bam"}),
+        ({"properties": {"k": True}}, {"a.bam", "b.bam"}),
+        ({"typename": "Kind"}, {"b.bam"}),
+        ({"classname": "record"}, set()),
+        ({"state": "closed"}, set()),
+        ({"created_after": "-1h", "folder": "/deep"}, {"A.txt", "[1]?.txt"}),
+        ({"created_before": "-1h"}, set()),
+    ],
+)
+def test_filters(files: dict[str, str], project: str, query: dict, names: set[str]) -> None:
+    assert set(files) >= names
+    assert found(project=project, **query) == names
+
+
+def test_broken_regexp_is_refused(files: dict[str, str], project: str) -> None:
+    assert files
+    with pytest.raises(InvalidInput, match="regexp"):
+        found(project=project, name="(", name_mode="regexp")
+
+
+def test_search_without_a_project_looks_into_all(files: dict[str, str]) -> None:
+    results = dxpy.find_data_objects(name="a.bam")
+    assert files["a.bam"] in [result["id"] for result in results]
+
+
+def test_pages_join_to_the_whole(project: str) -> None:
+    made = [dxpy.new_dxrecord(name=str(number)).get_id() for number in range(5)]
+    results = dxpy.find_data_objects(project=project, first_page_size=2)
+    assert [result["id"] for result in results] == made[::-1]
+
+
+def test_page_of_one(project: str) -> None:
+    made = [dxpy.new_dxrecord(name=str(number)).get_id() for number in range(2)]
+    query = {"scope": {"project": project}, "limit": 1}
+    first = dxpy.api.system_find_data_objects(query)
+    second = dxpy.api.system_find_data_objects(query | {"starting": first["next"]})
+    assert [first["results"][0]["id"], second["results"][0]["id"]] == made[::-1]
+    assert second["next"] is None
+
+
+def test_names_are_resolved_in_the_order_asked(files: dict[str, str], project: str) -> None:
+    wanted = [{"name": "b.bam"}, {"name": "none"}, {"name": "A.txt", "folder": "/deep/er"}]
+    results = dxpy.search.resolve_data_objects(wanted, project=project, folder="/")
+    ids = [[match["id"] for match in matches] for matches in results]
+    assert ids == [[files["b.bam"]], [], [files["A.txt"]]]
+
+
+def test_find_projects_by_name(project: str, request: pytest.FixtureRequest) -> None:
+    results = dxpy.find_projects(name=request.node.name[:-1] + "*", name_mode="glob", level="VIEW")
+    assert [result["id"] for result in results] == [project]
+
+
+def test_describe_of_named_fields_and_of_the_usual_ones(files: dict[str, str]) -> None:
+    file = dxpy.DXFile(files["a.bam"])
+    assert set(file.describe(fields={"name", "properties"})) == {"id", "name", "properties"}
+    usual = file.describe()
+    assert "properties" not in usual
+    assert "details" not in usual
+    assert "parts" not in usual
+    both = file.describe(fields={"properties"}, default_fields=True)
+    assert both == usual | {"properties": {"k": "1"}}
+
+
+def test_describe_with_the_older_switches(files: dict[str, str]) -> None:
+    described = dxpy.api.file_describe(files["a.bam"], {"properties": True, "parts": True})
+    assert (described["properties"], described["parts"]) == ({"k": "1"}, {})
+
+
+def test_wrong_project_hint_is_no_error(files: dict[str, str], project: str) -> None:
+    other = dxpy.api.project_new({"name": "other"})["id"]
+    described = dxpy.api.file_describe(files["a.bam"], {"project": other})
+    assert described["project"] == project
+
+
+def test_find_data_from_the_command_line(files: dict[str, str], dx: Dx) -> None:
+    assert dx("find", "data", "--name", "*.bam", "--brief").stdout.count("file-") == 2
+    assert files["A.txt"] in dx("find", "data", "--folder", "/deep", "--brief").stdout
+    assert files["b.bam"] in dx("describe", "/b.bam", "--json").stdout

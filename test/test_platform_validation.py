@@ -1,0 +1,138 @@
+"""Refusals: inputs that do not fit an applet, and applets that are not well formed."""
+
+from collections.abc import Callable
+
+import dxpy
+import pytest
+from dxpy.exceptions import InvalidInput
+
+from platform_fixtures import Dx, Platform, ended
+
+MakeApplet = Callable[..., dxpy.DXApplet]
+SPEC = [
+    {"name": "text", "class": "string", "choices": ["a", "b"], "default": "a"},
+    {"name": "whole", "class": "int", "optional": True},
+    {"name": "real", "class": "float", "optional": True},
+    {"name": "yes", "class": "boolean", "optional": True},
+    {"name": "table", "class": "hash", "optional": True},
+    {"name": "names", "class": "array:string", "optional": True},
+    {"name": "file", "class": "file", "optional": True},
+    {"name": "files", "class": "array:file", "optional": True},
+]
+ABSENT = {"$dnanexus_link": "file-" + "B" * 24}
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"txet": "a"}, 'the input "txet" is not in the inputSpec'),
+        ({"text": 1}, 'the input "text" is not of class string'),
+        ({"text": "c"}, 'the input "text" is not one of its choices: a, b'),
+        ({"whole": 1.5}, 'the input "whole" is not of class int'),
+        ({"whole": True}, 'the input "whole" is not of class int'),
+        ({"real": "1"}, 'the input "real" is not of class float'),
+        ({"yes": "true"}, 'the input "yes" is not of class boolean'),
+        ({"table": []}, 'the input "table" is not of class hash'),
+        ({"names": "one"}, 'the input "names" is not of class array:string'),
+        ({"names": ["one", 2]}, 'the input "names" is not of class array:string'),
+        ({"file": "file-x"}, 'the input "file" is not of class file'),
+        ({"files": [{"$dnanexus_link": "record-" + "B" * 24}]}, 'the input "files" is not of'),
+        ({"file": ABSENT}, f'the input "file": {ABSENT["$dnanexus_link"]} could not be found'),
+    ],
+)
+def test_wrong_input_is_refused(make_applet: MakeApplet, values: dict, message: str) -> None:
+    with pytest.raises(InvalidInput, match=message.replace(".", r"\.")):
+        make_applet("true", "bash", inputSpec=SPEC).run(values)
+
+
+def test_missing_input_is_refused(make_applet: MakeApplet) -> None:
+    spec = [{"name": "needed", "class": "int"}]
+    with pytest.raises(InvalidInput, match='the required input "needed" is missing'):
+        make_applet("true", "bash", inputSpec=spec).run({})
+
+
+def test_refusal_reaches_the_person_at_the_command_line(make_applet: MakeApplet, dx: Dx) -> None:
+    applet = make_applet("true", "bash", inputSpec=SPEC)
+    refused = dx("run", applet.get_id(), "-j", '{"whole": "many"}', "-y", status=3)
+    assert 'the input "whole" is not of class int' in refused.stderr
+    assert "code 422" in refused.stderr
+
+
+def test_defaults_are_filled_in(make_applet: MakeApplet) -> None:
+    job = make_applet("true", "bash", inputSpec=SPEC).run({"whole": 2})
+    description = ended(job)
+    assert description["runInput"] == {"whole": 2}
+    assert description["originalInput"] == {"whole": 2, "text": "a"}
+    assert description["input"] == {"whole": 2, "text": "a"}
+
+
+def test_applet_without_a_spec_takes_anything(make_applet: MakeApplet) -> None:
+    assert ended(make_applet("true", "bash").run({"any": ["thing"]}))["state"] == "done"
+
+
+def test_input_of_class_applet_and_record(make_applet: MakeApplet) -> None:
+    record = dxpy.new_dxrecord(name="record", close=True)
+    spec = [{"name": "record", "class": "record"}, {"name": "applet", "class": "applet"}]
+    applet = make_applet("true", "bash", inputSpec=spec)
+    job = applet.run({"record": dxpy.dxlink(record), "applet": dxpy.dxlink(applet)})
+    assert ended(job)["state"] == "done"
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"inputSpec": [{"name": "1st", "class": "int"}]}, r"inputSpec\[0\].name"),
+        ({"inputSpec": [{"name": "a", "class": "integer"}]}, r"inputSpec\[0\].class"),
+        ({"inputSpec": [{"name": "a", "class": "int"}] * 2}, 'repeats the name "a"'),
+        ({"inputSpec": [{"name": "a", "class": "int", "default": "1"}]}, r"\.default"),
+        ({"inputSpec": [{"name": "a", "class": "int", "choices": ["1"]}]}, r"\.choices"),
+        (
+            {"inputSpec": [{"name": "a", "class": "int", "choices": [1], "default": 2}]},
+            "one of its choices",
+        ),
+        ({"inputSpec": {}}, "inputSpec"),
+        ({"outputSpec": [{"name": "a", "class": "int", "default": 1}]}, "for inputs only"),
+        ({"runSpec": {"interpreter": "python2.7"}}, "runSpec.interpreter"),
+        ({"runSpec": {"release": "16.04"}}, "runSpec.release"),
+        ({"runSpec": {"version": "1"}}, "runSpec.version"),
+        ({"runSpec": {"code": None}}, "runSpec.code"),
+        ({"runSpec": {"execDepends": ["samtools"]}}, "runSpec.execDepends"),
+        ({"runSpec": {"bundledDepends": [{"name": "a", "id": "b"}]}}, "runSpec.bundledDepends"),
+        ({"runSpec": {"timeoutPolicy": {"*": {"weeks": 1}}}}, "runSpec.timeoutPolicy"),
+        ({"access": {"project": "ALL"}}, "access.project"),
+    ],
+)
+def test_malformed_applet_is_refused(make_applet: MakeApplet, fields: dict, message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        make_applet("true", "bash", **fields)
+
+
+def test_unknown_fields_of_an_applet_are_kept(make_applet: MakeApplet) -> None:
+    assert make_applet("true", "bash", colour="blue").describe()["colour"] == "blue"
+
+
+def test_new_object_cannot_take_the_place_of_another(make_applet: MakeApplet) -> None:
+    first = make_applet("true", "bash")
+    second = make_applet("true", "bash", id=first.get_id(), **{"class": "job"})
+    assert second.get_id() != first.get_id()
+    assert second.describe()["class"] == "applet"
+
+
+def test_call_with_a_missing_field_is_refused(platform: Platform) -> None:
+    del platform
+    with pytest.raises(InvalidInput, match='The field "name" is missing'):
+        dxpy.api.project_new({})
+
+
+def test_call_with_a_mistyped_field_is_refused(platform: Platform) -> None:
+    del platform
+    with pytest.raises(InvalidInput, match='Expected the field "name" to be a string'):
+        dxpy.api.project_new({"name": 1})
+
+
+def test_nonce_makes_a_repeated_request_one(project: str) -> None:
+    request = {"project": project, "name": "once", "nonce": "n"}
+    first = dxpy.api.file_new(request)
+    assert dxpy.api.file_new(request) == first
+    with pytest.raises(InvalidInput, match="nonce"):
+        dxpy.api.file_new(request | {"name": "other"})
