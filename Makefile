@@ -14,28 +14,29 @@ all:
 .PHONY: help
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name what; do \
-		printf 'make %-8s %s\n' "$$name" "$$what"; done
+		printf 'make %-9s %s\n' "$$name" "$$what"; done
 
-# The local platform, with dx and samtools at hand. dx build runs make: it must not think it is ours.
+# dx build runs make in turn, which must not think that it is a part of this one.
 LOCAL_PLATFORM := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" PYTHONPATH="$(CURDIR)/test" \
 	env -u MAKEFLAGS -u MAKELEVEL $(PYTHON) -m local_platform
 
 .PHONY: run
-run: $(VENV)/ready samtools ## run the applet with the real dx, no account: BAM=... BAI=... ARGS=...
+run: $(VENV)/ready samtools ## run the applet here, with no account [BAM=... BAI=... ARGS=...]
 	@$(LOCAL_PLATFORM) -- $(PYTHON) test/run_applet.py "$$BAM" "$$BAI" $(ARGS)
 
 .PHONY: shell
-shell: $(VENV)/ready samtools ## a shell in which dx talks to a local platform: STATE=folder to keep it
-	@$(LOCAL_PLATFORM) --state "$${STATE:-}" -- "$${SHELL:-/bin/sh}"
+shell: $(VENV)/ready samtools ## a shell in which dx talks to a local platform [STATE=folder]
+	@echo 'Here dx talks to a local platform. Begin with: dx new project --select trial'
+	@$(LOCAL_PLATFORM) $(if $(STATE),--state "$$STATE") -- "$${SHELL:-sh}"
 
 .PHONY: test
 test: $(VENV)/ready samtools ## run every test (sets up what is missing)
 	$(PYTHON) -m pytest -c test/pytest.ini test $(ARGS)
 
 .PHONY: test-live
-test-live: $(VENV)/ready samtools ## run the end-to-end tests where you are logged in: PROJECT=...
-	LIVE_PROJECT="$${PROJECT:?name a project: make test-live PROJECT=project-xxxx}" \
-		$(PYTHON) -m pytest -c test/pytest.ini test/test_end_to_end.py
+test-live: $(VENV)/ready samtools ## end-to-end tests where you are logged in [PROJECT=project-...]
+	@test -n "$$PROJECT" || { echo 'Name a project: make test-live PROJECT=project-...' >&2; exit 1; }
+	LIVE_PROJECT="$$PROJECT" $(PYTHON) -m pytest -c test/pytest.ini test/test_end_to_end.py $(ARGS)
 
 .PHONY: bench
 bench: $(VENV)/ready samtools ## compare with other ways of counting (20 minutes, 3 GB of disk)
