@@ -20,14 +20,16 @@ def mortal(tmp_path_factory: pytest.TempPathFactory, platform: Platform) -> Iter
     """Serve a platform that the test may kill."""
     mortal = Platform(tmp_path_factory.mktemp("mortal") / "state")
     mortal.start()
-    mortal.use()
-    project = dxpy.api.project_new({"name": "mortal"})["id"]
-    dxpy.set_workspace_id(project)
-    dxpy.set_project_context(project)
-    yield mortal
-    assert mortal.stop() == 0
-    assert mortal.complaints() == ""
-    platform.use()
+    try:
+        mortal.use()
+        project = dxpy.api.project_new({"name": "mortal"})["id"]
+        dxpy.set_workspace_id(project)
+        dxpy.set_project_context(project)
+        yield mortal
+        assert mortal.complaints() == ""
+    finally:
+        platform.use()
+        assert mortal.stop() == 0
 
 
 @pytest.fixture
