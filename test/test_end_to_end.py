@@ -7,8 +7,8 @@ from pathlib import Path
 import dxpy
 import dxpy.app_builder
 import pytest
-from bam_builder import build_bam, index_bam, sam_line
 
+from bam_builder import build_bam, index_bam, sam_line
 from platform_fixtures import Dx
 
 APPLET = Path(__file__).parent.parent
