@@ -17,17 +17,15 @@ import errno
 import multiprocessing
 import os
 import shlex
-import signal
-import subprocess
 import sys
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing import Pool, active_children, cpu_count
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import Any
 
 import dxpy
 
@@ -43,26 +41,18 @@ from bam_index import (
     write_slice_index,
 )
 from call_plan import Call, describe_call, merge_counts, plan_calls, read_counts
+from samtools import (
+    MORE_DISK,
+    CommandResult,
+    build_index,
+    find_errors,
+    find_warnings,
+    get_samtools_version,
+    quote_stderr,
+    run_cmd,
+)
 
 PROGRESS_SECONDS = 5
-
-# What samtools index says of a file that is not sorted, and of an index that cannot be written.
-UNSORTED_SIGNS = ("Unsorted positions", "not continuous", "NO_COOR reads not in a single block")
-
-UNWRITTEN_SIGN = "failed to create or write index"
-
-# Bases; a longer contig needs a CSI index ("Sequence Alignment/Map Format Specification", 5).
-LONGEST_BAI_CONTIG = 2**29 - 1
-
-MORE_DISK = "Run the applet on an instance type with more storage."
-
-
-class CommandResult(NamedTuple):
-    """What a finished command left behind."""
-
-    stdout: str
-    stderr: str
-    exit_code: int
 
 
 @dxpy.entry_point("main")
@@ -231,6 +221,7 @@ def count_regions(
         except (BamIndexError, dxpy.AppError) as error:
             log(f"WARNING: the index {given_index.name!r} is not used: {error}")
     if counts is None:
+        log(f"Building an index of {bam.name!r}; samtools index reads the whole file once")
         fresh_index = build_index(bam, header, work_folder)
         try:
             counts = count_by_index(bam, header, fresh_index, work_folder)
@@ -326,23 +317,6 @@ def follow_progress(pending: Any, calls: Sequence[Call]) -> Iterator[CommandResu
         yield result
 
 
-def run_cmd(cmd_arr: Sequence[str]) -> CommandResult:
-    """Run a command, given as a list of arguments, and return its output and exit status.
-
-    Raises:
-        dxpy.AppError: there is no such program.
-    """
-    try:
-        done = subprocess.run(cmd_arr, stdin=subprocess.DEVNULL, capture_output=True, check=False)
-    except FileNotFoundError as error:
-        raise dxpy.AppError(
-            f"{cmd_arr[0]} is not installed or not on PATH. On the platform runSpec.execDepends "
-            f"installs it; on your own machine, apt-get install {cmd_arr[0]} does."
-        ) from error
-    stderr = done.stderr.decode(errors="backslashreplace")
-    return CommandResult(os.fsdecode(done.stdout), stderr, done.returncode)
-
-
 def verify_pool_status(bam: Path, names: Sequence[str], results: Sequence[CommandResult]) -> None:
     """Verify that every call succeeded.
 
@@ -369,70 +343,8 @@ def verify_pool_status(bam: Path, names: Sequence[str], results: Sequence[Comman
             f"{bam.name!r} could not be counted in {name}{others}. {quote_stderr(result)}. "
             "Check the whole file with samtools view -c."
         )
-    for warning in sorted({line for result in results for line in result.stderr.splitlines()}):
+    for warning in sorted({line for result in results for line in find_warnings(result)}):
         log(f"samtools: {warning}")
-
-
-def find_errors(result: CommandResult) -> list[str]:
-    """Return the lines of stderr that are not just warnings of htslib ([W::...])."""
-    lines = [line.strip() for line in result.stderr.splitlines()]
-    return [line for line in lines if line and not line.startswith(("[W::", "verbosity set"))]
-
-
-def quote_stderr(result: CommandResult) -> str:
-    """Return the first thing a failed samtools said: the cause, where the rest are effects."""
-    if result.exit_code < 0:
-        return f"samtools was killed by {signal.Signals(-result.exit_code).name}"
-    errors = find_errors(result)
-    if not errors:
-        return f"samtools exits with status {result.exit_code}"
-    return f'samtools says: "{errors[0].removesuffix(".")}"'
-
-
-def build_index(bam: Path, header: BamHeader, work_folder: Path) -> Path:
-    """Write a fresh index of the BAM file; return its path.
-
-    BAI where it will do, because it takes records beyond the end of their contig, too.
-
-    Raises:
-        dxpy.AppError: the file is not sorted or is damaged, or the disk is full.
-    """
-    log(f"Building an index of {bam.name!r}; samtools index reads the whole file once")
-    kind = "csi" if max(header.lengths) > LONGEST_BAI_CONTIG else "bai"
-    index = work_folder / f"fresh.{kind}"
-    options = ["-c" if kind == "csi" else "-b", "-@", str(cpu_count() - 1)]
-    result = run_cmd(["samtools", "index", *options, "--", str(bam), str(index)])
-    if not result.exit_code:
-        return index
-    said = f"{quote_stderr(result)}."
-    if any(sign in result.stderr for sign in UNSORTED_SIGNS):
-        raise dxpy.AppError(
-            f"{bam.name!r} is not sorted by coordinate. {said} Sort it with samtools sort."
-        )
-    if result.exit_code < 0:
-        raise dxpy.AppError(f"{bam.name!r} could not be indexed. {said} Run the applet again.")
-    if UNWRITTEN_SIGN in result.stderr:
-        raise dxpy.AppError(
-            f"No space left on the disk for the index of {bam.name!r}? {said} {MORE_DISK}"
-        )
-    raise dxpy.AppError(
-        f"{bam.name!r} could not be indexed: {describe_damage(bam)}. {said} "
-        "Upload it again, from a copy that samtools view -c reads to its end."
-    )
-
-
-def describe_damage(bam: Path) -> str:
-    """Read a BAM file as far as samtools can, and say where that is."""
-    command = ["samtools", "view", "-@", str(cpu_count() - 1), "--", str(bam)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as samtools:
-        assert samtools.stdout
-        last_record = deque(samtools.stdout, maxlen=1)
-    if not samtools.returncode:
-        return "its records can be read"
-    if not last_record:
-        return "it is damaged before its first record"
-    _, _, region, position, *_ = os.fsdecode(last_record[0]).split("\t")
-    return f"it is damaged after a record of region {region!r} at position {int(position):,}"
 
 
 def name_count_file(bam_name: str) -> str:
@@ -484,11 +396,6 @@ def log(message: str) -> None:
 def log_unplaced(counts: Counter[int]) -> None:
     """Log the number of reads that are in no region."""
     log(f"Unplaced reads, which are in no region and not in the total: {counts[UNPLACED]:,}")
-
-
-def get_samtools_version() -> str:
-    """Return the first line of samtools --version, such as `samtools 1.19.2`."""
-    return run_cmd(["samtools", "--version"]).stdout.partition("\n")[0]
 
 
 if __name__ == "__main__":

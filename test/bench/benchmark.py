@@ -22,11 +22,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from applet import run_cmd
 from bam_index import BamIndex, Extent, Stretch, read_header, read_index, unplaced_stretch
 from call_plan import plan_calls
 from counting import count_to_text
 from layouts import layout_bam
+from samtools import run_cmd
 
 CPUS = multiprocessing.cpu_count()
 
