@@ -25,7 +25,7 @@ from contextlib import contextmanager
 from multiprocessing import Pool, active_children, cpu_count
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 import dxpy
 
@@ -40,7 +40,14 @@ from bam_index import (
     unplaced_stretch,
     write_slice_index,
 )
-from call_plan import Call, describe_call, merge_counts, plan_calls, read_counts
+from call_plan import (
+    Call,
+    describe_call,
+    merge_counts,
+    merge_filtered_counts,
+    plan_calls,
+    read_counts,
+)
 from samtools import (
     MORE_DISK,
     CommandResult,
@@ -50,15 +57,40 @@ from samtools import (
     get_samtools_version,
     quote_stderr,
     run_cmd,
+    run_pipeline,
 )
 
 PROGRESS_SECONDS = 5
+
+
+class Filters(NamedTuple):
+    """Which records are counted: those that pass each filter. 0 lets all pass."""
+
+    min_mapping_quality: int = 0
+    """Least MAPQ."""
+    require_flags: int = 0
+    """Sum of FLAG bits that must all be set."""
+    exclude_flags: int = 0
+    """Sum of FLAG bits of which none may be set."""
+
+    @property
+    def options(self) -> list[str]:
+        """The options of samtools view that say so."""
+        pairs = zip(("-q", "-f", "-F"), self, strict=True)
+        return [word for option, value in pairs if value for word in (option, str(value))]
+
+
+# What a filter may be ("Sequence Alignment/Map Format Specification", 1.4).
+LARGEST = Filters(min_mapping_quality=255, require_flags=4095, exclude_flags=4095)
 
 
 @dxpy.entry_point("main")
 def main(
     mappings_sorted_bam: dict[str, Any],  # noqa: ARG001 - download_all_inputs asks for the inputs
     mappings_sorted_bai: dict[str, Any] | None = None,  # noqa: ARG001
+    min_mapping_quality: int = 0,
+    require_flags: int = 0,
+    exclude_flags: int = 0,
     count_from_index: bool = False,
 ) -> dict[str, Any]:
     """Count the records of each region; the parameters are the inputs declared in dxapp.json.
@@ -69,6 +101,8 @@ def main(
     Raises:
         dxpy.AppError: something the user can mend; the message says what and how.
     """
+    filters = Filters(min_mapping_quality, require_flags, exclude_flags)
+    verify_filters(filters, count_from_index)
     log(f"{get_samtools_version()}, {cpu_count()} CPUs")
 
     bam, given_index = download_inputs()
@@ -81,11 +115,26 @@ def main(
         if count_from_index:
             counts = read_index_counts(bam, header, given_index)
         else:
-            counts = count_regions(bam, header, given_index, Path(work_folder))
+            counts = count_regions(bam, header, given_index, filters, Path(work_folder))
 
         count_file = write_counts(Path(work_folder, "counts.txt"), regions, counts)
         uploaded = dxpy.upload_local_file(str(count_file), name=name_count_file(bam.name))
     return {"count_file": dxpy.dxlink(uploaded)}
+
+
+def verify_filters(filters: Filters, count_from_index: bool) -> None:
+    """Verify that the filters are what samtools and the index can do.
+
+    Raises:
+        dxpy.AppError: one is out of range, or is to be applied to the counts of an index.
+    """
+    for name, value, largest in zip(filters._fields, filters, LARGEST, strict=True):
+        if not 0 <= value <= largest:
+            raise dxpy.AppError(f"{name} is {value}. Give a number from 0 to {largest}.")
+    if filters.options and count_from_index:
+        raise dxpy.AppError(
+            "An index has no counts of filtered records. Leave out count_from_index or the filters."
+        )
 
 
 def download_inputs() -> tuple[Path, Path | None]:
@@ -197,7 +246,11 @@ def read_index_counts(bam: Path, header: BamHeader, given_index: Path | None) ->
 
 
 def count_regions(
-    bam: Path, header: BamHeader, given_index: Path | None, work_folder: Path
+    bam: Path,
+    header: BamHeader,
+    given_index: Path | None,
+    filters: Filters,
+    work_folder: Path,
 ) -> Counter[int]:
     """Count the records of every region by the given index if it is right, else by a fresh one.
 
@@ -205,6 +258,7 @@ def count_regions(
         bam: a file that passes `verify_bam`.
         header: its header.
         given_index: the user's index file, of any name; None if there is none.
+        filters: which records to count.
         work_folder: for temporary files.
 
     Returns:
@@ -217,14 +271,14 @@ def count_regions(
     counts = None
     if given_index:
         try:
-            counts = count_by_index(bam, header, given_index, work_folder)
+            counts = count_by_index(bam, header, given_index, filters, work_folder)
         except (BamIndexError, dxpy.AppError) as error:
             log(f"WARNING: the index {given_index.name!r} is not used: {error}")
     if counts is None:
         log(f"Building an index of {bam.name!r}; samtools index reads the whole file once")
         fresh_index = build_index(bam, header, work_folder)
         try:
-            counts = count_by_index(bam, header, fresh_index, work_folder)
+            counts = count_by_index(bam, header, fresh_index, filters, work_folder)
         except BamIndexError as error:
             raise dxpy.AppError(
                 f"{bam.name!r} and the index that samtools makes of it disagree: {error}. "
@@ -235,7 +289,9 @@ def count_regions(
     return counts
 
 
-def count_by_index(bam: Path, header: BamHeader, path: Path, work_folder: Path) -> Counter[int]:
+def count_by_index(
+    bam: Path, header: BamHeader, path: Path, filters: Filters, work_folder: Path
+) -> Counter[int]:
     """Plan the calls by an index, run them, verify and merge what they counted.
 
     Raises:
@@ -246,13 +302,15 @@ def count_by_index(bam: Path, header: BamHeader, path: Path, work_folder: Path) 
     check_index(index, header, bam)
     unplaced = unplaced_stretch(index, header, bam)
     calls = plan_calls(header.contigs, index, unplaced, cpu_count())
-    results = run_calls(bam, header.contigs, calls, work_folder)
+    results = run_calls(bam, header.contigs, calls, filters, work_folder)
     verify_pool_status(bam, [describe_call(header.contigs, call) for call in calls], results)
+    if filters.options:
+        return merge_filtered_counts(header.contigs, index, calls, [r.stdout for r in results])
     return merge_counts(header.contigs, index, calls, [int(result.stdout) for result in results])
 
 
 def create_region_view_cmd(
-    bam: Path, index: Path, regions: Iterable[str], threads: int = 1
+    bam: Path, index: Path, regions: Iterable[str], options: Sequence[str] = ("-c",)
 ) -> list[str]:
     """Return the command that counts the records of some regions together.
 
@@ -261,32 +319,46 @@ def create_region_view_cmd(
         index: an index of it, or of a part of it; -X lets it lie anywhere.
         regions: their names, or `*` for the unplaced reads. In braces a name is what it is:
             without them HLA-A*01:01 could also be read as base 1 of a region HLA-A*01.
-        threads: how many may decompress; with -@ samtools leaves that to them alone.
+        options: what samtools view is to do with them.
     """
-    options = ["-c", "-X"] if threads == 1 else ["-c", "-X", "-@", str(threads)]
     quoted = [region if region == "*" else f"{{{region}}}" for region in regions]
-    return ["samtools", "view", *options, "--", str(bam), str(index), *quoted]
+    return ["samtools", "view", *options, "-X", "--", str(bam), str(index), *quoted]
 
 
 def run_calls(
-    bam: Path, regions: Sequence[str], calls: Sequence[Call], work_folder: Path
+    bam: Path, regions: Sequence[str], calls: Sequence[Call], filters: Filters, work_folder: Path
 ) -> list[CommandResult]:
     """Run the calls in a pool of one process for each CPU; return their results, in order.
 
     Each call gets an index of its own that shows samtools just its slices: loading the whole one
     would take most of a small call's time.
     """
-    example = create_region_view_cmd(Path(bam.name), Path("SLICE.csi"), ["REGION"])
-    log(f"Calls of {shlex.join(example)}: {len(calls):,}")
-    commands = []
+    log(f"Calls of {describe_command(bam.name, filters)}: {len(calls):,}")
+    pipelines = []
     for number, call in enumerate(calls):
         index = work_folder / f"slice_{number}.csi"
         with explain_full_disk(f"the index of a slice of {bam.name!r}"):
             write_slice_index(index, {part.contig: part.stretch for part in call.slices})
         names = ["*" if part.contig == UNPLACED else regions[part.contig] for part in call.slices]
-        commands.append(create_region_view_cmd(bam, index, names, call.threads))
+        # With -@ samtools leaves decompression to that many threads.
+        threads = ["-@", str(call.threads)] if call.threads > 1 else []
+        if filters.options and len(names) > 1:
+            # Of filtered records no total is known, so each region needs its own number.
+            view_cmd = create_region_view_cmd(bam, index, names, ["-u", *threads, *filters.options])
+            pipelines.append([view_cmd, ["samtools", "idxstats", "-"]])
+        else:
+            view_cmd = create_region_view_cmd(bam, index, names, ["-c", *threads, *filters.options])
+            pipelines.append([view_cmd])
     with Pool(cpu_count()) as pool:
-        return list(follow_progress(pool.imap(run_cmd, commands), calls))
+        return list(follow_progress(pool.imap(run_pipeline, pipelines), calls))
+
+
+def describe_command(bam_name: str, filters: Filters) -> str:
+    """Return the command that counts, as a person would type it."""
+    command = create_region_view_cmd(
+        Path(bam_name), Path("SLICE.csi"), ["REGION"], ["-c", *filters.options]
+    )
+    return shlex.join(command)
 
 
 def follow_progress(pending: Any, calls: Sequence[Call]) -> Iterator[CommandResult]:
@@ -334,7 +406,7 @@ def verify_pool_status(bam: Path, names: Sequence[str], results: Sequence[Comman
     failed = [
         (name, result)
         for name, result in zip(names, results, strict=True)
-        if result.exit_code or find_errors(result) or not result.stdout.strip().isdigit()
+        if result.exit_code or find_errors(result) or not result.stdout.strip()
     ]
     if failed:
         name, result = failed[0]

@@ -13,7 +13,8 @@ import private_environment  # noqa: F401 - before dxpy reads a person's login
 # dx build uploads all of resources/: compiled files must not appear there.
 sys.dont_write_bytecode = True
 
-from counting import count_to_text  # noqa: E402 - after the switch above
+import applet  # noqa: E402 - after the switch above
+from counting import count_to_text  # noqa: E402
 
 pytest_plugins = ["platform_fixtures"]
 
@@ -22,12 +23,12 @@ Count = Callable[..., str]
 
 @pytest.fixture
 def count(tmp_path: Path) -> Count:
-    """Do steps 2 to 5, less the upload: count(bam, index=None) returns the count file's text."""
+    """Do what main does, less download and upload: count(bam, index, **filters) -> count file."""
 
-    def count_bam(bam: Path, index: Path | None = None) -> str:
+    def count_bam(bam: Path, index: Path | None = None, **filters: int) -> str:
         work_folder = tmp_path / "work"
         work_folder.mkdir(exist_ok=True)
-        return count_to_text(bam, index, work_folder)
+        return count_to_text(bam, index, work_folder, applet.Filters(**filters))
 
     return count_bam
 

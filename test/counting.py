@@ -4,10 +4,17 @@ import os
 from pathlib import Path
 
 import applet
+from applet import Filters
+
+NO_FILTERS = Filters()
 
 
 def count_to_text(
-    bam: Path, index: Path | None, work_folder: Path, from_index: bool = False
+    bam: Path,
+    index: Path | None,
+    work_folder: Path,
+    filters: Filters = NO_FILTERS,
+    from_index: bool = False,
 ) -> str:
     """Do what `applet.main` does, less download and upload.
 
@@ -23,7 +30,7 @@ def count_to_text(
     if from_index:
         counts = applet.read_index_counts(bam, header, index)
     else:
-        counts = applet.count_regions(bam, header, index, work_folder)
+        counts = applet.count_regions(bam, header, index, filters, work_folder)
     return os.fsdecode(
         applet.write_counts(work_folder / "counts.txt", regions, counts).read_bytes()
     )

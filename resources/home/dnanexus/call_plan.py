@@ -132,6 +132,38 @@ def merge_counts(
     return counts
 
 
+def merge_filtered_counts(
+    contigs: Sequence[str], index: BamIndex, calls: Iterable[Call], outputs: Iterable[str]
+) -> Counter[int]:
+    """Merge counts of filtered records, of which the index promises only how many there can be.
+
+    Args:
+        contigs: names, in header order.
+        index: the index that the calls were planned by.
+        calls: the plan.
+        outputs: what each call printed: of one slice, the number of samtools view -c; of several,
+            the table of samtools idxstats (name, length, mapped, placed unmapped).
+
+    Returns:
+        Counts as of `merge_counts`.
+
+    Raises:
+        BamIndexError: samtools counted more records than the index promises.
+    """
+    counts: Counter[int] = Counter()
+    for call, output in zip(calls, outputs, strict=True):
+        if len(call.slices) == 1:
+            counts[call.slices[0].contig] += int(output)
+            continue
+        rows = (line.split("\t") for line in output.splitlines())
+        by_name = {name: int(mapped) + int(unmapped) for name, _, mapped, unmapped in rows}
+        counts.update({part.contig: by_name[contigs[part.contig]] for part in call.slices})
+    for contig, extent in enumerate(index.extents):
+        if extent and extent.records is not None and counts[contig] > extent.records:
+            _verify_count(describe_contig(contigs, contig), extent.records, counts[contig])
+    return counts
+
+
 def read_counts(contigs: Sequence[str], index: BamIndex) -> Counter[int]:
     """Return the counts that an index promises, as `merge_counts` does those of samtools.
 

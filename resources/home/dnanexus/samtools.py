@@ -62,26 +62,29 @@ def run_cmd(cmd_arr: Sequence[str]) -> CommandResult:
     return _make_result(done.stdout, done.stderr, done.returncode)
 
 
-def run_pipe(first: Sequence[str], second: Sequence[str]) -> CommandResult:
-    """Run two commands, the second one reading what the first one writes.
+def run_pipeline(commands: Sequence[Sequence[str]]) -> CommandResult:
+    """Run one command, or two of which the second reads what the first one writes.
 
     Returns:
-        The second one's output, what both wrote to stderr, and the first exit status that is not 0.
+        The last one's output, what all wrote to stderr, and the first exit status that is not 0.
     """
-    # A file, because a pipe that nobody empties would stop the first command when it is full.
+    if len(commands) == 1:
+        return run_cmd(commands[0])
+    writer, reader = commands
+    # A file, because a pipe that nobody empties would stop the writer when it is full.
     with (
         TemporaryFile() as stderr,
         subprocess.Popen(
-            first, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr
-        ) as source,
+            writer, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr
+        ) as writing,
     ):
-        assert source.stdout
-        done = subprocess.run(second, stdin=source.stdout, capture_output=True, check=False)
-        source.stdout.close()
-        source.wait()
+        assert writing.stdout
+        done = subprocess.run(reader, stdin=writing.stdout, capture_output=True, check=False)
+        writing.stdout.close()
+        writing.wait()
         stderr.seek(0)
         return _make_result(
-            done.stdout, stderr.read() + done.stderr, source.returncode or done.returncode
+            done.stdout, stderr.read() + done.stderr, writing.returncode or done.returncode
         )
 
 

@@ -1,0 +1,118 @@
+"""Filters: the counts are those of samtools view -c with the same options, region by region."""
+
+import random
+import subprocess
+from pathlib import Path
+
+import dxpy
+import pytest
+
+import applet
+from bam_builder import build_bam, index_bam, sam_line
+from index_editor import PSEUDO_BIN
+
+CONTIGS = [
+    ("chr1", 300_000),
+    ("empty", 99),
+    ("HLA-A*01", 9_000),
+    ("HLA-A*01:01", 9_000),
+    ("chr2", 9_000),
+]
+NUMBERS = {"chr1": 4_000, "HLA-A*01": 70, "HLA-A*01:01": 50, "chr2": 30}
+FLAGS = [0, 16, 4, 73, 133, 256, 512, 1024, 1040, 2048, 2064]
+
+
+@pytest.fixture(scope="module")
+def bam(tmp_path_factory) -> Path:
+    draw = random.Random(0)
+    lines = [
+        sam_line(
+            f"{contig}_{n}",
+            contig,
+            1 + n * 50,
+            flag=draw.choice(FLAGS),
+            mapping_quality=draw.randint(0, 70),
+            sequence="".join(draw.choices("ACGT", k=60)),
+        )
+        for contig, number in NUMBERS.items()
+        for n in range(number)
+    ]
+    lines += [sam_line(f"unplaced{n}", mapping_quality=n) for n in range(40)]
+    bam = build_bam(tmp_path_factory.mktemp("bams") / "flags.bam", CONTIGS, lines)
+    index_bam(bam, bam.with_suffix(".bam.bai"))
+    return bam
+
+
+def count_with_samtools(bam: Path, options: list[str]) -> str:
+    def view(region: str) -> int:
+        command = ["samtools", "view", "-c", *options, bam, region]
+        return int(subprocess.check_output(command))
+
+    counts = {name: view(f"{{{name}}}") for name, _ in CONTIGS}
+    lines = [f"Region {name}: {count}\n" for name, count in counts.items()]
+    return "".join(lines) + f"Total reads: {sum(counts.values())}"
+
+
+@pytest.mark.parametrize("share", [1, 1 << 20], ids=["cut", "shared"])
+@pytest.mark.parametrize(
+    ("filters", "options"),
+    [
+        ({"min_mapping_quality": 30}, ["-q", "30"]),
+        ({"require_flags": 16}, ["-f", "16"]),
+        ({"exclude_flags": 2308}, ["-F", "2308"]),
+        (
+            {"min_mapping_quality": 1, "require_flags": 1024, "exclude_flags": 4},
+            ["-q", "1", "-f", "1024", "-F", "4"],
+        ),
+        ({"min_mapping_quality": 255}, ["-q", "255"]),
+    ],
+    ids=lambda value: "".join(value) if isinstance(value, list) else "",
+)
+def test_counts_are_those_of_samtools(count, bam, monkeypatch, share, filters, options):
+    monkeypatch.setattr("call_plan.SMALLEST_SHARE", share)
+    assert count(bam, **filters) == count_with_samtools(bam, options)
+
+
+def test_the_command_with_its_filters_is_in_the_log(count, bam, capsys):
+    count(bam, min_mapping_quality=30, exclude_flags=2308)
+    assert "samtools view -c -q 30 -F 2308 -X -- flags.bam " in capsys.readouterr().out
+
+
+def test_only_unplaced_reads_that_pass_are_reported(count, bam, capsys):
+    count(bam, min_mapping_quality=30)
+    assert "not in the total: 10" in capsys.readouterr().out
+
+
+def test_an_index_that_promises_fewer_records_is_replaced(count, bam, tmp_path, capsys):
+    index = index_bam(bam, tmp_path / "wrong.bai")
+    data = bytearray(index.read_bytes())
+    at = data.index(PSEUDO_BIN) + 24
+    data[at : at + 16] = (5).to_bytes(8, "little") + bytes(8)
+    index.write_bytes(data)
+    assert count(bam, index, min_mapping_quality=30) == count_with_samtools(bam, ["-q", "30"])
+    assert "promises 5 records in region 'chr1'" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("filters", "message"),
+    [
+        (applet.Filters(min_mapping_quality=256), "min_mapping_quality is 256. .* from 0 to 255"),
+        (applet.Filters(min_mapping_quality=-1), "min_mapping_quality is -1. .* from 0 to 255"),
+        (applet.Filters(require_flags=4096), "require_flags is 4096. .* from 0 to 4095"),
+        (applet.Filters(exclude_flags=-4), "exclude_flags is -4. .* from 0 to 4095"),
+    ],
+)
+def test_a_filter_out_of_range_is_refused(filters, message):
+    with pytest.raises(dxpy.AppError, match=message):
+        applet.verify_filters(filters, count_from_index=False)
+
+
+def test_filters_and_counts_from_the_index_exclude_each_other():
+    with pytest.raises(dxpy.AppError, match="no counts of filtered records"):
+        applet.verify_filters(applet.Filters(min_mapping_quality=1), count_from_index=True)
+
+
+def test_a_call_killed_in_the_middle_of_a_pipeline_is_a_failure(count, bam, sabotage_samtools):
+    sabotage_samtools('[ "$2" = -u ] && kill -9 $$')
+    with pytest.raises(dxpy.AppError, match="killed by SIGKILL"):
+        count(bam, min_mapping_quality=1)
