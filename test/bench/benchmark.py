@@ -160,12 +160,13 @@ def measure(case: Case, bam: Path, index: Path, rounds: int) -> dict[str, float]
     Raises:
         SystemExit: two ways disagree on the total.
     """
-    programs = {"sambamba", "mosdepth"}
-    ways = {
-        name: way
-        for name, way in WAYS.items()
-        if (name not in programs or shutil.which(name)) and (name != "tutorial" or case.slow_ways)
-    }
+    ways = dict(WAYS)
+    for program in ("sambamba", "mosdepth"):
+        if not shutil.which(program):
+            del ways[program]
+    if not case.slow_ways:
+        for slow in ("tutorial", "mosdepth"):
+            ways.pop(slow, None)
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     totals: dict[str, int | None] = {}
     for _ in range(rounds):
