@@ -21,7 +21,7 @@ from count_report import (
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 # Root may only start Chromium without its sandbox; the other switch keeps it from calling home.
-BROWSER_OPTIONS = ["--no-sandbox", "--disable-background-networking"]
+BROWSER_OPTIONS = ["--no-sandbox", "--disable-background-networking", "--disable-gpu"]
 
 FEW = [
     RegionCount("chr1", 4_000_000, 3_000),
@@ -124,7 +124,7 @@ def open_report(browser: Browser, tmp_path: Path):
         context.close()
 
 
-@pytest.mark.parametrize("regions", [FEW[:1], FEW, MANY, ODD], ids=["one", "few", "many", "odd"])
+@pytest.mark.parametrize("regions", [FEW[:1], FEW, SOME, ODD], ids=["one", "few", "some", "odd"])
 def test_it_opens_without_a_complaint_and_asks_for_nothing_but_itself(
     open_report, tmp_path, regions
 ):
@@ -182,20 +182,25 @@ def test_a_name_that_is_not_utf8_is_shown_by_its_bytes(open_report):
     assert open_report([RegionCount("chr\udcff", 1_000, 1)]).names() == [r"chr\xff"]
 
 
-@pytest.mark.parametrize(
-    ("regions", "title"), [*((FEW, title) for title in KEYS), (MANY, "Records")]
-)
-def test_a_click_sorts_by_a_column_the_largest_first_and_another_the_smallest(
-    open_report, regions, title
-):
-    report = open_report(regions)
+@pytest.mark.parametrize("title", KEYS)
+def test_a_click_sorts_by_a_column_the_largest_first_and_another_the_smallest(open_report, title):
+    report = open_report(FEW)
     report.click(title)
-    largest_first = sorted(regions, key=KEYS[title], reverse=True)
+    largest_first = sorted(FEW, key=KEYS[title], reverse=True)
     assert report.names() == [region.name for region in largest_first]
     assert report.heading(title).get_attribute("aria-sort") == "descending"
     report.click(title)
-    assert report.names() == [region.name for region in sorted(regions, key=KEYS[title])]
+    assert report.names() == [region.name for region in sorted(FEW, key=KEYS[title])]
     assert report.heading(title).get_attribute("aria-sort") == "ascending"
+
+
+def test_eleven_thousand_regions_open_and_sort(open_report):
+    report = open_report(MANY)
+    assert report.names() == [region.name for region in MANY]
+    report.click("Records")
+    largest_first = sorted(MANY, key=KEYS["Records"], reverse=True)
+    assert report.names() == [region.name for region in largest_first]
+    assert report.complaints == []
 
 
 def test_names_sort_by_the_numbers_in_them(open_report):
