@@ -13,7 +13,7 @@ the table, so that it can be read where scripts may not run.
 import csv
 from collections.abc import Callable, Collection, Iterable, Sequence
 from html import escape
-from math import floor, log10
+from math import floor, log1p, log10
 from pathlib import Path
 from string import Template
 from typing import NamedTuple
@@ -325,12 +325,12 @@ def _make_linear_scale(top: float) -> Scale:
 
 
 def _make_log_scale(top: float) -> Scale:
-    """Return a scale of log10(1 + value), which has a place for 0."""
+    """Return a scale of log(1 + value), which has a place for 0."""
     if not top:
         return Scale("log", lambda _: 0.0, [0.0])
     decades = floor(log10(top)) if top >= 1 else -1
     ticks = [0.0, *(10.0**power for power in range(decades, -1, -2 if decades > 4 else -1))]
-    return Scale("log", lambda value: log10(1 + value) / log10(1 + top), ticks)
+    return Scale("log", lambda value: log1p(value) / log1p(top), ticks)
 
 
 def _abbreviate(number: float) -> str:
