@@ -30,7 +30,7 @@ shell: $(VENV)/ready samtools ## a shell in which dx talks to a local platform [
 	@$(LOCAL_PLATFORM) $(if $(STATE),--state "$$STATE") -- "$${SHELL:-sh}"
 
 .PHONY: test
-test: $(VENV)/ready samtools ## run every test (sets up what is missing)
+test: $(VENV)/ready samtools chromium ## run every test (sets up what is missing)
 	$(PYTHON) -m pytest -c test/pytest.ini test $(ARGS)
 
 .PHONY: test-live
@@ -63,10 +63,20 @@ $(VENV)/ready: test/requirements.txt
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r test/requirements.txt
 	@touch $@
 
+# $(call apt_install,package): install it through apt-get, as root or where sudo asks for no password.
+define apt_install
+if [ "$$(id -u)" = 0 ]; then sudo=; elif sudo -n true 2>/dev/null; then sudo='sudo -n'; else sudo=false; fi; \
+	$$sudo apt-get update -qq && $$sudo apt-get install -qq -y $(1) >/dev/null
+endef
+
 .PHONY: samtools
 samtools:
-	@command -v samtools >/dev/null || { \
-		if [ "$$(id -u)" = 0 ]; then sudo=; elif sudo -n true 2>/dev/null; then sudo='sudo -n'; else sudo=false; fi; \
-		$$sudo apt-get update -qq && $$sudo apt-get install -qq -y samtools >/dev/null; } || { \
+	@command -v samtools >/dev/null || { $(call apt_install,samtools); } || { \
 		echo 'samtools is needed: install it (apt-get install samtools, brew install samtools or conda install -c bioconda samtools) and try again.' >&2; \
 		exit 1; }
+
+# Only the tests of the report need a browser; without one they are skipped, and say so.
+.PHONY: chromium
+chromium:
+	@command -v chromium chromium-browser google-chrome >/dev/null || { $(call apt_install,chromium); } || \
+		echo 'Without Chromium the tests of the count report are skipped.' >&2
