@@ -7,7 +7,7 @@ The steps, which main() shows in order:
 2. Read the regions from the BAM's header: the SN field of every @SQ line.
 3. Plan the calls of samtools view -c: the index says where in the file each region lies.
 4. Fan the calls out over a multiprocessing.Pool of one process for each CPU.
-5. Verify every exit status and every total, merge the counts into one file, and upload it.
+5. Verify every exit status and every total, merge the counts, write the files, and upload them.
 
 The index is a hint and the BAM is the truth: an index that does not describe the BAM, or that
 counting shows to be wrong, is replaced by a fresh one.
@@ -22,10 +22,11 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime, timezone
 from multiprocessing import Pool, active_children, cpu_count
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import Any
 
 import dxpy
 
@@ -48,6 +49,14 @@ from call_plan import (
     plan_calls,
     read_counts,
 )
+from count_report import (
+    CountSummary,
+    RegionCount,
+    write_count_report,
+    write_count_table,
+    write_multiqc_section,
+)
+from filters import Filters, verify_filters
 from samtools import (
     MORE_DISK,
     CommandResult,
@@ -60,28 +69,17 @@ from samtools import (
     run_pipeline,
 )
 
+VERSION = "1.0.0"  # as in dxapp.json
+
 PROGRESS_SECONDS = 5
 
-
-class Filters(NamedTuple):
-    """Which records are counted: those that pass each filter. 0 lets all pass."""
-
-    min_mapping_quality: int = 0
-    """Least MAPQ."""
-    require_flags: int = 0
-    """Sum of FLAG bits that must all be set."""
-    exclude_flags: int = 0
-    """Sum of FLAG bits of which none may be set."""
-
-    @property
-    def options(self) -> list[str]:
-        """The options of samtools view that say so."""
-        pairs = zip(("-q", "-f", "-F"), self, strict=True)
-        return [word for option, value in pairs if value for word in (option, str(value))]
-
-
-# What a filter may be ("Sequence Alignment/Map Format Specification", 1.4).
-LARGEST = Filters(min_mapping_quality=255, require_flags=4095, exclude_flags=4095)
+# The output files: the name of each is that of the BAM file less `.bam`, and this.
+SUFFIXES = {
+    "count_file": "_count.txt",
+    "count_table": "_count.tsv",
+    "multiqc_section": "_count_mqc.tsv",
+    "count_report": "_count.html",
+}
 
 
 @dxpy.entry_point("main")
@@ -96,13 +94,17 @@ def main(
     """Count the records of each region; the parameters are the inputs declared in dxapp.json.
 
     Returns:
-        `{"count_file": link}`.
+        A link to the file of each output, by the names declared in dxapp.json.
 
     Raises:
         dxpy.AppError: something the user can mend; the message says what and how.
     """
     filters = Filters(min_mapping_quality, require_flags, exclude_flags)
-    verify_filters(filters, count_from_index)
+    verify_filters(filters)
+    if count_from_index and filters.options:
+        raise dxpy.AppError(
+            "An index has no counts of filtered records. Leave out count_from_index or the filters."
+        )
     log(f"{get_samtools_version()}, {cpu_count()} CPUs")
 
     bam, given_index = download_inputs()
@@ -111,30 +113,15 @@ def main(
     regions = parse_sam_header_for_region(bam)
     verify_regions(bam, header, regions)
 
-    with TemporaryDirectory() as work_folder:
+    with TemporaryDirectory() as folder:
+        work_folder = Path(folder)
         if count_from_index:
             counts = read_index_counts(bam, header, given_index)
         else:
-            counts = count_regions(bam, header, given_index, filters, Path(work_folder))
+            counts = count_regions(bam, header, given_index, filters, work_folder)
 
-        count_file = write_counts(Path(work_folder, "counts.txt"), regions, counts)
-        uploaded = dxpy.upload_local_file(str(count_file), name=name_count_file(bam.name))
-    return {"count_file": dxpy.dxlink(uploaded)}
-
-
-def verify_filters(filters: Filters, count_from_index: bool) -> None:
-    """Verify that the filters are what samtools and the index can do.
-
-    Raises:
-        dxpy.AppError: one is out of range, or is to be applied to the counts of an index.
-    """
-    for name, value, largest in zip(filters._fields, filters, LARGEST, strict=True):
-        if not 0 <= value <= largest:
-            raise dxpy.AppError(f"{name} is {value}. Give a number from 0 to {largest}.")
-    if filters.options and count_from_index:
-        raise dxpy.AppError(
-            "An index has no counts of filtered records. Leave out count_from_index or the filters."
-        )
+        summary = summarize(bam, header, counts, filters, count_from_index)
+        return upload_outputs(write_outputs(work_folder, summary), summary, filters)
 
 
 def download_inputs() -> tuple[Path, Path | None]:
@@ -333,7 +320,7 @@ def run_calls(
     Each call gets an index of its own that shows samtools just its slices: loading the whole one
     would take most of a small call's time.
     """
-    log(f"Calls of {describe_command(bam.name, filters)}: {len(calls):,}")
+    log(f"Calls of {describe_command(filters)}: {len(calls):,}")
     pipelines = []
     for number, call in enumerate(calls):
         index = work_folder / f"slice_{number}.csi"
@@ -353,12 +340,10 @@ def run_calls(
         return list(follow_progress(pool.imap(run_pipeline, pipelines), calls))
 
 
-def describe_command(bam_name: str, filters: Filters) -> str:
-    """Return the command that counts, as a person would type it."""
-    command = create_region_view_cmd(
-        Path(bam_name), Path("SLICE.csi"), ["REGION"], ["-c", *filters.options]
-    )
-    return shlex.join(command)
+def describe_command(filters: Filters) -> str:
+    """Return the command that counts, as a person would type it for any BAM file and region."""
+    options = ["-c", *filters.options]
+    return shlex.join(create_region_view_cmd(Path("BAM"), Path("INDEX"), ["REGION"], options))
 
 
 def follow_progress(pending: Any, calls: Sequence[Call]) -> Iterator[CommandResult]:
@@ -419,30 +404,86 @@ def verify_pool_status(bam: Path, names: Sequence[str], results: Sequence[Comman
         log(f"samtools: {warning}")
 
 
-def name_count_file(bam_name: str) -> str:
-    """Return the name of a BAM file's count file."""
-    return f"{bam_name.removesuffix('.bam')}_count.txt"
-
-
-def write_counts(path: Path, regions: Sequence[str], counts: Counter[int]) -> Path:
-    """Write the count file, the tutorial's byte for byte: no line end after the total.
+def summarize(
+    bam: Path, header: BamHeader, counts: Counter[int], filters: Filters, count_from_index: bool
+) -> CountSummary:
+    """Put together what the output files say.
 
     Args:
-        path: the file to write.
-        regions: names, in header order.
-        counts: number of records by number of the region.
+        bam: the file counted.
+        header: its header.
+        counts: as of `count_regions`.
+        filters: which records were counted.
+        count_from_index: whether the counts are those of the index.
+    """
+    regions = [
+        RegionCount(name, length, counts[number])
+        for number, (name, length) in enumerate(zip(header.contigs, header.lengths, strict=True))
+    ]
+    if count_from_index:
+        command, note = "none", "The counts are those in the index; no record was read."
+    else:
+        command, note = describe_command(filters), "Every record of the file was read."
+    return CountSummary(
+        sample=bam.name.removesuffix(".bam"),
+        command=command,
+        regions=regions,
+        unplaced=counts[UNPLACED],
+        samtools_version=get_samtools_version(),
+        applet_version=VERSION,
+        date=f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S} UTC",
+        note=note,
+    )
 
-    Returns:
-        `path`.
+
+def write_outputs(folder: Path, summary: CountSummary) -> dict[str, Path]:
+    """Write all output files into a folder; return their paths by the names of the outputs.
 
     Raises:
         dxpy.AppError: the disk is full.
     """
-    lines = [f"Region {name}: {counts[number]}\n" for number, name in enumerate(regions)]
-    total = sum(counts[number] for number in range(len(regions)))
-    with explain_full_disk("the count file"):
-        path.write_bytes(os.fsencode(f"{''.join(lines)}Total reads: {total}"))
+    writers = {
+        "count_file": write_counts,
+        "count_table": write_count_table,
+        "multiqc_section": write_multiqc_section,
+        "count_report": write_count_report,
+    }
+    with explain_full_disk("the output files"):
+        return {name: write(folder / SUFFIXES[name], summary) for name, write in writers.items()}
+
+
+def write_counts(path: Path, summary: CountSummary) -> Path:
+    """Write the count file, the tutorial's byte for byte: no line end after the total."""
+    lines = [f"Region {region.name}: {region.records}\n" for region in summary.regions]
+    path.write_bytes(os.fsencode(f"{''.join(lines)}Total reads: {summary.whole.records}"))
     return path
+
+
+def upload_outputs(
+    files: dict[str, Path], summary: CountSummary, filters: Filters
+) -> dict[str, Any]:
+    """Upload the output files under their names; return a link to each.
+
+    Properties show in the web UI and in dx describe what was counted.
+    """
+    properties = {
+        "command": summary.command,
+        "filters": " ".join(filters.options) or "none",
+        "total_records": str(summary.whole.records),
+        "unplaced_reads": str(summary.unplaced),
+        "samtools_version": summary.samtools_version.removeprefix("samtools "),
+    }
+    return {
+        name: dxpy.dxlink(
+            dxpy.upload_local_file(
+                str(path),
+                name=f"{summary.sample}{SUFFIXES[name]}",
+                media_type="text/html" if name == "count_report" else None,
+                properties=properties,
+            )
+        )
+        for name, path in files.items()
+    }
 
 
 @contextmanager

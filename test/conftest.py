@@ -13,8 +13,8 @@ import private_environment  # noqa: F401 - before dxpy reads a person's login
 # dx build uploads all of resources/: compiled files must not appear there.
 sys.dont_write_bytecode = True
 
-import applet  # noqa: E402 - after the switch above
-from counting import count_to_text  # noqa: E402
+from counting import count_to_text  # noqa: E402 - after the switch above
+from filters import Filters  # noqa: E402
 
 pytest_plugins = ["platform_fixtures"]
 
@@ -28,7 +28,7 @@ def count(tmp_path: Path) -> Count:
     def count_bam(bam: Path, index: Path | None = None, **filters: int) -> str:
         work_folder = tmp_path / "work"
         work_folder.mkdir(exist_ok=True)
-        return count_to_text(bam, index, work_folder, applet.Filters(**filters))
+        return count_to_text(bam, index, work_folder, Filters(**filters))
 
     return count_bam
 

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import applet
-from applet import Filters
+from filters import Filters
 
 NO_FILTERS = Filters()
 
@@ -31,6 +31,5 @@ def count_to_text(
         counts = applet.read_index_counts(bam, header, index)
     else:
         counts = applet.count_regions(bam, header, index, filters, work_folder)
-    return os.fsdecode(
-        applet.write_counts(work_folder / "counts.txt", regions, counts).read_bytes()
-    )
+    summary = applet.summarize(bam, header, counts, filters, from_index)
+    return os.fsdecode(applet.write_counts(work_folder / "counts.txt", summary).read_bytes())

@@ -8,6 +8,8 @@ import pytest
 
 import applet
 from bam_builder import build_bam, build_bam_from_lines, header_lines, index_bam, sam_line
+from bam_index import BamHeader
+from filters import Filters
 
 TWO_CONTIGS = [("chr1", 10_000), ("chr2", 10_000)]
 
@@ -210,16 +212,19 @@ def test_a_large_contig_is_cut_and_still_counted_right(check, tmp_path, monkeypa
 
 
 @pytest.mark.parametrize(
-    ("bam_name", "count_name"),
+    ("bam_name", "sample"),
     [
-        ("sample.bam", "sample_count.txt"),
-        ("sample.bam.bam", "sample.bam_count.txt"),
-        ("sample.BAM", "sample.BAM_count.txt"),
-        ("bamabm", "bamabm_count.txt"),
+        ("sample.bam", "sample"),
+        ("sample.bam.bam", "sample.bam"),
+        ("sample.BAM", "sample.BAM"),
+        ("bamabm", "bamabm"),
     ],
 )
-def test_count_file_name(bam_name, count_name):
-    assert applet.name_count_file(bam_name) == count_name
+def test_the_sample_is_the_name_of_the_bam_less_its_ending(bam_name, sample):
+    header = BamHeader(["chr1"], [9], 0)
+    counts = applet.Counter()
+    summary = applet.summarize(Path(bam_name), header, counts, Filters(), count_from_index=False)
+    assert summary.sample == sample
 
 
 def test_regions_come_from_the_sn_fields_of_sq_lines():

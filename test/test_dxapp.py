@@ -82,8 +82,20 @@ def test_patterns_are_globs_that_match(name, file_name, matches):
     assert any(fnmatch(file_name, pattern) for pattern in field(name)["patterns"]) == matches
 
 
-def test_count_file_names_match_their_pattern():
-    assert fnmatch(applet.name_count_file("sample.bam"), field("count_file")["patterns"][0])
+def test_every_output_is_written_under_a_name_that_only_its_own_pattern_matches():
+    outputs = {one["name"]: one["patterns"] for one in DXAPP["outputSpec"]}
+    assert list(outputs) == list(applet.SUFFIXES)
+    for name, suffix in applet.SUFFIXES.items():
+        matching = [
+            other
+            for other, patterns in outputs.items()
+            if any(fnmatch(f"sample{suffix}", pattern) for pattern in patterns)
+        ]
+        assert matching == [name]
+
+
+def test_the_version_in_the_report_is_that_of_the_applet():
+    assert DXAPP["version"] == applet.VERSION
 
 
 def test_samtools_is_declared_and_the_network_is_not():

@@ -9,6 +9,7 @@ import pytest
 
 import applet
 from bam_builder import build_bam, index_bam, sam_line
+from filters import Filters, verify_filters
 from index_editor import PSEUDO_BIN
 
 CONTIGS = [
@@ -75,7 +76,7 @@ def test_counts_are_those_of_samtools(count, bam, monkeypatch, share, filters, o
 
 def test_the_command_with_its_filters_is_in_the_log(count, bam, capsys):
     count(bam, min_mapping_quality=30, exclude_flags=2308)
-    assert "samtools view -c -q 30 -F 2308 -X -- flags.bam " in capsys.readouterr().out
+    assert "samtools view -c -q 30 -F 2308 -X -- BAM " in capsys.readouterr().out
 
 
 def test_only_unplaced_reads_that_pass_are_reported(count, bam, capsys):
@@ -96,20 +97,20 @@ def test_an_index_that_promises_fewer_records_is_replaced(count, bam, tmp_path, 
 @pytest.mark.parametrize(
     ("filters", "message"),
     [
-        (applet.Filters(min_mapping_quality=256), "min_mapping_quality is 256. .* from 0 to 255"),
-        (applet.Filters(min_mapping_quality=-1), "min_mapping_quality is -1. .* from 0 to 255"),
-        (applet.Filters(require_flags=4096), "require_flags is 4096. .* from 0 to 4095"),
-        (applet.Filters(exclude_flags=-4), "exclude_flags is -4. .* from 0 to 4095"),
+        (Filters(min_mapping_quality=256), "min_mapping_quality is 256. .* from 0 to 255"),
+        (Filters(min_mapping_quality=-1), "min_mapping_quality is -1. .* from 0 to 255"),
+        (Filters(require_flags=4096), "require_flags is 4096. .* from 0 to 4095"),
+        (Filters(exclude_flags=-4), "exclude_flags is -4. .* from 0 to 4095"),
     ],
 )
 def test_a_filter_out_of_range_is_refused(filters, message):
     with pytest.raises(dxpy.AppError, match=message):
-        applet.verify_filters(filters, count_from_index=False)
+        verify_filters(filters)
 
 
 def test_filters_and_counts_from_the_index_exclude_each_other():
     with pytest.raises(dxpy.AppError, match="no counts of filtered records"):
-        applet.verify_filters(applet.Filters(min_mapping_quality=1), count_from_index=True)
+        applet.main({}, min_mapping_quality=1, count_from_index=True)
 
 
 def test_a_call_killed_in_the_middle_of_a_pipeline_is_a_failure(count, bam, sabotage_samtools):

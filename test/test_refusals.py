@@ -11,7 +11,8 @@ import pytest
 
 import applet
 from bam_builder import build_bam, build_bam_from_lines, header_lines, index_bam, sam_line
-from bam_index import read_index
+from bam_index import BamHeader, read_index
+from filters import Filters
 
 CONTIGS = [("chr1", 300_000), ("chr2", 300_000), ("chr3", 300_000)]
 REMEDIES = ("samtools ", "Upload it again", "Give a ", "Run the applet", "instance type")
@@ -213,7 +214,9 @@ def test_the_disk_is_full_when_an_index_is_written(refuse, bam, small_disk, tmp_
     assert what in message
 
 
-def test_the_disk_is_full_when_the_count_file_is_written(small_disk):
-    regions = [f"a_region_with_a_long_name_{n}" for n in range(5_000)]
-    with pytest.raises(dxpy.AppError, match=r"No space left on the disk for the count file\. Run"):
-        applet.write_counts(small_disk / "counts.txt", regions, applet.Counter())
+def test_the_disk_is_full_when_the_output_files_are_written(small_disk, tmp_path):
+    header = BamHeader([f"a_region_with_a_long_name_{n}" for n in range(5_000)], [1] * 5_000, 0)
+    bam = tmp_path / "sample.bam"
+    summary = applet.summarize(bam, header, applet.Counter(), Filters(), count_from_index=False)
+    with pytest.raises(dxpy.AppError, match=r"No space left on the disk for the output files\. R"):
+        applet.write_outputs(small_disk, summary)

@@ -22,10 +22,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from applet import Filters
 from bam_index import BamIndex, Extent, Stretch, read_header, read_index, unplaced_stretch
 from call_plan import plan_calls
 from counting import NO_FILTERS, count_to_text
+from filters import Filters
 from layouts import layout_bam
 from samtools import run_cmd
 

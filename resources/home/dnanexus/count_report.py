@@ -11,6 +11,7 @@ the table, so that it can be read where scripts may not run.
 """
 
 import csv
+import json
 from collections.abc import Callable, Collection, Iterable, Sequence
 from html import escape
 from math import floor, log1p, log10
@@ -45,7 +46,7 @@ MITOCHONDRIA = ("chrM", "chrMT", "M", "MT")
 MULTIQC_CONFIGURATION = """\
 # id: samtools_count
 # section_name: Alignment records per region
-# description: counted with samtools view -c
+# description: {description}
 # plot_type: bargraph
 # pconfig:
 #   id: samtools_count_plot
@@ -75,7 +76,7 @@ class CountSummary(NamedTuple):
     sample: str
     """The name of the BAM file less `.bam`."""
     command: str
-    """The samtools command that counted, in its general form, with its filters."""
+    """The samtools command that counted, in its general form, with its filters; or `none`."""
     regions: list[RegionCount]
     """In the order of the header; at least one."""
     unplaced: int
@@ -184,7 +185,10 @@ def write_multiqc_section(path: Path, summary: CountSummary) -> Path:
     header = ['"Sample"', *(f'"{show_name(name)}"' for name, _ in pieces)]
     values = [f'"{show_name(summary.sample)}"', *(str(records) for _, records in pieces)]
     lines = "\t".join(header) + "\n" + "\t".join(values) + "\n"
-    path.write_text(MULTIQC_CONFIGURATION + lines, encoding="utf-8")
+    # MultiQC reads YAML, of which a JSON string is a part, and shows it as HTML.
+    description = json.dumps(f"Command: <code>{escape(show_name(summary.command))}</code>")
+    configuration = MULTIQC_CONFIGURATION.format(description=description)
+    path.write_text(configuration + lines, encoding="utf-8")
     return path
 
 
