@@ -2,7 +2,7 @@
 
 Usage: python test/run_applet.py BAM BAI [OPTION ...], with dx talking to a local platform.
 An empty BAM stands for a small one that is built, an empty BAI for no index; the options go to
-dx run. The count file is left in the current folder.
+dx run. The output files are left in the current folder.
 """
 
 import json
@@ -66,10 +66,10 @@ def run_applet(files: list[Path], options: list[str]) -> None:
     job = json.loads(dx("describe", "--json", job_id, show=False))
     if job["state"] != "done":
         raise StepError(job.get("failureMessage", f"The job was {job['state']}."))
-    output = job["output"]["count_file"]["$dnanexus_link"]
-    dx("download", "--overwrite", "--no-progress", output)
-    name = json.loads(dx("describe", "--json", output, show=False))["name"]
-    print(f"\n{name}:\n{Path(name).read_text(errors='surrogateescape')}")
+    outputs = {name: link["$dnanexus_link"] for name, link in job["output"].items()}
+    dx("download", "--overwrite", "--no-progress", *outputs.values())
+    count_file = json.loads(dx("describe", "--json", outputs["count_file"], show=False))["name"]
+    print(f"\n{count_file}:\n{Path(count_file).read_text(errors='surrogateescape')}")
 
 
 def dx(*arguments: str, show: bool = True) -> str:

@@ -52,6 +52,34 @@ def test_counts_are_downloaded_under_the_name_of_the_bam(built: Dx) -> None:
     assert (built.folder / "sample_count.txt").read_text() == COUNTS
 
 
+def test_every_output_is_named_like_the_bam_and_says_what_was_counted(built: Dx) -> None:
+    bam = upload(built, "outputs.bam")
+    inputs = (f"-imappings_sorted_bam={bam}", "-imin_mapping_quality=60", "-iexclude_flags=4")
+    job = built("run", NAME, *inputs, "-y", "--brief").stdout.strip()
+    built("wait", job)
+    outputs = json.loads(built("describe", job, "--json").stdout)["output"]
+    described = {
+        name: dxpy.DXFile(link).describe(incl_properties=True) for name, link in outputs.items()
+    }
+    assert {name: one["name"] for name, one in described.items()} == {
+        "count_file": "outputs_count.txt",
+        "count_table": "outputs_count.tsv",
+        "multiqc_section": "outputs_count_mqc.tsv",
+        "count_report": "outputs_count.html",
+    }
+    assert described["count_report"]["media"] == "text/html"
+    for one in described.values():
+        properties = one["properties"]
+        assert properties.pop("samtools_version")[0].isdigit()
+        assert properties == {
+            "command": "samtools view -c -q 60 -F 4 -X -- BAM INDEX '{REGION}'",
+            "filters": "-q 60 -F 4",
+            "total_records": "8",
+            "unplaced_reads": "0",
+        }
+    assert "*total\t\t\t1800\t8\t" in dxpy.DXFile(outputs["count_table"]).read()
+
+
 def test_two_runs_at_once_without_an_index(built: Dx) -> None:
     files = [upload(built, f"unindexed{number}.bam") for number in (1, 2)]
     run = ("run", NAME, "-y", "--brief")
@@ -81,7 +109,7 @@ def test_failing_run_says_why_and_leaves_no_count_file(built: Dx) -> None:
     described = json.loads(built("describe", job, "--json").stdout)
     assert described["failureReason"] == "AppError"
     assert "'unsorted.bam' is not sorted by coordinate." in described["failureMessage"]
-    assert "unsorted_count.txt" not in built("ls").stdout
+    assert "unsorted_count" not in built("ls").stdout
 
 
 def test_applet_builder_in_the_manner_of_dx_app_wizard(built: Dx) -> None:
