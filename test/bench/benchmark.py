@@ -289,8 +289,10 @@ def main() -> None:
     print("\n| BAM | ratio | measured | at most | |\n|---|---|---|---|---|")
     print("\n".join(verdicts))
     bam, index = layout_bam(folder, "25_contigs", 10)
-    print(f"\nSimulated: {bam.stem} with 100 times the reads, {bam.stat().st_size / 1e7:.0f} GB\n")
-    print_simulation(bam, index, times=100)
+    for times in (30, 100):
+        gigabytes = bam.stat().st_size * times / 1e9
+        print(f"\nSimulated: {bam.stem} with {times} times the reads, {gigabytes:.0f} GB\n")
+        print_simulation(bam, index, times)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from bam_index import UNPLACED, BamIndex, BamIndexError, Stretch, cut_stretch
 # More calls than CPUs, so that all CPUs finish at about the same time; but no call so small that
 # starting samtools (5 ms, about 1 MB of reading) would be felt.
 CALLS_PER_CPU = 24
-SMALLEST_SHARE = 16 << 20  # compressed bytes
+SMALLEST_SHARE = 12 << 20  # compressed bytes
 
 # A call that could not be cut gets more threads, which decompress. One thread still has to read the
 # records, a third of all work, so a fifth thread would gain nothing (measured).
