@@ -8,10 +8,9 @@ import pytest
 
 from bam_index import UNPLACED, BamIndex, BamIndexError, Extent, Stretch
 from call_plan import (
-    CALLS_PER_CPU,
     LONGEST_COMMAND,
-    SMALLEST_SHARE,
     describe_call,
+    get_fair_share,
     merge_counts,
     plan_calls,
 )
@@ -70,8 +69,17 @@ def test_the_largest_call_comes_first(layout):
 @pytest.mark.parametrize("cpus", [2, 96])
 def test_no_call_is_much_more_than_a_fair_share(layout, cpus):
     calls = plan_calls(*layout, cpus)
-    fair_share = max(sum(call.work for call in calls) / cpus / CALLS_PER_CPU, SMALLEST_SHARE)
+    fair_share = get_fair_share(sum(call.work for call in calls), cpus)
     assert max(call.work for call in calls) <= fair_share * 1.1
+
+
+def test_a_fair_share_is_smaller_where_more_cpus_wait_for_the_last_call():
+    shares = [get_fair_share(100_000 * MEGABYTE, cpus) for cpus in (1, 2, 3, 96)]
+    assert [round(100_000 * MEGABYTE / share) for share in shares] == [20, 20, 40, 1_900]
+
+
+def test_a_fair_share_is_never_so_small_that_starting_samtools_is_felt():
+    assert get_fair_share(100 * MEGABYTE, 96) >= 10 * MEGABYTE
 
 
 def test_small_contigs_share_calls():

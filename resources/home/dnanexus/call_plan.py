@@ -15,9 +15,10 @@ from typing import NamedTuple
 
 from bam_index import UNPLACED, BamIndex, BamIndexError, Stretch, cut_stretch
 
-# More calls than CPUs, so that all CPUs finish at about the same time; but no call so small that
-# starting samtools (5 ms, about 1 MB of reading) would be felt.
-CALLS_PER_CPU = 24
+# While the last call runs, every other CPU may stand idle; so the more of them there are, the
+# smaller a share of all work must a call be. But none is so small that starting samtools (5 ms,
+# about 1 MB of reading) would be felt.
+CALLS_PER_OTHER_CPU = 20
 SMALLEST_SHARE = 12 << 20  # compressed bytes
 
 # A call that could not be cut gets more threads, which decompress. One thread still has to read the
@@ -80,7 +81,7 @@ def plan_calls(contigs: Sequence[str], index: BamIndex, unplaced: Stretch, cpus:
     ]
     if index.unplaced:
         wholes.append(Slice(UNPLACED, unplaced, index.unplaced))
-    fair_share = max(Call(wholes).work / (cpus * CALLS_PER_CPU), SMALLEST_SHARE)
+    fair_share = get_fair_share(Call(wholes).work, cpus)
     alone: list[Slice] = []
     small: list[Slice] = []
     for whole in wholes:
@@ -95,6 +96,12 @@ def plan_calls(contigs: Sequence[str], index: BamIndex, unplaced: Stretch, cpus:
     calls = [Call([part], threads=_get_threads(part, fair_share, cpus)) for part in alone]
     calls += _share_calls(contigs, small, fair_share)
     return sorted(calls, key=lambda call: call.work, reverse=True)
+
+
+def get_fair_share(work: int, cpus: int) -> float:
+    """Return how much of all work, in compressed bytes, one call should do at most."""
+    other_cpus = max(1, cpus - 1)
+    return max(work / (other_cpus * CALLS_PER_OTHER_CPU), SMALLEST_SHARE)
 
 
 def merge_counts(
