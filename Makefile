@@ -54,8 +54,8 @@ format: $(VENV)/ready ## format the code and mend what ruff can mend
 	$(VENV)/bin/ruff check --fix .
 
 .PHONY: clean
-clean: ## remove everything these commands made
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache
+clean: ## remove .venv, caches and the benchmark's BAM files
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache test/bench/bams
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/ready: test/requirements.txt

@@ -119,6 +119,7 @@ def main(
             counts = read_index_counts(bam, header, given_index)
         else:
             counts = count_regions(bam, header, given_index, filters, work_folder)
+        log_unplaced(counts, filters)
 
         summary = summarize(bam, header, counts, filters, count_from_index)
         return upload_outputs(write_outputs(work_folder, summary), summary, filters)
@@ -228,7 +229,6 @@ def read_index_counts(bam: Path, header: BamHeader, given_index: Path | None) ->
             "Make it anew with samtools index, or leave count_from_index off."
         ) from error
     log(f"The counts are those in the index {given_index.name!r}; no record was read")
-    log_unplaced(counts)
     return counts
 
 
@@ -271,7 +271,6 @@ def count_regions(
                 f"{bam.name!r} and the index that samtools makes of it disagree: {error}. "
                 "Sort the file anew with samtools sort."
             ) from error
-    log_unplaced(counts)
     log(f"Seconds to count: {time.monotonic() - started:.1f}")
     return counts
 
@@ -424,6 +423,8 @@ def summarize(
         command, note = "none", "The counts are those in the index; no record was read."
     else:
         command, note = describe_command(filters), "Every record of the file was read."
+        if filters.options:
+            note = "Of all records and unplaced reads, those that pass the filters are counted."
     return CountSummary(
         sample=bam.name.removesuffix(".bam"),
         command=command,
@@ -506,9 +507,10 @@ def log(message: str) -> None:
     print(message, flush=True)
 
 
-def log_unplaced(counts: Counter[int]) -> None:
+def log_unplaced(counts: Counter[int], filters: Filters) -> None:
     """Log the number of reads that are in no region."""
-    log(f"Unplaced reads, which are in no region and not in the total: {counts[UNPLACED]:,}")
+    which = " that pass the filters" if filters.options else ""
+    log(f"Unplaced reads{which}, in no region and not in the total: {counts[UNPLACED]:,}")
 
 
 if __name__ == "__main__":

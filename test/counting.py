@@ -31,5 +31,6 @@ def count_to_text(
         counts = applet.read_index_counts(bam, header, index)
     else:
         counts = applet.count_regions(bam, header, index, filters, work_folder)
+    applet.log_unplaced(counts, filters)
     summary = applet.summarize(bam, header, counts, filters, from_index)
     return os.fsdecode(applet.write_counts(work_folder / "counts.txt", summary).read_bytes())

@@ -29,14 +29,29 @@ def main() -> int:
     bam, bai, *options = sys.argv[1:]
     with tempfile.TemporaryDirectory() as folder:
         try:
-            files = [Path(name).absolute() for name in (bam, bai) if name]
-            run_applet(files if bam else build_demo(Path(folder)), options)
+            files = find_files(bam, bai)
+            run_applet(files or build_demo(Path(folder)), options)
         except StepError as error:
             print(error, file=sys.stderr)
             return 1
         except KeyboardInterrupt:
             return 130
     return 0
+
+
+def find_files(bam: str, bai: str) -> list[Path]:
+    """Return the paths of the user's files; none if no name is given.
+
+    Raises:
+        StepError: a name is no file, or there is an index alone.
+    """
+    if bai and not bam:
+        raise StepError("BAI is the index of a BAM file. Give that, too: make run BAM=... BAI=...")
+    files = [Path(name).absolute() for name in (bam, bai) if name]
+    for file in files:
+        if not file.is_file():
+            raise StepError(f"There is no file {str(file)!r}. Give its path as BAM=... or BAI=...")
+    return files
 
 
 def build_demo(folder: Path) -> list[Path]:

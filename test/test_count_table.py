@@ -1,6 +1,7 @@
 """The count table and the MultiQC section: what they say, and that programs read them as is."""
 
 import csv
+import json
 from pathlib import Path
 
 import pytest
@@ -133,11 +134,34 @@ def test_the_multiqc_section_is_a_bar_of_main_regions_the_others_and_unplaced_re
     assert section == {"Sample": '"sample"'} | mains | ends
 
 
-def test_the_multiqc_section_configures_a_bar_plot_shared_by_all_samples(tmp_path):
-    path = write_multiqc_section(tmp_path / "s_mqc.tsv", summarize(RegionCount("1", 10, 1)))
-    configuration = [line for line in path.read_text().splitlines() if line.startswith("#")]
-    assert "# id: samtools_count" in configuration
+def configure(folder: Path, summary: CountSummary) -> list[str]:
+    """Return the comment lines of a MultiQC section."""
+    path = write_multiqc_section(folder / "s_mqc.tsv", summary)
+    return [line for line in path.read_text().splitlines() if line.startswith("#")]
+
+
+def test_the_multiqc_section_is_a_bar_plot_shared_by_all_samples_of_a_command(tmp_path):
+    one, other = (summarize(RegionCount("1", 10, 1), sample=name) for name in ("one", "other"))
+    configuration = configure(tmp_path, one)
     assert "# plot_type: bargraph" in configuration
+    assert configuration == configure(tmp_path, other)
+
+
+def test_multiqc_draws_counts_of_another_command_apart(tmp_path):
+    summary = summarize(RegionCount("1", 10, 1))
+    filtered = summary._replace(command="samtools view -c -q 30 -X -- BAM INDEX '{REGION}'")
+    _, *rest = configure(tmp_path, summary)
+    identifier, *other_rest = configure(tmp_path, filtered)
+    assert identifier == "# id: samtools_count_samtools_view_c_q_30_X_BAM_INDEX_REGION_"
+    assert {line for line in rest if "id:" in line}.isdisjoint(other_rest)
+
+
+def test_the_multiqc_section_shows_the_command(tmp_path):
+    summary = summarize(RegionCount("1", 10, 1))._replace(command="samtools view '<x>'")
+    (line,) = (one for one in configure(tmp_path, summary) if one.startswith("# description: "))
+    assert json.loads(line.partition(": ")[2]) == (
+        "Counted record by record. Command: <code>samtools view &#x27;&lt;x&gt;&#x27;</code>"
+    )
 
 
 def test_multiqc_cannot_take_a_name_for_configuration_or_for_a_number(tmp_path):

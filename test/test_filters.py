@@ -81,7 +81,7 @@ def test_the_command_with_its_filters_is_in_the_log(count, bam, capsys):
 
 def test_only_unplaced_reads_that_pass_are_reported(count, bam, capsys):
     count(bam, min_mapping_quality=30)
-    assert "not in the total: 10" in capsys.readouterr().out
+    assert "that pass the filters, in no region and not in the total: 10" in capsys.readouterr().out
 
 
 def test_an_index_that_promises_fewer_records_is_replaced(count, bam, tmp_path, capsys):

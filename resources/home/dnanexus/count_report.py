@@ -12,6 +12,7 @@ the table, so that it can be read where scripts may not run.
 
 import csv
 import json
+import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from html import escape
 from math import floor, log1p, log10
@@ -41,15 +42,15 @@ MOST_UNFOLDED = 100
 # scale of densities, where it would leave the other regions no room.
 MITOCHONDRIA = ("chrM", "chrMT", "M", "MT")
 
-# MultiQC reads its configuration from comment lines ("Custom content" in its documentation). One
-# id for all files: it draws them as one plot, a bar for each sample.
+# MultiQC reads its configuration from comment lines ("Custom content" in its documentation). Files
+# of one id are drawn as one plot, a bar for each sample; so each command has an id of its own.
 MULTIQC_CONFIGURATION = """\
-# id: samtools_count
+# id: {id}
 # section_name: Alignment records per region
 # description: {description}
 # plot_type: bargraph
 # pconfig:
-#   id: samtools_count_plot
+#   id: {id}_plot
 #   title: "samtools count: alignment records per region"
 #   ylab: Records
 """
@@ -168,8 +169,9 @@ def write_count_table(path: Path, summary: CountSummary) -> Path:
 def write_multiqc_section(path: Path, summary: CountSummary) -> Path:
     """Write the counts as custom content for MultiQC; return its path.
 
-    MultiQC finds the file if its name ends in `_mqc.tsv`, and draws all such files as one plot: a
-    bar for each sample, in pieces for its main regions, the others, and the unplaced reads.
+    MultiQC finds the file if its name ends in `_mqc.tsv`, and draws all such files of the same
+    command as one plot: a bar for each sample, in pieces for its main regions, the others, and the
+    unplaced reads.
 
     The count table cannot serve for this. Without comment lines MultiQC would stack all of its
     columns, lengths on counts; with them, R and pandas would need options.
@@ -186,8 +188,11 @@ def write_multiqc_section(path: Path, summary: CountSummary) -> Path:
     values = [f'"{show_name(summary.sample)}"', *(str(records) for _, records in pieces)]
     lines = "\t".join(header) + "\n" + "\t".join(values) + "\n"
     # MultiQC reads YAML, of which a JSON string is a part, and shows it as HTML.
-    description = json.dumps(f"Command: <code>{escape(show_name(summary.command))}</code>")
-    configuration = MULTIQC_CONFIGURATION.format(description=description)
+    command = escape(show_name(summary.command))
+    configuration = MULTIQC_CONFIGURATION.format(
+        id=re.sub(r"\W+", "_", f"samtools_count {summary.command}", flags=re.ASCII),
+        description=json.dumps(f"{escape(summary.note)} Command: <code>{command}</code>"),
+    )
     path.write_text(configuration + lines, encoding="utf-8")
     return path
 
