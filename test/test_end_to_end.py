@@ -54,7 +54,7 @@ def test_counts_are_downloaded_under_the_name_of_the_bam(built: Dx) -> None:
 
 def test_every_output_is_named_like_the_bam_and_says_what_was_counted(built: Dx) -> None:
     bam = upload(built, "outputs.bam")
-    inputs = (f"-imappings_sorted_bam={bam}", "-imin_mapping_quality=60", "-iexclude_flags=4")
+    inputs = (f"-imappings_sorted_bam={bam}", "-imin_mapping_quality=60", "-iexclude_flags=1024")
     job = built("run", NAME, *inputs, "-y", "--brief").stdout.strip()
     built("wait", job)
     outputs = json.loads(built("describe", job, "--json").stdout)["output"]
@@ -72,10 +72,10 @@ def test_every_output_is_named_like_the_bam_and_says_what_was_counted(built: Dx)
         properties = one["properties"]
         assert properties.pop("samtools_version")[0].isdigit()
         assert properties == {
-            "command": "samtools view -c -q 60 -F 4 -X -- BAM INDEX '{REGION}'",
-            "filters": "-q 60 -F 4",
+            "command": "samtools view -c -q 60 -F 1024 -X -- BAM INDEX '{REGION}'",
+            "filters": "-q 60 -F 1024",
             "total_records": "8",
-            "unplaced_reads": "0",
+            "unplaced_reads": "1",
         }
     assert "*total\t\t\t1800\t8\t" in dxpy.DXFile(outputs["count_table"]).read()
 
