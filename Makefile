@@ -78,5 +78,6 @@ samtools:
 # Only the tests of the report need a browser; without one they are skipped, and say so.
 .PHONY: chromium
 chromium:
-	@command -v chromium chromium-browser google-chrome >/dev/null || { $(call apt_install,chromium); } || \
+	@{ command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null || \
+		{ $(call apt_install,chromium); } || \
 		echo 'Without Chromium the tests of the count report are skipped.' >&2

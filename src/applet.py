@@ -420,14 +420,14 @@ def summarize(
         for number, (name, length) in enumerate(zip(header.contigs, header.lengths, strict=True))
     ]
     if count_from_index:
-        command, note = "none", "The counts are those in the index; no record was read."
+        note = "The counts are those in the index; no record was read."
+    elif filters.options:
+        note = "Of all records and unplaced reads, those that pass the filters are counted."
     else:
-        command, note = describe_command(filters), "Every record of the file was read."
-        if filters.options:
-            note = "Of all records and unplaced reads, those that pass the filters are counted."
+        note = "Every record of the file was read."
     return CountSummary(
         sample=bam.name.removesuffix(".bam"),
-        command=command,
+        command="none" if count_from_index else describe_command(filters),
         regions=regions,
         unplaced=counts[UNPLACED],
         samtools_version=get_samtools_version(),

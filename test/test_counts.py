@@ -225,6 +225,22 @@ def test_the_sample_is_the_name_of_the_bam_less_its_ending(bam_name, sample):
     assert summary.sample == sample
 
 
+@pytest.mark.parametrize(
+    ("filters", "count_from_index", "note"),
+    [
+        (Filters(), False, "Every record of the file was read."),
+        (Filters(require_flags=16), False, "those that pass the filters are counted."),
+        (Filters(), True, "no record was read."),
+    ],
+    ids=["all", "filtered", "from index"],
+)
+def test_the_summary_says_where_its_counts_are_from(filters, count_from_index, note):
+    header = BamHeader(["chr1"], [9], 0)
+    counts = applet.Counter()
+    summary = applet.summarize(Path("x.bam"), header, counts, filters, count_from_index)
+    assert summary.note.endswith(note)
+
+
 def test_regions_come_from_the_sn_fields_of_sq_lines():
     header = "@HD\tVN:1.6\n@SQ\tSN:a\tLN:1\n@SQ\tLN:2\tSN:b\n@CO\tSN:c\n@SQX\tSN:d\n"
     assert applet.regions_from_header(header) == ["a", "b"]

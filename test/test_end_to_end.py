@@ -80,6 +80,18 @@ def test_every_output_is_named_like_the_bam_and_says_what_was_counted(built: Dx)
     assert "*total\t\t\t1800\t8\t" in dxpy.DXFile(outputs["count_table"]).read()
 
 
+def test_counts_from_the_index_need_no_command(built: Dx) -> None:
+    bam = upload(built, "from_index.bam")
+    index = upload_index(built, "from_index.bam")
+    inputs = (f"-imappings_sorted_bam={bam}", f"-imappings_sorted_bai={index}")
+    watched = built("run", NAME, *inputs, "-icount_from_index=true", "-y", "--watch").stdout
+    assert "no record was read" in watched
+    assert "samtools view" not in watched
+    assert built("cat", "from_index_count.txt").stdout == COUNTS
+    described = json.loads(built("describe", "from_index_count.txt", "--json").stdout)
+    assert described["properties"]["command"] == "none"
+
+
 def test_two_runs_at_once_without_an_index(built: Dx) -> None:
     files = [upload(built, f"unindexed{number}.bam") for number in (1, 2)]
     run = ("run", NAME, "-y", "--brief")
