@@ -13,15 +13,12 @@ The index is a hint and the BAM is the truth: an index that does not describe th
 counting shows to be wrong, is replaced by a fresh one.
 """
 
-import errno
 import multiprocessing
-import os
 import shlex
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from datetime import datetime, timezone
 from multiprocessing import Pool, active_children, cpu_count
 from pathlib import Path
@@ -49,16 +46,10 @@ from call_plan import (
     plan_calls,
     read_counts,
 )
-from count_report import (
-    CountSummary,
-    RegionCount,
-    write_count_report,
-    write_count_table,
-    write_multiqc_section,
-)
 from filters import Filters, verify_filters
+from job_log import explain_full_disk, log
+from outputs import upload_outputs, write_outputs
 from samtools import (
-    MORE_DISK,
     CommandResult,
     build_index,
     find_errors,
@@ -68,18 +59,11 @@ from samtools import (
     run_cmd,
     run_pipeline,
 )
+from summary import CountSummary, RegionCount
 
 VERSION = "1.0.0"  # as in dxapp.json
 
 PROGRESS_SECONDS = 5
-
-# The output files: the name of each is that of the BAM file less `.bam`, and this.
-SUFFIXES = {
-    "count_file": "_count.txt",
-    "count_table": "_count.tsv",
-    "multiqc_section": "_count_mqc.tsv",
-    "count_report": "_count.html",
-}
 
 
 @dxpy.entry_point("main")
@@ -435,76 +419,6 @@ def summarize(
         date=f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S} UTC",
         note=note,
     )
-
-
-def write_outputs(folder: Path, summary: CountSummary) -> dict[str, Path]:
-    """Write all output files into a folder; return their paths by the names of the outputs.
-
-    Raises:
-        dxpy.AppError: the disk is full.
-    """
-    writers = {
-        "count_file": write_counts,
-        "count_table": write_count_table,
-        "multiqc_section": write_multiqc_section,
-        "count_report": write_count_report,
-    }
-    with explain_full_disk("the output files"):
-        return {name: write(folder / SUFFIXES[name], summary) for name, write in writers.items()}
-
-
-def write_counts(path: Path, summary: CountSummary) -> Path:
-    """Write the count file, the tutorial's byte for byte: no line end after the total."""
-    lines = [f"Region {region.name}: {region.records}\n" for region in summary.regions]
-    path.write_bytes(os.fsencode(f"{''.join(lines)}Total reads: {summary.whole.records}"))
-    return path
-
-
-def upload_outputs(
-    files: dict[str, Path], summary: CountSummary, filters: Filters
-) -> dict[str, Any]:
-    """Upload the output files under their names; return a link to each.
-
-    Properties show in the web UI and in dx describe what was counted.
-    """
-    properties = {
-        "command": summary.command,
-        "filters": " ".join(filters.options) or "none",
-        "total_records": str(summary.whole.records),
-        "unplaced_reads": str(summary.unplaced),
-        "samtools_version": summary.samtools_version.removeprefix("samtools "),
-    }
-    return {
-        name: dxpy.dxlink(
-            dxpy.upload_local_file(
-                str(path),
-                name=f"{summary.sample}{SUFFIXES[name]}",
-                media_type="text/html" if name == "count_report" else None,
-                properties=properties,
-            )
-        )
-        for name, path in files.items()
-    }
-
-
-@contextmanager
-def explain_full_disk(what: str) -> Iterator[None]:
-    """Turn the error of writing to a full disk into one for the user.
-
-    Raises:
-        dxpy.AppError: the disk is full.
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        raise dxpy.AppError(f"No space left on the disk for {what}. {MORE_DISK}") from error
-
-
-def log(message: str) -> None:
-    """Print one line to the job's log, at once."""
-    print(message, flush=True)
 
 
 def log_unplaced(counts: Counter[int], filters: Filters) -> None:

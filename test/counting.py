@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import applet
+import outputs
 from filters import Filters
 
 NO_FILTERS = Filters()
@@ -33,4 +34,4 @@ def count_to_text(
         counts = applet.count_regions(bam, header, index, filters, work_folder)
     applet.log_unplaced(counts, filters)
     summary = applet.summarize(bam, header, counts, filters, from_index)
-    return os.fsdecode(applet.write_counts(work_folder / "counts.txt", summary).read_bytes())
+    return os.fsdecode(outputs.write_counts(work_folder / "counts.txt", summary).read_bytes())

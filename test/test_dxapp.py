@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import applet
+import outputs
 
 ROOT = Path(__file__).parent.parent
 DXAPP = json.loads((ROOT / "dxapp.json").read_text())
@@ -83,12 +84,12 @@ def test_patterns_are_globs_that_match(name, file_name, matches):
 
 
 def test_every_output_is_written_under_a_name_that_only_its_own_pattern_matches():
-    outputs = {one["name"]: one["patterns"] for one in DXAPP["outputSpec"]}
-    assert list(outputs) == list(applet.SUFFIXES)
-    for name, suffix in applet.SUFFIXES.items():
+    declared = {one["name"]: one["patterns"] for one in DXAPP["outputSpec"]}
+    assert list(declared) == list(outputs.SUFFIXES)
+    for name, suffix in outputs.SUFFIXES.items():
         matching = [
             other
-            for other, patterns in outputs.items()
+            for other, patterns in declared.items()
             if any(fnmatch(f"sample{suffix}", pattern) for pattern in patterns)
         ]
         assert matching == [name]

@@ -10,6 +10,7 @@ import dxpy
 import pytest
 
 import applet
+import outputs
 from bam_builder import build_bam, build_bam_from_lines, header_lines, index_bam, sam_line
 from bam_index import BamHeader, read_index
 from filters import Filters
@@ -219,4 +220,4 @@ def test_the_disk_is_full_when_the_output_files_are_written(small_disk, tmp_path
     bam = tmp_path / "sample.bam"
     summary = applet.summarize(bam, header, applet.Counter(), Filters(), count_from_index=False)
     with pytest.raises(dxpy.AppError, match=r"No space left on the disk for the output files\. R"):
-        applet.write_outputs(small_disk, summary)
+        outputs.write_outputs(small_disk, summary)

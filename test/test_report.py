@@ -10,13 +10,9 @@ from typing import NamedTuple
 import pytest
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
-from count_report import (
-    MOST_UNFOLDED,
-    CountSummary,
-    RegionCount,
-    write_count_report,
-    write_count_table,
-)
+from outputs import write_count_table
+from report import MOST_UNFOLDED, write_count_report
+from summary import CountSummary, RegionCount
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 

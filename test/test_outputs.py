@@ -6,15 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from count_report import (
-    COLUMNS,
-    MOST_BARS,
-    CountSummary,
-    RegionCount,
-    split_regions,
-    write_count_table,
-    write_multiqc_section,
-)
+from outputs import COLUMNS, write_count_table, write_multiqc_section
+from summary import MOST_BARS, CountSummary, RegionCount, split_regions
 
 HUMAN_LIKE = [
     *(RegionCount(f"chr{number}", 200_000_000 - number, 5_000_000) for number in range(1, 25)),

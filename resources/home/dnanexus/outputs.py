@@ -1,0 +1,158 @@
+"""The output files: what is in them, what they are called, and their upload."""
+
+import csv
+import json
+import os
+import re
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import dxpy
+
+from filters import Filters
+from job_log import explain_full_disk
+from report import write_count_report
+from summary import (
+    CountSummary,
+    RegionCount,
+    get_share,
+    join_regions,
+    show_name,
+    split_regions,
+)
+
+# The output files: the name of each is that of the BAM file less `.bam`, and this.
+SUFFIXES = {
+    "count_file": "_count.txt",
+    "count_table": "_count.tsv",
+    "multiqc_section": "_count_mqc.tsv",
+    "count_report": "_count.html",
+}
+
+# The names of the rows that are no region. SAM lets no reference name begin with an asterisk
+# ("Sequence Alignment/Map Format Specification", 1.2.1).
+UNPLACED_ROW = "*unplaced"
+TOTAL_ROW = "*total"
+
+COLUMNS = ("region", "start", "end", "length", "records", "records_per_megabase", "share_of_total")
+
+# MultiQC reads its configuration from comment lines ("Custom content" in its documentation). Files
+# of one id are drawn as one plot, a bar for each sample; so each command has an id of its own.
+MULTIQC_CONFIGURATION = """\
+# id: {id}
+# section_name: Alignment records per region
+# description: {description}
+# plot_type: bargraph
+# pconfig:
+#   id: {id}_plot
+#   title: "samtools count: alignment records per region"
+#   ylab: Records
+"""
+
+
+def write_outputs(folder: Path, summary: CountSummary) -> dict[str, Path]:
+    """Write all output files into a folder; return their paths by the names of the outputs.
+
+    Raises:
+        dxpy.AppError: the disk is full.
+    """
+    writers = {
+        "count_file": write_counts,
+        "count_table": write_count_table,
+        "multiqc_section": write_multiqc_section,
+        "count_report": write_count_report,
+    }
+    with explain_full_disk("the output files"):
+        return {name: write(folder / SUFFIXES[name], summary) for name, write in writers.items()}
+
+
+def write_counts(path: Path, summary: CountSummary) -> Path:
+    """Write the count file, the tutorial's byte for byte: no line end after the total."""
+    lines = [f"Region {region.name}: {region.records}\n" for region in summary.regions]
+    path.write_bytes(os.fsencode(f"{''.join(lines)}Total reads: {summary.whole.records}"))
+    return path
+
+
+def upload_outputs(
+    files: dict[str, Path], summary: CountSummary, filters: Filters
+) -> dict[str, Any]:
+    """Upload the output files under their names; return a link to each.
+
+    Properties show in the web UI and in dx describe what was counted.
+    """
+    properties = {
+        "command": summary.command,
+        "filters": " ".join(filters.options) or "none",
+        "total_records": str(summary.whole.records),
+        "unplaced_reads": str(summary.unplaced),
+        "samtools_version": summary.samtools_version.removeprefix("samtools "),
+    }
+    return {
+        name: dxpy.dxlink(
+            dxpy.upload_local_file(
+                str(path),
+                name=f"{summary.sample}{SUFFIXES[name]}",
+                media_type="text/html" if name == "count_report" else None,
+                properties=properties,
+            )
+        )
+        for name, path in files.items()
+    }
+
+
+def write_count_table(path: Path, summary: CountSummary) -> Path:
+    """Write the counts as tab-separated text with one header line; return its path.
+
+    R (read.delim), pandas and spreadsheets read it as it is: UTF-8, a name that holds a quote is
+    quoted, what does not apply is empty.
+
+    Columns (`COLUMNS`): region; start and end, 1-based and both included, as in samtools regions;
+    length in bases; records; records per megabase; share of the total, from 0 to 1. The rows
+    `*unplaced` and `*total` come last; the total is without the unplaced reads.
+    """
+    whole = summary.whole
+
+    def measure(region: RegionCount) -> tuple[int, int, str, str]:
+        share = get_share(region, whole)
+        return region.length, region.records, f"{region.density:.10g}", f"{share:.10g}"
+
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, "excel-tab", lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for region in summary.regions:
+            writer.writerow((show_name(region.name), 1, region.length, *measure(region)))
+        writer.writerow((UNPLACED_ROW, "", "", "", summary.unplaced, "", ""))
+        writer.writerow((TOTAL_ROW, "", "", *measure(whole)))
+    return path
+
+
+def write_multiqc_section(path: Path, summary: CountSummary) -> Path:
+    """Write the counts as custom content for MultiQC; return its path.
+
+    MultiQC finds the file if its name ends in `_mqc.tsv`, and draws all such files of the same
+    command as one plot: a bar for each sample, in pieces for its main regions, the others, and the
+    unplaced reads.
+
+    The count table cannot serve for this. Without comment lines MultiQC would stack all of its
+    columns, lengths on counts; with them, R and pandas would need options.
+    """
+    main, others = split_regions(summary.regions)
+    pieces = [(region.name, region.records) for region in main]
+    if others:
+        fold = join_regions("other regions", others)
+        pieces.append((fold.name, fold.records))
+    pieces.append(("unplaced reads", summary.unplaced))
+    # In quotes, because MultiQC takes a first line with numbers in it for data, and contigs may
+    # be called 1 and 2.
+    header = ['"Sample"', *(f'"{show_name(name)}"' for name, _ in pieces)]
+    values = [f'"{show_name(summary.sample)}"', *(str(records) for _, records in pieces)]
+    lines = "\t".join(header) + "\n" + "\t".join(values) + "\n"
+    # MultiQC reads YAML, of which a JSON string is a part, and shows it as HTML.
+    command = escape(show_name(summary.command))
+    configuration = MULTIQC_CONFIGURATION.format(
+        id=re.sub(r"\W+", "_", f"samtools_count {summary.command}", flags=re.ASCII),
+        description=json.dumps(f"{escape(summary.note)} Command: <code>{command}</code>"),
+    )
+    path.write_text(configuration + lines, encoding="utf-8")
+    return path

@@ -1,0 +1,98 @@
+"""What was counted, and what follows from it: facts only, no files and no HTML."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+MEGABASE = 1_000_000
+
+# A chart shows each region only as long as a person can read it. If there are more, those with
+# less than this share of the bases and of the records are folded into one bar.
+MOST_BARS = 50
+SMALLEST_MAIN_SHARE = 0.005
+FEWEST_MAIN_REGIONS = 25
+
+# Always shown, small as it is. A cell has hundreds of copies, so its bar may run off the linear
+# scale of densities, where it would leave the other regions no room.
+MITOCHONDRIA = ("chrM", "chrMT", "M", "MT")
+
+
+class RegionCount(NamedTuple):
+    """How many records a region has."""
+
+    name: str
+    """As in the header; bytes that are not UTF-8 are surrogates, as in file names."""
+    length: int
+    """In bases."""
+    records: int
+
+    @property
+    def density(self) -> float:
+        """Records per megabase; 0 for a region without length."""
+        return self.records * MEGABASE / self.length if self.length else 0.0
+
+
+class CountSummary(NamedTuple):
+    """What was counted, how, and the counts."""
+
+    sample: str
+    """The name of the BAM file less `.bam`."""
+    command: str
+    """The samtools command that counted, in its general form, with its filters; or `none`."""
+    regions: list[RegionCount]
+    """In the order of the header; at least one."""
+    unplaced: int
+    """Reads without a region; the total is without them."""
+    samtools_version: str
+    applet_version: str
+    date: str
+    """ISO date and time, UTC."""
+    note: str
+    """One sentence on where the counts are from; may be empty."""
+
+    @property
+    def whole(self) -> RegionCount:
+        """All regions together."""
+        return join_regions("all regions", self.regions)
+
+
+def join_regions(name: str, regions: Sequence[RegionCount]) -> RegionCount:
+    """Return one region of the length and the records of these together."""
+    length = sum(region.length for region in regions)
+    return RegionCount(name, length, sum(region.records for region in regions))
+
+
+def get_share(region: RegionCount, whole: RegionCount) -> float:
+    """Return which share of all records the region has; 0 where there are no records."""
+    return region.records / whole.records if whole.records else 0.0
+
+
+def split_regions(
+    regions: Sequence[RegionCount],
+) -> tuple[list[RegionCount], list[RegionCount]]:
+    """Tell the regions that a chart shows each from those it folds into one bar.
+
+    Returns:
+        The main regions and the others, each in their order.
+    """
+    if len(regions) <= MOST_BARS:
+        return list(regions), []
+    whole = join_regions("all regions", regions)
+
+    def weigh(region: RegionCount) -> float:
+        if region.name in MITOCHONDRIA:
+            return 1.0
+        return max(get_share(region, whole), region.length / (whole.length or 1))
+
+    by_weight = sorted(regions, key=weigh, reverse=True)
+    large = [region for region in by_weight if weigh(region) >= SMALLEST_MAIN_SHARE]
+    main = set(large[:MOST_BARS] or by_weight[:FEWEST_MAIN_REGIONS])
+    return [one for one in regions if one in main], [one for one in regions if one not in main]
+
+
+def show_name(name: str) -> str:
+    r"""Return a name as any program can read it: what is no text is escaped, as `\xff` or `\r`."""
+    text = name.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
+    )
