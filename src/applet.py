@@ -106,7 +106,7 @@ def main(
         log_unplaced(counts, filters)
 
         summary = summarize(bam, header, counts, filters, count_from_index)
-        return upload_outputs(write_outputs(work_folder, summary), summary, filters)
+        return upload_outputs(write_outputs(work_folder, summary), summary)
 
 
 def download_inputs() -> tuple[Path, Path | None]:
@@ -412,6 +412,7 @@ def summarize(
     return CountSummary(
         sample=bam.name.removesuffix(".bam"),
         command="none" if count_from_index else describe_command(filters),
+        filters=" ".join(filters.options),
         regions=regions,
         unplaced=counts[UNPLACED],
         samtools_version=get_samtools_version(),

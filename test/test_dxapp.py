@@ -85,14 +85,14 @@ def test_patterns_are_globs_that_match(name, file_name, matches):
 
 def test_every_output_is_written_under_a_name_that_only_its_own_pattern_matches():
     declared = {one["name"]: one["patterns"] for one in DXAPP["outputSpec"]}
-    assert list(declared) == list(outputs.SUFFIXES)
-    for name, suffix in outputs.SUFFIXES.items():
+    assert list(declared) == [one.name for one in outputs.OUTPUTS]
+    for one in outputs.OUTPUTS:
         matching = [
             other
             for other, patterns in declared.items()
-            if any(fnmatch(f"sample{suffix}", pattern) for pattern in patterns)
+            if any(fnmatch(f"sample{one.suffix}", pattern) for pattern in patterns)
         ]
-        assert matching == [name]
+        assert matching == [one.name]
 
 
 def test_the_version_in_the_report_is_that_of_the_applet():

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,8 @@ HUMAN_LIKE = [
 def summarize(*regions: RegionCount, unplaced: int = 0, sample: str = "sample") -> CountSummary:
     return CountSummary(
         sample=sample,
-        command="samtools view -c",
+        command="samtools view -c sample.bam chr1",
+        filters="",
         regions=list(regions),
         unplaced=unplaced,
         samtools_version="samtools 1.19",
@@ -133,24 +135,25 @@ def configure(folder: Path, summary: CountSummary) -> list[str]:
     return [line for line in path.read_text().splitlines() if line.startswith("#")]
 
 
-def test_the_multiqc_section_is_a_bar_plot_shared_by_all_samples_of_a_command(tmp_path):
+def test_the_multiqc_section_is_a_bar_plot_shared_by_all_samples_of_the_same_filters(tmp_path):
     one, other = (summarize(RegionCount("1", 10, 1), sample=name) for name in ("one", "other"))
     configuration = configure(tmp_path, one)
     assert "# plot_type: bargraph" in configuration
     assert configuration == configure(tmp_path, other)
 
 
-def test_multiqc_draws_counts_of_another_command_apart(tmp_path):
+def test_multiqc_draws_counts_of_other_filters_apart(tmp_path):
     summary = summarize(RegionCount("1", 10, 1))
-    filtered = summary._replace(command="samtools view -c -q 30 -X -- BAM INDEX '{REGION}'")
-    _, *rest = configure(tmp_path, summary)
+    filtered = replace(summary, filters="-q 30 -F 2308")
+    first, *rest = configure(tmp_path, summary)
     identifier, *other_rest = configure(tmp_path, filtered)
-    assert identifier == "# id: samtools_count_samtools_view_c_q_30_X_BAM_INDEX_REGION_"
+    assert first == "# id: samtools_count"
+    assert identifier == "# id: samtools_count_q_30_F_2308"
     assert {line for line in rest if "id:" in line}.isdisjoint(other_rest)
 
 
 def test_the_multiqc_section_shows_the_command(tmp_path):
-    summary = summarize(RegionCount("1", 10, 1))._replace(command="samtools view '<x>'")
+    summary = replace(summarize(RegionCount("1", 10, 1)), command="samtools view '<x>'")
     (line,) = (one for one in configure(tmp_path, summary) if one.startswith("# description: "))
     assert json.loads(line.partition(": ")[2]) == (
         "Counted record by record. Command: <code>samtools view &#x27;&lt;x&gt;&#x27;</code>"

@@ -54,7 +54,8 @@ KEYS: dict[str, Callable[[RegionCount], float]] = {
 def summarize(regions: list[RegionCount]) -> CountSummary:
     return CountSummary(
         sample="sample <1>",
-        command="samtools view -c -q 30 -F 2308 -X -- sample.bam SLICE.csi '{REGION}'",
+        command="samtools view -c -q 30 -F 2308 sample.bam chr1",
+        filters="-q 30 -F 2308",
         regions=regions,
         unplaced=1_234,
         samtools_version="samtools 1.19",
@@ -133,7 +134,7 @@ def test_it_opens_without_a_complaint_and_asks_for_nothing_but_itself(
 def test_it_says_what_was_counted_and_how(open_report):
     text = open_report(FEW).page.locator("body").inner_text()
     assert "sample <1>" in text
-    assert "samtools view -c -q 30 -F 2308 -X -- sample.bam SLICE.csi '{REGION}'" in text
+    assert "samtools view -c -q 30 -F 2308 sample.bam chr1" in text
     assert "Counted record by record." in text
     assert "samtools 1.19, applet 1.0.0, 2026-01-31 12:00:00 UTC" in text
 

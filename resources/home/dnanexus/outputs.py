@@ -4,13 +4,13 @@ import csv
 import json
 import os
 import re
+from collections.abc import Callable
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import dxpy
 
-from filters import Filters
 from job_log import explain_full_disk
 from report import write_count_report
 from summary import (
@@ -22,14 +22,6 @@ from summary import (
     split_regions,
 )
 
-# The output files: the name of each is that of the BAM file less `.bam`, and this.
-SUFFIXES = {
-    "count_file": "_count.txt",
-    "count_table": "_count.tsv",
-    "multiqc_section": "_count_mqc.tsv",
-    "count_report": "_count.html",
-}
-
 # The names of the rows that are no region. SAM lets no reference name begin with an asterisk
 # ("Sequence Alignment/Map Format Specification", 1.2.1).
 UNPLACED_ROW = "*unplaced"
@@ -38,7 +30,7 @@ TOTAL_ROW = "*total"
 COLUMNS = ("region", "start", "end", "length", "records", "records_per_megabase", "share_of_total")
 
 # MultiQC reads its configuration from comment lines ("Custom content" in its documentation). Files
-# of one id are drawn as one plot, a bar for each sample; so each command has an id of its own.
+# of one id are drawn as one plot, a bar for each sample; so each choice of filters has its own.
 MULTIQC_CONFIGURATION = """\
 # id: {id}
 # section_name: Alignment records per region
@@ -51,54 +43,11 @@ MULTIQC_CONFIGURATION = """\
 """
 
 
-def write_outputs(folder: Path, summary: CountSummary) -> dict[str, Path]:
-    """Write all output files into a folder; return their paths by the names of the outputs.
-
-    Raises:
-        dxpy.AppError: the disk is full.
-    """
-    writers = {
-        "count_file": write_counts,
-        "count_table": write_count_table,
-        "multiqc_section": write_multiqc_section,
-        "count_report": write_count_report,
-    }
-    with explain_full_disk("the output files"):
-        return {name: write(folder / SUFFIXES[name], summary) for name, write in writers.items()}
-
-
 def write_counts(path: Path, summary: CountSummary) -> Path:
     """Write the count file, the tutorial's byte for byte: no line end after the total."""
     lines = [f"Region {region.name}: {region.records}\n" for region in summary.regions]
     path.write_bytes(os.fsencode(f"{''.join(lines)}Total reads: {summary.whole.records}"))
     return path
-
-
-def upload_outputs(
-    files: dict[str, Path], summary: CountSummary, filters: Filters
-) -> dict[str, Any]:
-    """Upload the output files under their names; return a link to each.
-
-    Properties show in the web UI and in dx describe what was counted.
-    """
-    properties = {
-        "command": summary.command,
-        "filters": " ".join(filters.options) or "none",
-        "total_records": str(summary.whole.records),
-        "unplaced_reads": str(summary.unplaced),
-        "samtools_version": summary.samtools_version.removeprefix("samtools "),
-    }
-    return {
-        name: dxpy.dxlink(
-            dxpy.upload_local_file(
-                str(path),
-                name=f"{summary.sample}{SUFFIXES[name]}",
-                media_type="text/html" if name == "count_report" else None,
-                properties=properties,
-            )
-        )
-        for name, path in files.items()
-    }
 
 
 def write_count_table(path: Path, summary: CountSummary) -> Path:
@@ -131,7 +80,7 @@ def write_multiqc_section(path: Path, summary: CountSummary) -> Path:
     """Write the counts as custom content for MultiQC; return its path.
 
     MultiQC finds the file if its name ends in `_mqc.tsv`, and draws all such files of the same
-    command as one plot: a bar for each sample, in pieces for its main regions, the others, and the
+    filters as one plot: a bar for each sample, in pieces for its main regions, the others, and the
     unplaced reads.
 
     The count table cannot serve for this. Without comment lines MultiQC would stack all of its
@@ -151,8 +100,68 @@ def write_multiqc_section(path: Path, summary: CountSummary) -> Path:
     # MultiQC reads YAML, of which a JSON string is a part, and shows it as HTML.
     command = escape(show_name(summary.command))
     configuration = MULTIQC_CONFIGURATION.format(
-        id=re.sub(r"\W+", "_", f"samtools_count {summary.command}", flags=re.ASCII),
+        id=re.sub(r"[ -]+", "_", f"samtools_count {summary.filters}".strip()),
         description=json.dumps(f"{escape(summary.note)} Command: <code>{command}</code>"),
     )
     path.write_text(configuration + lines, encoding="utf-8")
     return path
+
+
+class Output(NamedTuple):
+    """One of the files that a job leaves."""
+
+    name: str
+    """The output's name in dxapp.json."""
+    suffix: str
+    """The file's name is the sample's, and this."""
+    write: Callable[[Path, CountSummary], Path]
+    media_type: str
+
+
+OUTPUTS = (
+    Output("count_file", "_count.txt", write_counts, "text/plain"),
+    Output("count_table", "_count.tsv", write_count_table, "text/tab-separated-values"),
+    Output("multiqc_section", "_count_mqc.tsv", write_multiqc_section, "text/tab-separated-values"),
+    Output("count_report", "_count.html", write_count_report, "text/html"),
+)
+
+
+def write_outputs(folder: Path, summary: CountSummary) -> dict[str, Path]:
+    """Write all output files into a folder; return their paths by the names of the outputs.
+
+    The names in the folder are without the sample's, which may be as long as a name can be.
+
+    Raises:
+        dxpy.AppError: the disk is full.
+    """
+    with explain_full_disk("the output files"):
+        return {one.name: one.write(folder / one.suffix, summary) for one in OUTPUTS}
+
+
+def upload_outputs(paths: dict[str, Path], summary: CountSummary) -> dict[str, Any]:
+    """Upload the output files under their names; return a link to each, as the job's output.
+
+    Args:
+        paths: as of `write_outputs`.
+        summary: names the files, and says what was counted in properties, which the web UI and
+            dx describe show.
+    """
+    properties = {
+        "command": summary.command,
+        "filters": summary.filters or "none",
+        "index": summary.index,
+        "total_records": str(summary.whole.records),
+        "unplaced_reads": str(summary.unplaced),
+        "samtools_version": summary.samtools_version.removeprefix("samtools "),
+    }
+    return {
+        one.name: dxpy.dxlink(
+            dxpy.upload_local_file(
+                str(paths[one.name]),
+                name=f"{summary.sample}{one.suffix}",
+                media_type=one.media_type,
+                properties=properties,
+            )
+        )
+        for one in OUTPUTS
+    }

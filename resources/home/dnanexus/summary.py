@@ -1,6 +1,8 @@
 """What was counted, and what follows from it: facts only, no files and no HTML."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 MEGABASE = 1_000_000
@@ -31,13 +33,16 @@ class RegionCount(NamedTuple):
         return self.records * MEGABASE / self.length if self.length else 0.0
 
 
-class CountSummary(NamedTuple):
+@dataclass(frozen=True)
+class CountSummary:
     """What was counted, how, and the counts."""
 
     sample: str
     """The name of the BAM file less `.bam`."""
     command: str
-    """The samtools command that counted, in its general form, with its filters; or `none`."""
+    """The samtools command that counted, as a person can run it; or `none`."""
+    filters: str
+    """The options of samtools view that say which records are counted; empty if all are."""
     regions: list[RegionCount]
     """In the order of the header; at least one."""
     unplaced: int
@@ -48,8 +53,10 @@ class CountSummary(NamedTuple):
     """ISO date and time, UTC."""
     note: str
     """One sentence on where the counts are from; may be empty."""
+    index: str = "given"
+    """Which index was used, and why if it is not the given one."""
 
-    @property
+    @cached_property
     def whole(self) -> RegionCount:
         """All regions together."""
         return join_regions("all regions", self.regions)
