@@ -27,25 +27,9 @@ from typing import Any
 
 import dxpy
 
-from bam_index import (
-    UNPLACED,
-    BamFormatError,
-    BamHeader,
-    BamIndexError,
-    check_index,
-    read_header,
-    read_index,
-    unplaced_stretch,
-    write_slice_index,
-)
-from call_plan import (
-    Call,
-    describe_call,
-    merge_counts,
-    merge_filtered_counts,
-    plan_calls,
-    read_counts,
-)
+from bam_file import BamFormatError, BamHeader, read_header
+from bam_index import UNPLACED, BamIndexError, check_index, read_index, unplaced_stretch
+from counts import merge_counts, merge_filtered_counts, read_counts
 from filters import Filters, verify_filters
 from job_log import explain_full_disk, log
 from outputs import upload_outputs, write_outputs
@@ -59,6 +43,7 @@ from samtools import (
     run_cmd,
     run_pipeline,
 )
+from slices import Call, describe_call, plan_calls, write_slice_index
 from summary import CountSummary, RegionCount
 
 VERSION = "1.0.0"  # as in dxapp.json

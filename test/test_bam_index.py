@@ -8,18 +8,9 @@ from pathlib import Path
 import pytest
 
 from bam_builder import build_bam, index_bam, sam_line
-from bam_index import (
-    UNPLACED,
-    BamFormatError,
-    BamIndexError,
-    Stretch,
-    check_index,
-    cut_stretch,
-    read_header,
-    read_index,
-    unplaced_stretch,
-    write_slice_index,
-)
+from bam_file import BamFormatError, read_header
+from bam_index import UNPLACED, BamIndexError, Stretch, check_index, read_index, unplaced_stretch
+from slices import cut_stretch, write_slice_index
 
 CONTIGS = [("chr1", 500_000), ("empty", 10), ("chr2", 500_000)]
 RECORDS = {"chr1": 6_000, "chr2": 900}

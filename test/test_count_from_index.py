@@ -7,7 +7,8 @@ import pytest
 
 import applet
 from bam_builder import build_bam, index_bam, sam_line
-from bam_index import UNPLACED, read_header
+from bam_file import read_header
+from bam_index import UNPLACED
 from index_editor import drop_pseudo_bins
 
 CONTIGS = [("chr1", 9_000), ("empty", 10), ("chr2", 9_000)]

@@ -8,7 +8,7 @@ import pytest
 
 import applet
 from bam_builder import build_bam, build_bam_from_lines, header_lines, index_bam, sam_line
-from bam_index import BamHeader
+from bam_file import BamHeader
 from filters import Filters
 
 TWO_CONTIGS = [("chr1", 10_000), ("chr2", 10_000)]
@@ -201,7 +201,7 @@ def test_two_end_of_file_blocks(check, tmp_path):
 
 
 def test_a_large_contig_is_cut_and_still_counted_right(check, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("call_plan.SMALLEST_SHARE", 1)
+    monkeypatch.setattr("slices.SMALLEST_SHARE", 1)
     lines = reads("chr1", 60_000) + reads("chr2", 100) + [sam_line("unplaced")]
     contigs = [("chr1", 1_000_000), ("chr2", 10_000)]
     check(build_bam(tmp_path / "large.bam", contigs, lines))

@@ -70,7 +70,7 @@ def count_with_samtools(bam: Path, options: list[str]) -> str:
     ids=lambda value: "".join(value) if isinstance(value, list) else "",
 )
 def test_counts_are_those_of_samtools(count, bam, monkeypatch, share, filters, options):
-    monkeypatch.setattr("call_plan.SMALLEST_SHARE", share)
+    monkeypatch.setattr("slices.SMALLEST_SHARE", share)
     assert count(bam, **filters) == count_with_samtools(bam, options)
 
 

@@ -199,7 +199,7 @@ def test_border_between_contigs_moved(replace, bam, bai):
 
 def test_record_starts_that_are_none(count, tmp_path, monkeypatch, capsys):
     """Slices that begin in the middle of a record must not be counted as they come."""
-    monkeypatch.setattr("call_plan.SMALLEST_SHARE", 1)
+    monkeypatch.setattr("slices.SMALLEST_SHARE", 1)
     draw = random.Random(1)
     lines = [
         sam_line(f"{n}", "chr1", 1 + n * 10, sequence="".join(draw.choices("ACGT", k=100)))

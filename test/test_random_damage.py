@@ -14,7 +14,7 @@ CONTIGS = [(f"chr{n}", 100_000) for n in range(12)]
 @pytest.fixture(autouse=True)
 def small_shares(monkeypatch):
     """Cut even these small files, so that record starts from the index are used, too."""
-    monkeypatch.setattr("call_plan.SMALLEST_SHARE", 1)
+    monkeypatch.setattr("slices.SMALLEST_SHARE", 1)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,8 @@ import pytest
 import applet
 import outputs
 from bam_builder import build_bam, build_bam_from_lines, header_lines, index_bam, sam_line
-from bam_index import BamHeader, read_index
+from bam_file import BamHeader
+from bam_index import read_index
 from filters import Filters
 
 CONTIGS = [("chr1", 300_000), ("chr2", 300_000), ("chr3", 300_000)]

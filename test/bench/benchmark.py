@@ -22,12 +22,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from bam_index import BamIndex, Extent, Stretch, read_header, read_index, unplaced_stretch
-from call_plan import plan_calls
+from bam_file import read_header
+from bam_index import BamIndex, Extent, Stretch, read_index, unplaced_stretch
 from counting import NO_FILTERS, count_to_text
 from filters import Filters
 from layouts import layout_bam
 from samtools import run_cmd
+from slices import plan_calls
 
 CPUS = multiprocessing.cpu_count()
 

@@ -1,36 +1,21 @@
-"""What a BAM index says about its file, and tiny indexes that show samtools one part of it.
-
-An index divides its BAM into *extents*: for each contig, where its records begin and end, and how
-many there are. Extents of a sorted BAM tile the file, so an index of another file gives itself away
-(`check_index`). A *slice* is a stretch of one extent that begins at a record; given an index that
-holds only slices (`write_slice_index`), `samtools view -c -X` counts exactly their records.
-
-    header = read_header(bam)
-    index = read_index(bai)
-    check_index(index, header, bam)
-    pieces = cut_stretch(index.extents[0].stretch, index.record_starts[0], 8 << 20)
-    write_slice_index(path, {0: pieces[0]})
-
-Positions in a BAM are *virtual offsets*: the offset of a compressed block in the file times 65,536
-plus an offset inside the uncompressed block. Layouts: "Sequence Alignment/Map Format Specification"
-(4.1 BGZF, 4.2 BAM, 5.2 BAI) and "Coordinate Sorted Index (CSI) version 1".
-"""
+"""What a BAM index says about its file, and whether it is this file's."""
 
 import gzip
-import os
 import struct
 import sys
 import zlib
 from array import array
-from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
+
+from bam_file import BamHeader, _has_no_data_from, _is_block_start, _read_at
 
 UNPLACED = -1  # stands for a contig's number where the unplaced reads are meant
 
 # A bin up to its chunks: number, in CSI the start of the first record, number of chunks.
 _BAI_BIN = struct.Struct("<II")
+
 _CSI_BIN = struct.Struct("<IQI")
 
 # The bin that holds no records but a contig's extent and its numbers of records.
@@ -39,32 +24,15 @@ _BAI_PSEUDO_BIN = 37450
 # With bins of one base this many levels hold 2^63 bases, more than a position can be.
 _CSI_LARGEST_DEPTH = 21
 
-# A slice index has the one bin 0, which covers every position of a contig of any length.
-_SLICE_MIN_SHIFT, _SLICE_DEPTH, _SLICE_PSEUDO_BIN = 40, 0, 2
-
 _NOT_OF_THIS_BAM = "so it belongs to another BAM or to an older version"
 
 _UINT32 = struct.Struct("<I")
+
 _UINT64 = struct.Struct("<Q")
-
-
-class BamFormatError(ValueError):
-    """The file is not a BAM file; the message says what it is instead."""
 
 
 class BamIndexError(ValueError):
     """The index cannot be used for this BAM; the message says why."""
-
-
-class BamHeader(NamedTuple):
-    """What the binary header of a BAM file says about the file's layout."""
-
-    contigs: list[str]
-    """Names in the reference list; bytes that are not UTF-8 become surrogates, as in file names."""
-    lengths: list[int]
-    """Lengths of the contigs, in bases."""
-    first_record: int
-    """Virtual offset of the end of the header."""
 
 
 class Stretch(NamedTuple):
@@ -96,31 +64,6 @@ class BamIndex(NamedTuple):
     """Virtual offsets at which some records begin, in no order, repeated, zeros among them."""
     unplaced: int | None
     """Number of reads without a position; None if the index does not say."""
-
-
-def read_header(bam: Path) -> BamHeader:
-    """Read the binary header of a BAM file.
-
-    Raises:
-        BamFormatError: the file is empty, of another format, or ends within the header.
-    """
-    with bam.open("rb") as file:
-        first_bytes = file.read(18)
-        if not _is_block_start(first_bytes):
-            raise BamFormatError(_describe_kind(first_bytes))
-        reader = _BgzfReader(file)
-        try:
-            if reader.read(4) != b"BAM\1":
-                raise BamFormatError("is in compressed blocks as a BAM is, but is something else")
-            reader.read(_UINT32.unpack(reader.read(4))[0])
-            contigs, lengths = [], []
-            for _ in range(_UINT32.unpack(reader.read(4))[0]):
-                name = reader.read(_UINT32.unpack(reader.read(4))[0])
-                contigs.append(os.fsdecode(name.removesuffix(b"\0")))
-                lengths.append(_UINT32.unpack(reader.read(4))[0])
-        except (struct.error, zlib.error) as error:
-            raise BamFormatError("ends or is damaged within its header") from error
-        return BamHeader(contigs, lengths, reader.tell())
 
 
 def read_index(path: Path) -> BamIndex:
@@ -195,56 +138,6 @@ def unplaced_stretch(index: BamIndex, header: BamHeader, bam: Path) -> Stretch:
     """Return the part of the file after the records of the last contig."""
     ends = [extent.stretch.end for extent in index.extents if extent]
     return Stretch(max(ends, default=header.first_record), bam.stat().st_size << 16)
-
-
-def cut_stretch(stretch: Stretch, record_starts: Sequence[int], size: float) -> list[Stretch]:
-    """Cut a stretch at record starts into pieces of equal compressed size, as nearly as they allow.
-
-    Args:
-        stretch: what to cut.
-        record_starts: virtual offsets of records, in any order; those outside are ignored.
-        size: largest wanted size of a piece, in compressed bytes.
-
-    Returns:
-        The pieces in file order; together they are the stretch.
-    """
-    pieces = max(1, -(-stretch.size // max(1, int(size))))
-    starts = sorted({start for start in record_starts if stretch.begin < start < stretch.end})
-    cuts = [stretch.begin]
-    for number in range(1, pieces):
-        wanted = stretch.begin + ((stretch.size * number // pieces) << 16)
-        at = bisect_left(starts, wanted)
-        if at < len(starts) and starts[at] > cuts[-1]:
-            cuts.append(starts[at])
-    return [Stretch(*pair) for pair in zip(cuts, [*cuts[1:], stretch.end], strict=True)]
-
-
-def write_slice_index(path: Path, slices: Mapping[int, Stretch]) -> None:
-    """Write an index in which samtools finds only these slices.
-
-    It is an uncompressed CSI index in which each contig has the single bin 0, with one chunk:
-    htslib reads exactly the records that begin in the chunk.
-
-    Args:
-        path: the file to write.
-        slices: by contig number, from 0. The number `UNPLACED` may stand alone: region `*` then is
-            whatever follows its begin.
-    """
-    parts = [struct.pack("<4siii", b"CSI\1", _SLICE_MIN_SHIFT, _SLICE_DEPTH, 0)]
-    if UNPLACED in slices:
-        # htslib looks for the unplaced reads where the last pseudo-bin says that records end.
-        begin = slices[UNPLACED].begin
-        pseudo_bin = struct.pack("<IQi4Q", _SLICE_PSEUDO_BIN, 0, 2, 0, begin, 0, 0)
-        parts.append(struct.pack("<ii", 1, 1) + pseudo_bin)
-    else:
-        parts.append(struct.pack("<i", max(slices) + 1))
-        written = 0
-        for contig, (begin, end) in sorted(slices.items()):
-            parts.append(bytes(4 * (contig - written)))
-            parts.append(struct.pack("<iIQiQQ", 1, 0, begin, 1, begin, end))
-            written = contig + 1
-    parts.append(_UINT64.pack(0))
-    path.write_bytes(b"".join(parts))
 
 
 def _parse_bai(data: bytes) -> BamIndex:
@@ -345,83 +238,3 @@ def _offsets(data: bytes) -> "array[int]":
     if sys.byteorder == "big":
         offsets.byteswap()
     return offsets
-
-
-def _read_at(file: BinaryIO, offset: int, size: int) -> bytes:
-    file.seek(offset)
-    return file.read(size)
-
-
-def _is_block_start(data: bytes) -> bool:
-    """Tell whether these 18 bytes begin a BGZF block, by the rule htslib uses."""
-    return data[:4] == b"\x1f\x8b\x08\x04" and data[10:16] == b"\x06\x00BC\x02\x00"
-
-
-def _has_no_data_from(file: BinaryIO, position: int) -> bool:
-    """Tell whether only empty blocks, as at the end of a file, follow a virtual offset."""
-    address, offset = position >> 16, position & 0xFFFF
-    while head := _read_at(file, address, 18):
-        if offset or not _is_block_start(head):
-            return False
-        address += _block_size(head)
-        if _read_at(file, address - 4, 4) != bytes(4):
-            return False
-    return True
-
-
-def _block_size(head: bytes) -> int:
-    """Return the size in bytes of the compressed block that begins with `head`."""
-    return int.from_bytes(head[16:18], "little") + 1
-
-
-def _describe_kind(first_bytes: bytes) -> str:
-    """Say what a file that is not a BAM seems to be."""
-    kinds = {
-        b"CRAM": "is a CRAM file",
-        b"@HD\t": "is SAM text",
-        b"@SQ\t": "is SAM text",
-        b"\x1f\x8b": "is an ordinary gzip file",
-    }
-    for magic, kind in kinds.items():
-        if first_bytes.startswith(magic):
-            return kind
-    return "is not a BAM file" if first_bytes else "is empty (0 bytes)"
-
-
-class _BgzfReader:
-    """Reads a BGZF file from its start, knowing the virtual offset."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._block = b""
-        self._used = 0
-        self._address = 0
-        self._next_address = 0
-
-    def read(self, size: int) -> bytes:
-        """Return `size` bytes, or fewer where the file ends."""
-        parts = []
-        while size and (self._used < len(self._block) or self._load_block()):
-            part = self._block[self._used : self._used + size]
-            self._used += len(part)
-            size -= len(part)
-            parts.append(part)
-        return b"".join(parts)
-
-    def tell(self) -> int:
-        """Return the virtual offset; as in htslib, the end of a block is the begin of the next."""
-        if self._used == len(self._block):
-            return self._next_address << 16
-        return self._address << 16 | self._used
-
-    def _load_block(self) -> bool:
-        """Load the next block that is not empty; return whether there is one."""
-        while _is_block_start(head := _read_at(self._file, self._next_address, 18)):
-            self._address = self._next_address
-            self._next_address += _block_size(head)
-            block = _read_at(self._file, self._address, _block_size(head))
-            self._block = zlib.decompress(block, wbits=31)
-            self._used = 0
-            if self._block:
-                return True
-        return False

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import dxpy
 
-from bam_index import BamHeader
+from bam_file import BamHeader
 
 # Lines on stderr that are no errors: htslib's warnings; what quickcheck -vv begins with; and that
 # idxstats finds no index of a stream, which it then reads as it should.

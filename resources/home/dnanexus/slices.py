@@ -1,24 +1,19 @@
-"""Which calls of samtools view -c count a BAM file fast, and what their numbers mean together.
-
-Counting should cost about one pass over the file, shared evenly by all CPUs, whatever the contigs
-look like. So contigs larger than a fair share are cut into slices, small ones share a call, and
-those without records need none. Nothing here runs samtools: a plan is made from an index alone.
-
-    calls = plan_calls(contigs, index, unplaced, cpus=4)
-    counts = merge_counts(contigs, index, calls, totals)
-"""
+"""Splits the workload: which calls of samtools view -c, and the index that shows a slice."""
 
 import os
-from collections import Counter
-from collections.abc import Iterable, Sequence
+import struct
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
-from bam_index import UNPLACED, BamIndex, BamIndexError, Stretch, cut_stretch
+from bam_index import UNPLACED, BamIndex, Stretch
 
 # While the last call runs, every other CPU may stand idle; so the more of them there are, the
 # smaller a share of all work must a call be. But none is so small that starting samtools (5 ms,
 # about 1 MB of reading) would be felt.
 CALLS_PER_OTHER_CPU = 20
+
 SMALLEST_SHARE = 12 << 20  # compressed bytes
 
 # A call that could not be cut gets more threads, which decompress. One thread still has to read the
@@ -31,7 +26,13 @@ REGION_COST = 8 << 10  # compressed bytes
 # Linux takes 2 MiB of arguments, macOS 1 MiB; each has a terminating zero and a pointer, and ours
 # have braces.
 LONGEST_COMMAND = 500_000  # bytes
+
 ARGUMENT_OVERHEAD = 11  # bytes
+
+# A slice index has the one bin 0, which covers every position of a contig of any length.
+_SLICE_MIN_SHIFT, _SLICE_DEPTH, _SLICE_PSEUDO_BIN = 40, 0, 2
+
+_UINT64 = struct.Struct("<Q")
 
 
 class Slice(NamedTuple):
@@ -104,87 +105,54 @@ def get_fair_share(work: int, cpus: int) -> float:
     return max(work / (other_cpus * CALLS_PER_OTHER_CPU), SMALLEST_SHARE)
 
 
-def merge_counts(
-    contigs: Sequence[str], index: BamIndex, calls: Iterable[Call], totals: Iterable[int]
-) -> Counter[int]:
-    """Merge the totals of the calls into counts by contig, checked against the index.
+def cut_stretch(stretch: Stretch, record_starts: Sequence[int], size: float) -> list[Stretch]:
+    """Cut a stretch at record starts into pieces of equal compressed size, as nearly as they allow.
 
     Args:
-        contigs: names, in header order.
-        index: the index that the calls were planned by.
-        calls: the plan.
-        totals: what samtools counted in each call.
+        stretch: what to cut.
+        record_starts: virtual offsets of records, in any order; those outside are ignored.
+        size: largest wanted size of a piece, in compressed bytes.
 
     Returns:
-        Number of records by contig number; that of UNPLACED is the unplaced reads.
-
-    Raises:
-        BamIndexError: samtools counted other numbers than the index promises.
+        The pieces in file order; together they are the stretch.
     """
-    counts: Counter[int] = Counter()
-    promised = [
-        (contig, extent.records)
-        for contig, extent in enumerate(index.extents)
-        if extent and extent.records is not None
-    ]
-    for call, total in zip(calls, totals, strict=True):
-        if len(call.slices) == 1:
-            counts[call.slices[0].contig] += total
-        else:
-            shares = {part.contig: part.records or 0 for part in call.slices}
-            _verify_count(describe_call(contigs, call), sum(shares.values()), total)
-            counts.update(shares)
-    for contig, records in [*promised, (UNPLACED, index.unplaced or 0)]:
-        _verify_count(describe_contig(contigs, contig), records, counts[contig])
-    return counts
+    pieces = max(1, -(-stretch.size // max(1, int(size))))
+    starts = sorted({start for start in record_starts if stretch.begin < start < stretch.end})
+    cuts = [stretch.begin]
+    for number in range(1, pieces):
+        wanted = stretch.begin + ((stretch.size * number // pieces) << 16)
+        at = bisect_left(starts, wanted)
+        if at < len(starts) and starts[at] > cuts[-1]:
+            cuts.append(starts[at])
+    return [Stretch(*pair) for pair in zip(cuts, [*cuts[1:], stretch.end], strict=True)]
 
 
-def merge_filtered_counts(
-    contigs: Sequence[str], index: BamIndex, calls: Iterable[Call], outputs: Iterable[str]
-) -> Counter[int]:
-    """Merge counts of filtered records, of which the index promises only how many there can be.
+def write_slice_index(path: Path, slices: Mapping[int, Stretch]) -> None:
+    """Write an index in which samtools finds only these slices.
+
+    It is an uncompressed CSI index in which each contig has the single bin 0, with one chunk:
+    htslib reads exactly the records that begin in the chunk.
 
     Args:
-        contigs: names, in header order.
-        index: the index that the calls were planned by.
-        calls: the plan.
-        outputs: what each call printed: of one slice, the number of samtools view -c; of several,
-            the table of samtools idxstats (name, length, mapped, placed unmapped).
-
-    Returns:
-        Counts as of `merge_counts`.
-
-    Raises:
-        BamIndexError: samtools counted more records than the index promises.
+        path: the file to write.
+        slices: by contig number, from 0. The number `UNPLACED` may stand alone: region `*` then is
+            whatever follows its begin.
     """
-    counts: Counter[int] = Counter()
-    for call, output in zip(calls, outputs, strict=True):
-        if len(call.slices) == 1:
-            counts[call.slices[0].contig] += int(output)
-            continue
-        rows = (line.split("\t") for line in output.splitlines())
-        by_name = {name: int(mapped) + int(unmapped) for name, _, mapped, unmapped in rows}
-        counts.update({part.contig: by_name[contigs[part.contig]] for part in call.slices})
-    for contig, extent in enumerate(index.extents):
-        if extent and extent.records is not None and counts[contig] > extent.records:
-            _verify_count(describe_contig(contigs, contig), extent.records, counts[contig])
-    return counts
-
-
-def read_counts(contigs: Sequence[str], index: BamIndex) -> Counter[int]:
-    """Return the counts that an index promises, as `merge_counts` does those of samtools.
-
-    Raises:
-        BamIndexError: it does not say how many records some contig has.
-    """
-    counts: Counter[int] = Counter({UNPLACED: index.unplaced or 0})
-    for contig, extent in enumerate(index.extents):
-        if extent:
-            if extent.records is None:
-                what = describe_contig(contigs, contig)
-                raise BamIndexError(f"it has no number of records for {what}, as old indexes do")
-            counts[contig] = extent.records
-    return counts
+    parts = [struct.pack("<4siii", b"CSI\1", _SLICE_MIN_SHIFT, _SLICE_DEPTH, 0)]
+    if UNPLACED in slices:
+        # htslib looks for the unplaced reads where the last pseudo-bin says that records end.
+        begin = slices[UNPLACED].begin
+        pseudo_bin = struct.pack("<IQi4Q", _SLICE_PSEUDO_BIN, 0, 2, 0, begin, 0, 0)
+        parts.append(struct.pack("<ii", 1, 1) + pseudo_bin)
+    else:
+        parts.append(struct.pack("<i", max(slices) + 1))
+        written = 0
+        for contig, (begin, end) in sorted(slices.items()):
+            parts.append(bytes(4 * (contig - written)))
+            parts.append(struct.pack("<iIQiQQ", 1, 0, begin, 1, begin, end))
+            written = contig + 1
+    parts.append(_UINT64.pack(0))
+    path.write_bytes(b"".join(parts))
 
 
 def describe_contig(contigs: Sequence[str], contig: int) -> str:
@@ -218,10 +186,3 @@ def _share_calls(contigs: Sequence[str], slices: Iterable[Slice], fair_share: fl
         characters -= length
         calls[-1].slices.append(part)
     return calls
-
-
-def _verify_count(what: str, promised: int, counted: int) -> None:
-    if counted != promised:
-        raise BamIndexError(
-            f"it promises {promised:,} records in {what}, but samtools counts {counted:,}"
-        )

@@ -7,13 +7,8 @@ from itertools import pairwise
 import pytest
 
 from bam_index import UNPLACED, BamIndex, BamIndexError, Extent, Stretch
-from call_plan import (
-    LONGEST_COMMAND,
-    describe_call,
-    get_fair_share,
-    merge_counts,
-    plan_calls,
-)
+from counts import merge_counts
+from slices import LONGEST_COMMAND, describe_call, get_fair_share, plan_calls
 
 MEGABYTE = 1 << 20
 
