@@ -1,60 +1,56 @@
 #!/usr/bin/env python3
 """Count the alignment records of each region of a BAM file, in parallel, with samtools view -c.
 
-The steps, which main() shows in order:
+The steps are those of the tutorial, and main() shows them in order:
 
 1. Download the BAM file and, if one is given, its index.
 2. Read the regions from the BAM's header: the SN field of every @SQ line.
-3. Plan the calls of samtools view -c: the index says where in the file each region lies.
+3. Split the workload into calls of samtools: the index says where in the file each region lies.
 4. Fan the calls out over a multiprocessing.Pool of one process for each CPU.
-5. Verify every exit status and every total, merge the counts, write the files, and upload them.
+5. Verify every exit status, merge the counts, write the files, and upload them.
 
-The index is a hint and the BAM is the truth: an index that does not describe the BAM, or that
-counting shows to be wrong, is replaced by a fresh one.
+The index is a hint and the BAM is the truth: the index only says where to cut. Every number is
+counted by samtools, and if the index then says another one, the job fails and says so.
 """
 
-import multiprocessing
-import shlex
 import sys
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime, timezone
-from multiprocessing import Pool, active_children, cpu_count
+from collections.abc import Sequence
+from functools import partial
+from multiprocessing import Pool, cpu_count
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import NamedTemporaryFile, TemporaryDirectory
 from typing import Any
 
 import dxpy
+from dxpy.utils.describe import get_size_str
 
-from bam_file import BamFormatError, BamHeader, read_header
-from bam_index import UNPLACED, BamIndexError, check_index, read_index, unplaced_stretch
-from counts import merge_counts, merge_filtered_counts, read_counts
-from filters import Filters, verify_filters
-from job_log import explain_full_disk, log
+from bam_file import Bam, copy_stretches
+from bam_index import BamCutError, BamIndex, BamIndexError, read_index
+from counts import contradict, log_unplaced, merge_counts, take_counts_from_index
+from filters import Filters, verify_inputs
+from job_log import explain_limits, follow_progress, log, log_seconds
 from outputs import upload_outputs, write_outputs
 from samtools import (
     CommandResult,
     build_index,
+    explain_failed_call,
     find_errors,
     find_warnings,
     get_samtools_version,
     quote_stderr,
     run_cmd,
     run_pipeline,
+    verify_bam,
 )
-from slices import Call, describe_call, plan_calls, write_slice_index
-from summary import CountSummary, RegionCount
-
-VERSION = "1.0.0"  # as in dxapp.json
-
-PROGRESS_SECONDS = 5
+from slices import Call, check_borders, describe_call, plan_calls, write_slice_index
+from summary import summarize
 
 
 @dxpy.entry_point("main")
 def main(
-    mappings_sorted_bam: dict[str, Any],  # noqa: ARG001 - download_all_inputs asks for the inputs
-    mappings_sorted_bai: dict[str, Any] | None = None,  # noqa: ARG001
+    mappings_sorted_bam: dict[str, Any],
+    mappings_sorted_bai: dict[str, Any] | None = None,
     min_mapping_quality: int = 0,
     require_flags: int = 0,
     exclude_flags: int = 0,
@@ -68,349 +64,170 @@ def main(
     Raises:
         dxpy.AppError: something the user can mend; the message says what and how.
     """
+    started = time.monotonic()
     filters = Filters(min_mapping_quality, require_flags, exclude_flags)
-    verify_filters(filters)
-    if count_from_index and filters.options:
-        raise dxpy.AppError(
-            "An index has no counts of filtered records. Leave out count_from_index or the filters."
-        )
-    log(f"{get_samtools_version()}, {cpu_count()} CPUs")
+    verify_inputs(filters, count_from_index, mappings_sorted_bai)
+    samtools_version, cpus = get_samtools_version(), cpu_count()
+    log(f"{samtools_version}, {cpus} CPUs")
 
-    bam, given_index = download_inputs()
-
-    header = verify_bam(bam)
+    bam_path, index_path = download_inputs(mappings_sorted_bam)
+    bam = verify_bam(bam_path)
     regions = parse_sam_header_for_region(bam)
-    verify_regions(bam, header, regions)
 
-    with TemporaryDirectory() as folder:
-        work_folder = Path(folder)
-        if count_from_index:
-            counts = read_index_counts(bam, header, given_index)
-        else:
-            counts = count_regions(bam, header, given_index, filters, work_folder)
-        log_unplaced(counts, filters)
+    if count_from_index and index_path:
+        index, counts = take_counts_from_index(bam, index_path)
+    else:
+        index = choose_index(bam, index_path, cpus)
+        calls = plan_calls(bam, index, cpus)
+        results = count_calls(bam, index, calls, filters, cpus)
+        verify_pool_status(bam, calls, results)
+        counts = merge_counts(bam, index, calls, results, filters)
 
-        summary = summarize(bam, header, counts, filters, count_from_index)
-        return upload_outputs(write_outputs(work_folder, summary), summary)
+    log_unplaced(counts, filters)
+    summary = summarize(bam, regions, counts, index, filters, count_from_index, samtools_version)
+    with log_seconds("write and upload"), TemporaryDirectory() as folder:
+        outputs = upload_outputs(write_outputs(Path(folder), summary), summary)
+    log(f"Seconds in all: {time.monotonic() - started:.1f}")
+    return outputs
 
 
-def download_inputs() -> tuple[Path, Path | None]:
+def download_inputs(bam: dict[str, Any]) -> tuple[Path, Path | None]:
     """Download the job's input files; return the paths of the BAM and of the index, if given."""
-    log("Downloading the inputs")
-    with explain_full_disk("the input files"):
+    described = dxpy.DXFile(bam).describe()
+    log(f"Downloading {described['name']!r}, {get_size_str(described['size'])}")
+    with log_seconds("download"), explain_limits("the input files"):
         inputs = dxpy.download_all_inputs()
     indexes = inputs.get("mappings_sorted_bai_path")
     return Path(inputs["mappings_sorted_bam_path"][0]), Path(indexes[0]) if indexes else None
 
 
-def verify_bam(bam: Path) -> BamHeader:
-    """Verify that a file is a BAM file, and whole as far as its two ends show.
-
-    Returns:
-        Its header.
-
-    Raises:
-        dxpy.AppError: it is something else, or is cut off.
-    """
-    try:
-        header = read_header(bam)
-    except BamFormatError as error:
-        raise dxpy.AppError(
-            f"{bam.name!r} {error}. Give a BAM file sorted by coordinate; samtools sort makes one "
-            "of SAM, BAM or CRAM."
-        ) from error
-    result = run_cmd(["samtools", "quickcheck", "-u", "-vv", "--", str(bam)])
-    if result.exit_code:
-        raise dxpy.AppError(
-            f"{bam.name!r} is cut off or damaged. {quote_stderr(result)}. "
-            "Upload it again, from a copy that passes samtools quickcheck."
-        )
-    return header
-
-
-def parse_sam_header_for_region(bamfile_path: Path) -> list[str]:
+def parse_sam_header_for_region(bam: Bam) -> list[str]:
     """Return the names of a BAM file's regions, in the order of its header.
 
     Raises:
-        dxpy.AppError: samtools cannot read the header, or it has no @SQ line.
+        dxpy.AppError: samtools cannot read the header, it has no @SQ line, or its text and its
+            binary list of regions differ, so that a number could be taken for another region's.
     """
-    result = run_cmd(["samtools", "view", "-H", "--", str(bamfile_path)])
+    result = run_cmd(["samtools", "view", "-H", "--", str(bam.path)])
     if result.exit_code:
         raise dxpy.AppError(
-            f"The header of {bamfile_path.name!r} cannot be read. {quote_stderr(result)}. "
+            f"The header of {bam.name!r} cannot be read. {quote_stderr(result)}. "
             "Mend it with samtools reheader."
         )
-    regions = regions_from_header(result.stdout)
-    if not regions:
-        raise dxpy.AppError(
-            f"The header of {bamfile_path.name!r} has no @SQ line, so there are no regions to "
-            "count. Give a BAM file of aligned reads."
-        )
-    log(f"Regions in the header of {bamfile_path.name!r}: {len(regions):,}")
-    return regions
-
-
-def regions_from_header(header: str) -> list[str]:
-    """Return the SN field of each @SQ line of a SAM header, in order."""
-    return [
+    regions = [
         field.removeprefix("SN:")
-        for line in header.split("\n")
+        for line in result.stdout.split("\n")
         if line.startswith("@SQ\t")
         for field in line.split("\t")
         if field.startswith("SN:")
     ]
-
-
-def verify_regions(bam: Path, header: BamHeader, regions: Sequence[str]) -> None:
-    """Verify that the text and the binary part of a BAM's header name the same regions.
-
-    Raises:
-        dxpy.AppError: they do not, so that numbers could be taken for those of another region.
-    """
-    if header.contigs != regions:
+    if not regions:
+        raise dxpy.AppError(
+            f"The header of {bam.name!r} has no @SQ line, so there are no regions to count. "
+            "Give a BAM file of aligned reads."
+        )
+    if regions != bam.regions:
         raise dxpy.AppError(
             f"The header of {bam.name!r} contradicts itself: its @SQ lines and its list of "
             "reference sequences differ. Write the file anew with samtools reheader."
         )
+    log(f"Regions in the header of {bam.name!r}: {len(regions):,}")
+    return regions
 
 
-def read_index_counts(bam: Path, header: BamHeader, given_index: Path | None) -> Counter[int]:
-    """Take the number of records of every region from the given index; read none of them.
-
-    Returns:
-        Counts as of `count_regions`.
-
-    Raises:
-        dxpy.AppError: there is no index, it does not describe the BAM, or it has no numbers.
-    """
-    if given_index is None:
-        raise dxpy.AppError(
-            f"There is no index to take the counts of {bam.name!r} from. "
-            "Give mappings_sorted_bai, or leave count_from_index off."
-        )
-    try:
-        index = read_index(given_index)
-        check_index(index, header, bam)
-        counts = read_counts(header.contigs, index)
-    except BamIndexError as error:
-        raise dxpy.AppError(
-            f"The index {given_index.name!r} does not give the counts of {bam.name!r}: {error}. "
-            "Make it anew with samtools index, or leave count_from_index off."
-        ) from error
-    log(f"The counts are those in the index {given_index.name!r}; no record was read")
-    return counts
-
-
-def count_regions(
-    bam: Path,
-    header: BamHeader,
-    given_index: Path | None,
-    filters: Filters,
-    work_folder: Path,
-) -> Counter[int]:
-    """Count the records of every region by the given index if it is right, else by a fresh one.
-
-    Args:
-        bam: a file that passes `verify_bam`.
-        header: its header.
-        given_index: the user's index file, of any name; None if there is none.
-        filters: which records to count.
-        work_folder: for temporary files.
-
-    Returns:
-        Number of records by number of the region, from 0; that of UNPLACED is the unplaced reads.
+def choose_index(bam: Bam, path: Path | None, cpus: int) -> BamIndex:
+    """Return what the given index says if it describes the BAM, else what a fresh one says.
 
     Raises:
-        dxpy.AppError: the file cannot be counted.
+        dxpy.AppError: the index shows that the BAM was cut off, or none can be made.
     """
-    started = time.monotonic()
-    counts = None
-    if given_index:
+    reason = "none was given"
+    if path:
         try:
-            counts = count_by_index(bam, header, given_index, filters, work_folder)
-        except (BamIndexError, dxpy.AppError) as error:
-            log(f"WARNING: the index {given_index.name!r} is not used: {error}")
-    if counts is None:
-        log(f"Building an index of {bam.name!r}; samtools index reads the whole file once")
-        fresh_index = build_index(bam, header, work_folder)
-        try:
-            counts = count_by_index(bam, header, fresh_index, filters, work_folder)
-        except BamIndexError as error:
+            return read_index(path, bam)
+        except BamCutError as error:
             raise dxpy.AppError(
-                f"{bam.name!r} and the index that samtools makes of it disagree: {error}. "
-                "Sort the file anew with samtools sort."
+                f"{bam.name!r} was cut off: it is as its index {path.name!r} says up to its end, "
+                f"but {error}. Upload it again, or count what is there without the index."
             ) from error
-    log(f"Seconds to count: {time.monotonic() - started:.1f}")
-    return counts
+        except BamIndexError as error:
+            reason = f"{path.name!r} is not used: {error}"
+            log(f"WARNING: the index {reason}")
+    log(f"Building an index of {bam.name!r}; samtools index reads the whole file once")
+    with log_seconds("build the index"):
+        return build_index(bam, f"fresh, because {reason}", cpus)
 
 
-def count_by_index(
-    bam: Path, header: BamHeader, path: Path, filters: Filters, work_folder: Path
-) -> Counter[int]:
-    """Plan the calls by an index, run them, verify and merge what they counted.
+def count_calls(
+    bam: Bam, index: BamIndex, calls: Sequence[Call], filters: Filters, cpus: int
+) -> list[CommandResult]:
+    """Run the calls in a pool of one process for each CPU; return their results, in order.
 
     Raises:
-        BamIndexError: the index is of no use, or promises other numbers than samtools counts.
-        dxpy.AppError: a call failed.
+        dxpy.AppError: the index is wrong about where records begin, or a process was killed.
     """
-    index = read_index(path)
-    check_index(index, header, bam)
-    unplaced = unplaced_stretch(index, header, bam)
-    calls = plan_calls(header.contigs, index, unplaced, cpu_count())
-    results = run_calls(bam, header.contigs, calls, filters, work_folder)
-    verify_pool_status(bam, [describe_call(header.contigs, call) for call in calls], results)
-    if filters.options:
-        return merge_filtered_counts(header.contigs, index, calls, [r.stdout for r in results])
-    return merge_counts(header.contigs, index, calls, [int(result.stdout) for result in results])
+    command = filters.describe_command(bam.name, bam.regions[0])
+    log(f"Calls of samtools: {len(calls):,}, such as {command}")
+    with log_seconds("count"), explain_limits(f"counting {bam.name!r}"), Pool(cpus) as pool:
+        try:
+            pending = pool.imap(partial(count_call, bam, filters), calls)
+            return list(follow_progress(pending, [call.work for call in calls]))
+        except BamIndexError as error:
+            raise contradict(bam, index, str(error)) from error
 
 
-def create_region_view_cmd(
-    bam: Path, index: Path, regions: Iterable[str], options: Sequence[str] = ("-c",)
-) -> list[str]:
-    """Return the command that counts the records of some regions together.
+def count_call(bam: Bam, filters: Filters, call: Call) -> CommandResult:
+    """Count what one call counts: this is what the pool maps."""
+    check_borders(bam, call)
+    if call.region is None:
+        feed = partial(copy_stretches, bam, call.stretches)
+        return run_pipeline(create_table_cmds(filters, call.threads), feed)
+    with NamedTemporaryFile(suffix=".csi") as slice_index:
+        write_slice_index(Path(slice_index.name), call.numbers[0], call.stretches[0])
+        return run_cmd(
+            create_region_view_cmd(bam.path, Path(slice_index.name), call.region, filters)
+        )
+
+
+def create_region_view_cmd(bam: Path, index: Path, region: str, filters: Filters) -> list[str]:
+    """Return the command that counts the records of a region.
 
     Args:
         bam: the BAM file.
         index: an index of it, or of a part of it; -X lets it lie anywhere.
-        regions: their names, or `*` for the unplaced reads. In braces a name is what it is:
-            without them HLA-A*01:01 could also be read as base 1 of a region HLA-A*01.
-        options: what samtools view is to do with them.
+        region: its name. In braces it is what it is: without them HLA-A*01:01 could also be read
+            as base 1 of a region HLA-A*01.
+        filters: which records to count.
     """
-    quoted = [region if region == "*" else f"{{{region}}}" for region in regions]
-    return ["samtools", "view", *options, "-X", "--", str(bam), str(index), *quoted]
-
-
-def run_calls(
-    bam: Path, regions: Sequence[str], calls: Sequence[Call], filters: Filters, work_folder: Path
-) -> list[CommandResult]:
-    """Run the calls in a pool of one process for each CPU; return their results, in order.
-
-    Each call gets an index of its own that shows samtools just its slices: loading the whole one
-    would take most of a small call's time.
-    """
-    log(f"Calls of {describe_command(filters)}: {len(calls):,}")
-    pipelines = []
-    for number, call in enumerate(calls):
-        index = work_folder / f"slice_{number}.csi"
-        with explain_full_disk(f"the index of a slice of {bam.name!r}"):
-            write_slice_index(index, {part.contig: part.stretch for part in call.slices})
-        names = ["*" if part.contig == UNPLACED else regions[part.contig] for part in call.slices]
-        # With -@ samtools leaves decompression to that many threads.
-        threads = ["-@", str(call.threads)] if call.threads > 1 else []
-        if filters.options and len(names) > 1:
-            # Of filtered records no total is known, so each region needs its own number.
-            view_cmd = create_region_view_cmd(bam, index, names, ["-u", *threads, *filters.options])
-            pipelines.append([view_cmd, ["samtools", "idxstats", "-"]])
-        else:
-            view_cmd = create_region_view_cmd(bam, index, names, ["-c", *threads, *filters.options])
-            pipelines.append([view_cmd])
-    with Pool(cpu_count()) as pool:
-        return list(follow_progress(pool.imap(run_pipeline, pipelines), calls))
-
-
-def describe_command(filters: Filters) -> str:
-    """Return the command that counts, as a person would type it for any BAM file and region."""
     options = ["-c", *filters.options]
-    return shlex.join(create_region_view_cmd(Path("BAM"), Path("INDEX"), ["REGION"], options))
+    return ["samtools", "view", *options, "-X", "--", str(bam), str(index), f"{{{region}}}"]
 
 
-def follow_progress(pending: Any, calls: Sequence[Call]) -> Iterator[CommandResult]:
-    """Yield the pool's results as they come, and log every few seconds how far it is.
-
-    Raises:
-        dxpy.AppError: a process of the pool was killed; its result would never come.
-    """
-    workers = {process.pid for process in active_children()}
-    everything = sum(call.work for call in calls)
-    done = 0
-    logged = time.monotonic()
-    for number, call in enumerate(calls):
-        result = None
-        while result is None:
-            try:
-                result = pending.next(timeout=PROGRESS_SECONDS)
-            except multiprocessing.TimeoutError:
-                if {process.pid for process in active_children()} != workers:
-                    raise dxpy.AppError(
-                        "A counting process was killed, perhaps for want of memory. "
-                        "Run the applet on an instance type with more memory."
-                    ) from None
-            if time.monotonic() - logged >= PROGRESS_SECONDS:
-                logged = time.monotonic()
-                log(f"{number:,} of {len(calls):,} calls done, {done / everything:.0%} of the file")
-        done += call.work
-        yield result
+def create_table_cmds(filters: Filters, threads: int) -> list[list[str]]:
+    """Return the commands that count, region by region, all records that are fed to them."""
+    # With -@ samtools leaves decompression to that many threads.
+    options = ["-@", str(threads)] if threads > 1 else []
+    if filters.options:
+        view_cmd = ["samtools", "view", "-u", *options, *filters.options, "-"]
+        return [view_cmd, ["samtools", "idxstats", "-"]]
+    return [["samtools", "idxstats", *options, "-"]]
 
 
-def verify_pool_status(bam: Path, names: Sequence[str], results: Sequence[CommandResult]) -> None:
+def verify_pool_status(bam: Bam, calls: Sequence[Call], results: Sequence[CommandResult]) -> None:
     """Verify that every call succeeded.
 
     The exit status is not enough: for a region it does not know, or finds ambiguous, samtools
     view -c prints 0 and exits with 0, and only stderr tells.
 
-    Args:
-        bam: the file counted.
-        names: what each call counted, as a message names it.
-        results: what each call left behind.
-
     Raises:
         dxpy.AppError: a call failed; the message has samtools' own words.
     """
-    failed = [
-        (name, result)
-        for name, result in zip(names, results, strict=True)
-        if result.exit_code or find_errors(result) or not result.stdout.strip()
-    ]
-    if failed:
-        name, result = failed[0]
-        others = f", as {len(failed) - 1:,} more calls" if len(failed) > 1 else ""
-        raise dxpy.AppError(
-            f"{bam.name!r} could not be counted in {name}{others}. {quote_stderr(result)}. "
-            "Check the whole file with samtools view -c."
-        )
+    for call, result in zip(calls, results, strict=True):
+        if result.exit_code or find_errors(result) or not result.stdout:
+            what = describe_call(bam.regions, call)
+            raise explain_failed_call(bam, what, call.stretches, result)
     for warning in sorted({line for result in results for line in find_warnings(result)}):
         log(f"samtools: {warning}")
-
-
-def summarize(
-    bam: Path, header: BamHeader, counts: Counter[int], filters: Filters, count_from_index: bool
-) -> CountSummary:
-    """Put together what the output files say.
-
-    Args:
-        bam: the file counted.
-        header: its header.
-        counts: as of `count_regions`.
-        filters: which records were counted.
-        count_from_index: whether the counts are those of the index.
-    """
-    regions = [
-        RegionCount(name, length, counts[number])
-        for number, (name, length) in enumerate(zip(header.contigs, header.lengths, strict=True))
-    ]
-    if count_from_index:
-        note = "The counts are those in the index; no record was read."
-    elif filters.options:
-        note = "Of all records and unplaced reads, those that pass the filters are counted."
-    else:
-        note = "Every record of the file was read."
-    return CountSummary(
-        sample=bam.name.removesuffix(".bam"),
-        command="none" if count_from_index else describe_command(filters),
-        filters=" ".join(filters.options),
-        regions=regions,
-        unplaced=counts[UNPLACED],
-        samtools_version=get_samtools_version(),
-        applet_version=VERSION,
-        date=f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S} UTC",
-        note=note,
-    )
-
-
-def log_unplaced(counts: Counter[int], filters: Filters) -> None:
-    """Log the number of reads that are in no region."""
-    which = " that pass the filters" if filters.options else ""
-    log(f"Unplaced reads{which}, in no region and not in the total: {counts[UNPLACED]:,}")
 
 
 if __name__ == "__main__":

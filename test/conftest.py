@@ -13,8 +13,7 @@ import private_environment  # noqa: F401 - before dxpy reads a person's login
 # dx build uploads all of resources/: compiled files must not appear there.
 sys.dont_write_bytecode = True
 
-from counting import count_to_text  # noqa: E402 - after the switch above
-from filters import Filters  # noqa: E402
+import applet  # noqa: E402 - after the switch above
 
 pytest_plugins = ["platform_fixtures"]
 
@@ -22,13 +21,20 @@ Count = Callable[..., str]
 
 
 @pytest.fixture
-def count(tmp_path: Path) -> Count:
-    """Do what main does, less download and upload: count(bam, index, **filters) -> count file."""
+def count(monkeypatch: pytest.MonkeyPatch) -> Count:
+    """Do what main does, less download and upload: count(bam, index, **inputs) -> count file."""
+    texts: list[str] = []
 
-    def count_bam(bam: Path, index: Path | None = None, **filters: int) -> str:
-        work_folder = tmp_path / "work"
-        work_folder.mkdir(exist_ok=True)
-        return count_to_text(bam, index, work_folder, Filters(**filters))
+    def keep_count_file(paths: dict[str, Path], summary: object) -> dict:  # noqa: ARG001
+        texts.append(os.fsdecode(paths["count_file"].read_bytes()))
+        return {}
+
+    monkeypatch.setattr(applet, "upload_outputs", keep_count_file)
+
+    def count_bam(bam: Path, index: Path | None = None, **inputs: int) -> str:
+        monkeypatch.setattr(applet, "download_inputs", lambda _: (bam, index))
+        applet.main({}, {"given": True} if index else None, **inputs)
+        return texts.pop()
 
     return count_bam
 

@@ -5,11 +5,10 @@ from pathlib import Path
 import dxpy
 import pytest
 
-import applet
 from bam_builder import build_bam, index_bam, sam_line
-from bam_file import read_header
-from bam_index import UNPLACED
-from index_editor import drop_pseudo_bins
+from bam_file import UNPLACED, open_bam
+from counts import take_counts_from_index
+from index_editor import PSEUDO_BIN, drop_pseudo_bins
 
 CONTIGS = [("chr1", 9_000), ("empty", 10), ("chr2", 9_000)]
 
@@ -21,14 +20,14 @@ def bam(tmp_path) -> Path:
     return build_bam(tmp_path / "sample.bam", CONTIGS, lines)
 
 
-def read_counts(bam: Path, index: Path | None):
-    return applet.read_index_counts(bam, read_header(bam), index)
+def read_counts(bam: Path, index: Path):
+    return take_counts_from_index(open_bam(bam), index)[1]
 
 
 @pytest.mark.parametrize("kind", ["bai", "csi"])
 def test_counts_are_those_of_the_index(bam, tmp_path, kind):
     counts = read_counts(bam, index_bam(bam, tmp_path / f"x.{kind}"))
-    assert counts == {0: 7, 2: 5, UNPLACED: 1}
+    assert counts == {0: 7, 1: 0, 2: 5, UNPLACED: 1}
 
 
 def test_no_record_is_read(bam, tmp_path):
@@ -41,9 +40,9 @@ def test_no_record_is_read(bam, tmp_path):
     assert read_counts(bam, index)[0] == 7
 
 
-def test_without_an_index_it_is_refused(bam):
-    with pytest.raises(dxpy.AppError, match=r"no index to take the counts of 'sample.bam' from"):
-        read_counts(bam, None)
+def test_without_an_index_it_is_refused_before_the_download(count, bam):
+    with pytest.raises(dxpy.AppError, match=r"no index to take the counts from\. Give "):
+        count(bam, count_from_index=True)
 
 
 def test_the_index_of_another_bam_is_refused(bam, tmp_path):
@@ -57,4 +56,29 @@ def test_an_index_without_numbers_is_refused(bam, tmp_path):
     index = index_bam(bam, tmp_path / "old.bai")
     drop_pseudo_bins(index)
     with pytest.raises(dxpy.AppError, match="has no number of records for region 'chr1'"):
+        read_counts(bam, index)
+
+
+def test_a_number_of_records_that_the_file_has_no_room_for_is_refused(bam, tmp_path):
+    index = index_bam(bam, tmp_path / "flipped.bai")
+    data = bytearray(index.read_bytes())
+    data[data.index(PSEUDO_BIN) + 24 + 5] ^= 1 << 6
+    index.write_bytes(data)
+    with pytest.raises(dxpy.AppError, match="70,368,744,177,671 records in 0 bytes, which"):
+        read_counts(bam, index)
+
+
+def test_a_bam_with_another_one_behind_it_is_refused(bam, tmp_path):
+    index = index_bam(bam, tmp_path / "x.bai")
+    bam.write_bytes(bam.read_bytes() * 2)
+    with pytest.raises(dxpy.AppError, match=r"another BAM follows this one from byte \d+ on"):
+        read_counts(bam, index)
+
+
+def test_the_index_of_a_bam_that_was_cut_is_refused(bam, tmp_path):
+    index = index_bam(bam, tmp_path / "x.bai")
+    data = bam.read_bytes()
+    first_block = int.from_bytes(data[16:18], "little") + 1
+    bam.write_bytes(data[:first_block] + data[-28:])
+    with pytest.raises(dxpy.AppError, match=r"'x.bai' does not give the counts"):
         read_counts(bam, index)

@@ -10,6 +10,7 @@ import pytest
 
 import applet
 import outputs
+import summary
 
 ROOT = Path(__file__).parent.parent
 DXAPP = json.loads((ROOT / "dxapp.json").read_text())
@@ -96,7 +97,7 @@ def test_every_output_is_written_under_a_name_that_only_its_own_pattern_matches(
 
 
 def test_the_version_in_the_report_is_that_of_the_applet():
-    assert DXAPP["version"] == applet.VERSION
+    assert DXAPP["version"] == summary.VERSION
 
 
 def test_samtools_is_declared_and_the_network_is_not():

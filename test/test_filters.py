@@ -71,12 +71,13 @@ def count_with_samtools(bam: Path, options: list[str]) -> str:
 )
 def test_counts_are_those_of_samtools(count, bam, monkeypatch, share, filters, options):
     monkeypatch.setattr("slices.SMALLEST_SHARE", share)
+    monkeypatch.setattr("slices.SMALLEST_SLICE", share)
     assert count(bam, **filters) == count_with_samtools(bam, options)
 
 
 def test_the_command_with_its_filters_is_in_the_log(count, bam, capsys):
     count(bam, min_mapping_quality=30, exclude_flags=2308)
-    assert "samtools view -c -q 30 -F 2308 -X -- BAM " in capsys.readouterr().out
+    assert "samtools view -c -q 30 -F 2308 flags.bam chr1\n" in capsys.readouterr().out
 
 
 def test_only_unplaced_reads_that_pass_are_reported(count, bam, capsys):
@@ -84,14 +85,14 @@ def test_only_unplaced_reads_that_pass_are_reported(count, bam, capsys):
     assert "that pass the filters, in no region and not in the total: 10" in capsys.readouterr().out
 
 
-def test_an_index_that_promises_fewer_records_is_replaced(count, bam, tmp_path, capsys):
+def test_an_index_that_promises_fewer_records_is_blamed(count, bam, tmp_path):
     index = index_bam(bam, tmp_path / "wrong.bai")
     data = bytearray(index.read_bytes())
     at = data.index(PSEUDO_BIN) + 24
     data[at : at + 16] = (5).to_bytes(8, "little") + bytes(8)
     index.write_bytes(data)
-    assert count(bam, index, min_mapping_quality=30) == count_with_samtools(bam, ["-q", "30"])
-    assert "promises 5 records in region 'chr1'" in capsys.readouterr().out
+    with pytest.raises(dxpy.AppError, match="promises 5 records in region 'chr1', but samtools"):
+        count(bam, index, min_mapping_quality=30)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,7 @@
-"""The given index is a hint: used if it describes the BAM, else replaced with a warning."""
+"""The given index is a hint: used if it describes the BAM, else replaced with a warning.
+
+One that describes the BAM and is then contradicted by counting ends the job.
+"""
 
 import gzip
 import random
@@ -6,6 +9,7 @@ import struct
 import subprocess
 from pathlib import Path
 
+import dxpy
 import pytest
 
 from bam_builder import build_bam, index_bam, sam_line
@@ -58,6 +62,21 @@ def replace(count, capsys):
         return warning
 
     return replace_index
+
+
+@pytest.fixture
+def blame(count):
+    """Count with an index that counting must show to be wrong; return the message."""
+
+    def blame_index(bam: Path, index: Path, **filters: int) -> str:
+        with pytest.raises(dxpy.AppError) as refusal:
+            count(bam, index, **filters)
+        message = str(refusal.value)
+        assert message.startswith(f"The index {index.name!r} is not right for {bam.name!r}: it ")
+        assert message.endswith("Run the applet again without it.")
+        return message
+
+    return blame_index
 
 
 def test_bai(accept, bam, bai):
@@ -128,7 +147,7 @@ def test_other_number_of_contigs(replace, bam, tmp_path, contigs):
     lines = [line for line in records() if "\tchr3\t" not in line]
     other = build_bam(tmp_path / "other.bam", contigs, lines)
     index = index_bam(other, tmp_path / "other.bai")
-    assert f"it lists {len(contigs)} contigs and the BAM 4" in replace(bam, index)
+    assert f"it lists {len(contigs)} regions and the BAM 4" in replace(bam, index)
 
 
 def test_of_another_bam_with_the_same_header(replace, bam, tmp_path):
@@ -151,10 +170,10 @@ def test_stale_since_reads_were_appended(replace, bam, tmp_path):
     assert "another BAM or to an older version" in replace(bam, index)
 
 
-def test_stale_since_unplaced_reads_were_appended(replace, bam, bai):
+def test_stale_since_unplaced_reads_were_appended(blame, bam, bai):
     """The first 19 unplaced reads and the 20th lie in one block: only counting finds it."""
     bai.write_bytes(bai.read_bytes()[:-8] + struct.pack("<Q", 19))
-    assert "promises 19 records in the unplaced reads, but samtools counts 20" in replace(bam, bai)
+    assert "promises 19 records in the unplaced reads, but samtools counts 20" in blame(bam, bai)
 
 
 def test_unplaced_reads_the_index_does_not_know_of(replace, bam, bai):
@@ -175,31 +194,42 @@ def test_no_number_of_unplaced_reads_and_none_there(count, tmp_path, capsys):
     assert "Building" not in capsys.readouterr().out
 
 
-def test_wrong_number_of_records(replace, bam, bai):
+def test_wrong_number_of_records(blame, bam, bai):
     data = bytearray(bai.read_bytes())
     at = data.index(PSEUDO_BIN) + 8 + 16
     assert struct.unpack_from("<Q", data, at) == (500,)
     struct.pack_into("<Q", data, at, 501)
     bai.write_bytes(data)
-    assert "promises 901 records" in replace(bam, bai)
+    assert "promises 501 records in region 'chr1', but samtools counts 500" in blame(bam, bai)
 
 
-def test_border_between_contigs_moved(replace, bam, bai):
-    """The extents still tile the file, but chr1's last records are in what is said to be chr2's."""
-    bins, linear, end = split_bai(bai.read_bytes())
-    starts = struct.unpack_from("<2Q", linear[0], 4)
-    for contig, which in ((0, 1), (1, 0)):
-        pseudo = next(one for one in bins[contig] if one.startswith(PSEUDO_BIN))
-        moved = bytearray(pseudo)
-        struct.pack_into("<Q", moved, 8 + 8 * which, starts[1])
-        bins[contig][bins[contig].index(pseudo)] = bytes(moved)
-    bai.write_bytes(join_bai(bins, linear, end))
-    assert "but samtools counts" in replace(bam, bai)
+def test_more_records_than_fit_into_the_file(replace, bam, bai):
+    data = bytearray(bai.read_bytes())
+    struct.pack_into("<Q", data, data.index(PSEUDO_BIN) + 24, 500 | 1 << 46)
+    bai.write_bytes(data)
+    assert "70,368,744,178,164 records in 0 bytes, which it cannot" in replace(bam, bai)
 
 
-def test_record_starts_that_are_none(count, tmp_path, monkeypatch, capsys):
+def test_a_number_of_regions_that_takes_a_minute_to_read(replace, bam, bai):
+    data = bytearray(bai.read_bytes())
+    struct.pack_into("<I", data, 4, 2**31)
+    bai.write_bytes(data)
+    assert "it lists 2,147,483,648 regions" in replace(bam, bai)
+
+
+def test_a_gzip_bomb(replace, bam, tmp_path):
+    bomb = tmp_path / "bomb.csi"
+    with gzip.open(bomb, "wb", compresslevel=1) as file:
+        file.write(b"CSI\1" + struct.pack("<iiii", 14, 5, 0, 4))
+        for _ in range(100):
+            file.write(bytes(1 << 20))
+    assert "is larger than an index of this BAM can be" in replace(bam, bomb)
+
+
+def test_record_starts_that_are_none(blame, tmp_path, monkeypatch):
     """Slices that begin in the middle of a record must not be counted as they come."""
     monkeypatch.setattr("slices.SMALLEST_SHARE", 1)
+    monkeypatch.setattr("slices.SMALLEST_SLICE", 1)
     draw = random.Random(1)
     lines = [
         sam_line(f"{n}", "chr1", 1 + n * 10, sequence="".join(draw.choices("ACGT", k=100)))
@@ -212,5 +242,4 @@ def test_record_starts_that_are_none(count, tmp_path, monkeypatch, capsys):
     offsets = struct.unpack_from(f"<{windows}Q", linear[0], 4)
     linear[0] = struct.pack(f"<i{windows}Q", windows, *(offset + 7 for offset in offsets))
     bai.write_bytes(join_bai(bins, linear, end))
-    assert "Region chr1: 9000\n" in count(bam, bai)
-    assert "WARNING: the index 'shifted.bai' is not used" in capsys.readouterr().out
+    assert "it has a record of 'chr1' at byte " in blame(bam, bai)

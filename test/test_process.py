@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from bam_builder import build_bam
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -38,3 +40,21 @@ def test_the_log_begins_with_the_samtools_version_and_the_cpus(tmp_path):
     done = run_applet(tmp_path)
     assert re.search(r"^samtools \d+\.\d+", done.stdout, re.MULTILINE)
     assert f", {os.cpu_count()} CPUs\n" in done.stdout
+
+
+def test_a_log_that_knows_ascii_only_shows_every_name(tmp_path):
+    bam = build_bam(tmp_path / "café.bam", [("chr1", 9)])
+    code = (
+        "import sys, applet; from pathlib import Path\n"
+        "applet.download_inputs = lambda _: (Path(sys.argv[1]), None)\n"
+        "applet.upload_outputs = lambda *_: {}\n"
+        "applet.main({})\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, bam],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stderr == ""
+    assert "Regions in the header of 'caf\\xe9.bam': 1" in done.stdout

@@ -22,13 +22,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from bam_file import read_header
-from bam_index import BamIndex, Extent, Stretch, read_index, unplaced_stretch
-from counting import NO_FILTERS, count_to_text
+import applet
+from bam_file import Bam, Stretch, open_bam
+from bam_index import BamIndex, Extent, read_index
 from filters import Filters
 from layouts import layout_bam
+from outputs import write_counts
 from samtools import run_cmd
 from slices import plan_calls
+from summary import CountSummary
 
 CPUS = multiprocessing.cpu_count()
 
@@ -38,19 +40,19 @@ Way = Callable[[Path, Path], int | None]
 """Counts a BAM by its index; returns the total of placed records, or None if it tells none."""
 
 
-def count_with_applet(bam: Path, index: Path, filters: Filters = NO_FILTERS) -> int:
+def count_with_applet(bam: Path, index: Path) -> int:
     """Count as the applet does."""
-    return _run_applet(bam, index, filters, from_index=False)
+    return _run_applet(bam, index)
 
 
 def take_counts_from_index(bam: Path, index: Path) -> int:
     """Count as the applet does with count_from_index."""
-    return _run_applet(bam, index, NO_FILTERS, from_index=True)
+    return _run_applet(bam, index, count_from_index=True)
 
 
 def count_filtered_with_applet(bam: Path, index: Path) -> None:
     """Count forward reads of good quality as the applet does."""
-    count_with_applet(bam, index, FORWARD)
+    _run_applet(bam, index, **FORWARD._asdict())
 
 
 def count_filtered_in_one_pass(bam: Path, index: Path) -> None:  # noqa: ARG001 - reads the whole file
@@ -58,10 +60,20 @@ def count_filtered_in_one_pass(bam: Path, index: Path) -> None:  # noqa: ARG001 
     run_cmd(["samtools", "view", "-c", *FORWARD.options, "-@", str(CPUS - 1), str(bam)])
 
 
-def _run_applet(bam: Path, index: Path, filters: Filters, from_index: bool) -> int:
-    with TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-        text = count_to_text(bam, index, Path(folder), filters, from_index)
-    return int(text.rpartition(": ")[2])
+def _run_applet(bam: Path, index: Path, **inputs: int) -> int:
+    """Do what the applet's main does, from its inputs on disk to the count file."""
+    totals: list[int] = []
+
+    def write_count_file(folder: Path, summary: CountSummary) -> dict[str, Path]:
+        totals.append(summary.whole.records)
+        return {"count_file": write_counts(folder / "counts.txt", summary)}
+
+    applet.download_inputs = lambda _: (bam, index)
+    applet.write_outputs = write_count_file
+    applet.upload_outputs = lambda *_: {}
+    with contextlib.redirect_stdout(io.StringIO()):
+        applet.main({}, {"given": True}, **inputs)
+    return totals[0]
 
 
 def count_like_the_tutorial(bam: Path, index: Path) -> int:
@@ -69,7 +81,7 @@ def count_like_the_tutorial(bam: Path, index: Path) -> int:
 
     Names are put in braces, which the tutorial does not: otherwise it loses records.
     """
-    regions = read_header(bam).contigs
+    regions = open_bam(bam).regions
     commands = [
         ["samtools", "view", "-c", "-X", str(bam), str(index), f"{{{region}}}"]
         for region in regions
@@ -82,7 +94,7 @@ def count_in_one_pass(bam: Path, index: Path) -> int:
     """Count the whole file with one samtools view -c, less the unplaced reads."""
     threads = str(CPUS - 1)
     whole = int(run_cmd(["samtools", "view", "-c", "-@", threads, str(bam)]).stdout)
-    return whole - (read_index(index).unplaced or 0)
+    return whole - (read_index(index, open_bam(bam)).unplaced or 0)
 
 
 def count_with_idxstats(bam: Path, index: Path) -> int:  # noqa: ARG001 - found beside the BAM
@@ -96,7 +108,7 @@ def count_with_idxstats(bam: Path, index: Path) -> int:  # noqa: ARG001 - found 
 def count_with_sambamba(bam: Path, index: Path) -> int:
     """Count the whole file with sambamba view -c, less the unplaced reads."""
     command = ["sambamba", "view", "-q", "-c", "-t", str(CPUS), str(bam)]
-    return int(run_cmd(command).stdout) - (read_index(index).unplaced or 0)
+    return int(run_cmd(command).stdout) - (read_index(index, open_bam(bam)).unplaced or 0)
 
 
 def measure_depth_with_mosdepth(bam: Path, index: Path) -> None:  # noqa: ARG001
@@ -193,21 +205,20 @@ def print_memory(bam: Path, index: Path) -> None:
     print(max(resource.getrusage(kind).ru_maxrss for kind in kinds) / 1024)
 
 
-def scale(index: BamIndex, unplaced: Stretch, times: int) -> tuple[BamIndex, Stretch]:
-    """Return what the index of the same BAM would say with more reads everywhere."""
+def scale(bam: Bam, index: BamIndex, times: int) -> tuple[Bam, BamIndex]:
+    """Return what the BAM and its index would be with more reads everywhere."""
 
     def scale_offset(offset: int) -> int:
         return (offset >> 16) * times << 16
 
-    def scale_stretch(stretch: Stretch) -> Stretch:
-        return Stretch(scale_offset(stretch.begin), scale_offset(stretch.end))
-
     extents = [
-        Extent(scale_stretch(extent.stretch), extent.records) if extent else None
+        Extent(Stretch(*map(scale_offset, extent.stretch)), extent.records) if extent else None
         for extent in index.extents
     ]
-    starts = [[scale_offset(start) for start in contig] for contig in index.record_starts]
-    return BamIndex(extents, starts, index.unplaced), scale_stretch(unplaced)
+    starts = [[scale_offset(start) for start in region] for region in index.record_starts]
+    end = scale_offset(index.end)
+    scaled = index._replace(extents=extents, record_starts=starts, end=end)
+    return bam._replace(size=bam.size * times), scaled
 
 
 def simulate_sharing(work: list[float], cpus: int) -> float:
@@ -218,20 +229,20 @@ def simulate_sharing(work: list[float], cpus: int) -> float:
     return sum(work) / cpus / max(busy_until)
 
 
-def print_simulation(bam: Path, index_path: Path, times: int) -> None:
+def print_simulation(bam_path: Path, index_path: Path, times: int) -> None:
     """Print the sharing of the applet's plan, and of whole regions longest first, by CPUs.
 
     A call that cannot be cut, with n threads, counts as n equal parts, but three at most: one
     thread has to read all records, a third of the work (measured).
     """
-    header = read_header(bam)
-    index = read_index(index_path)
-    index, unplaced = scale(index, unplaced_stretch(index, header, bam), times)
-    wholes = [extent.stretch for extent in index.extents if extent] + [unplaced]
+    bam = open_bam(bam_path)
+    bam, index = scale(bam, read_index(index_path, bam), times)
+    wholes = [extent.stretch for extent in index.extents if extent]
+    wholes.append(Stretch(index.end, bam.size << 16))
     whole_work = sorted((float(stretch.size) for stretch in wholes), reverse=True)
     print("| CPUs | calls | sharing | whole regions, longest first |\n|---|---|---|---|")
     for cpus in (4, 8, 16, 36, 72, 96):
-        calls = plan_calls(header.contigs, index, unplaced, cpus)
+        calls = plan_calls(bam, index, cpus)
         work = [
             call.work / min(call.threads, 3) for call in calls for _ in range(min(call.threads, 3))
         ]

@@ -1,97 +1,121 @@
-"""What the numbers of the calls mean together: counts by region."""
+"""What the numbers of the calls mean together: how many records each region has.
+
+    counts = merge_counts(bam, index, calls, results, filters)
+    counts[0], counts[UNPLACED]
+
+Counts are by region number, so that no name can be taken for another one. Each is what samtools
+counted. The index only has to agree: where it does not, the file or the index is not what it seems,
+and there are no counts.
+"""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 
-from bam_index import UNPLACED, BamIndex, BamIndexError
-from slices import Call, describe_call, describe_contig
+import dxpy
+
+from bam_file import UNPLACED, Bam, find_second_header
+from bam_index import BamCutError, BamIndex, BamIndexError, read_index
+from filters import Filters
+from job_log import log
+from samtools import CommandResult
+from slices import Call, describe_region
+
+
+def read_counts(call: Call, result: CommandResult) -> Counter[int]:
+    """Return what a call counted: one number of samtools view -c, or a table of samtools idxstats.
+
+    The table has a line for each region, in the order of the header, and one for the unplaced
+    reads: name, length, number of mapped and of unmapped records.
+    """
+    if call.region is not None:
+        return Counter({call.numbers[0]: int(result.stdout)})
+    *regions, unplaced = [line.rsplit("\t", 2) for line in result.stdout.rstrip("\n").split("\n")]
+    counts = Counter({UNPLACED: int(unplaced[1]) + int(unplaced[2])})
+    for number, (_, mapped, unmapped) in enumerate(regions):
+        if records := int(mapped) + int(unmapped):
+            counts[number] = records
+    return counts
 
 
 def merge_counts(
-    contigs: Sequence[str], index: BamIndex, calls: Iterable[Call], totals: Iterable[int]
+    bam: Bam,
+    index: BamIndex,
+    calls: Sequence[Call],
+    results: Sequence[CommandResult],
+    filters: Filters,
 ) -> Counter[int]:
-    """Merge the totals of the calls into counts by contig, checked against the index.
+    """Add up what the calls counted, and hold it against the index.
 
     Args:
-        contigs: names, in header order.
+        bam: the file counted.
         index: the index that the calls were planned by.
         calls: the plan.
-        totals: what samtools counted in each call.
+        results: what each call left behind.
+        filters: which records they counted; of those that do not pass, an index knows nothing.
 
     Returns:
-        Number of records by contig number; that of UNPLACED is the unplaced reads.
+        Number of records by region number; that of UNPLACED is the unplaced reads.
 
     Raises:
-        BamIndexError: samtools counted other numbers than the index promises.
+        dxpy.AppError: samtools counted other numbers than the index promises.
     """
     counts: Counter[int] = Counter()
-    promised = [
-        (contig, extent.records)
-        for contig, extent in enumerate(index.extents)
-        if extent and extent.records is not None
-    ]
-    for call, total in zip(calls, totals, strict=True):
-        if len(call.slices) == 1:
-            counts[call.slices[0].contig] += total
-        else:
-            shares = {part.contig: part.records or 0 for part in call.slices}
-            _verify_count(describe_call(contigs, call), sum(shares.values()), total)
-            counts.update(shares)
-    for contig, records in [*promised, (UNPLACED, index.unplaced or 0)]:
-        _verify_count(describe_contig(contigs, contig), records, counts[contig])
-    return counts
-
-
-def merge_filtered_counts(
-    contigs: Sequence[str], index: BamIndex, calls: Iterable[Call], outputs: Iterable[str]
-) -> Counter[int]:
-    """Merge counts of filtered records, of which the index promises only how many there can be.
-
-    Args:
-        contigs: names, in header order.
-        index: the index that the calls were planned by.
-        calls: the plan.
-        outputs: what each call printed: of one slice, the number of samtools view -c; of several,
-            the table of samtools idxstats (name, length, mapped, placed unmapped).
-
-    Returns:
-        Counts as of `merge_counts`.
-
-    Raises:
-        BamIndexError: samtools counted more records than the index promises.
-    """
-    counts: Counter[int] = Counter()
-    for call, output in zip(calls, outputs, strict=True):
-        if len(call.slices) == 1:
-            counts[call.slices[0].contig] += int(output)
+    for call, result in zip(calls, results, strict=True):
+        counts.update(read_counts(call, result))
+    for number in [*range(len(bam.regions)), UNPLACED]:
+        promised, counted = index.get_promise(number), counts[number]
+        if promised is None or promised == counted or (filters.options and promised > counted):
             continue
-        rows = (line.split("\t") for line in output.splitlines())
-        by_name = {name: int(mapped) + int(unmapped) for name, _, mapped, unmapped in rows}
-        counts.update({part.contig: by_name[contigs[part.contig]] for part in call.slices})
-    for contig, extent in enumerate(index.extents):
-        if extent and extent.records is not None and counts[contig] > extent.records:
-            _verify_count(describe_contig(contigs, contig), extent.records, counts[contig])
+        region = describe_region(bam.regions, number)
+        contradiction = (
+            f"it promises {promised:,} records in {region}, but samtools counts {counted:,}"
+        )
+        raise contradict(bam, index, contradiction)
     return counts
 
 
-def read_counts(contigs: Sequence[str], index: BamIndex) -> Counter[int]:
-    """Return the counts that an index promises, as `merge_counts` does those of samtools.
+def take_counts_from_index(bam: Bam, path: Path) -> tuple[BamIndex, Counter[int]]:
+    """Take the counts that an index promises for those of samtools; no record is read.
 
     Raises:
-        BamIndexError: it does not say how many records some contig has.
+        dxpy.AppError: it does not describe this BAM, does not say how many records some region
+            has, or the file has a second one behind it.
     """
-    counts: Counter[int] = Counter({UNPLACED: index.unplaced or 0})
-    for contig, extent in enumerate(index.extents):
-        if extent:
-            if extent.records is None:
-                what = describe_contig(contigs, contig)
-                raise BamIndexError(f"it has no number of records for {what}, as old indexes do")
-            counts[contig] = extent.records
-    return counts
+    try:
+        index = read_index(path, bam)
+        numbers = [*range(len(bam.regions)), UNPLACED]
+        promises = {number: index.get_promise(number) for number in numbers}
+        for number, records in promises.items():
+            if records is None:
+                region = describe_region(bam.regions, number)
+                raise BamIndexError(f"it has no number of records for {region}, as old indexes do")
+        with bam.path.open("rb") as file:
+            if address := find_second_header(file, index.end):
+                raise BamIndexError(f"another BAM follows this one from byte {address:,} on")
+    except (BamIndexError, BamCutError) as error:
+        raise dxpy.AppError(
+            f"The index {path.name!r} does not give the counts of {bam.name!r}: {error}. "
+            "Make it anew with samtools index, or leave count_from_index off."
+        ) from error
+    log(f"The counts are those in the index {path.name!r}; no record was read")
+    return index, Counter(promises)
 
 
-def _verify_count(what: str, promised: int, counted: int) -> None:
-    if counted != promised:
-        raise BamIndexError(
-            f"it promises {promised:,} records in {what}, but samtools counts {counted:,}"
+def contradict(bam: Bam, index: BamIndex, contradiction: str) -> dxpy.AppError:
+    """Return the error for an index that fits its file but is shown wrong by counting."""
+    if index.origin == "given":
+        return dxpy.AppError(
+            f"The index {index.name!r} is not right for {bam.name!r}: {contradiction}. "
+            "Run the applet again without it."
         )
+    return dxpy.AppError(
+        f"{bam.name!r} and the index that samtools makes of it disagree: {contradiction}. "
+        "Sort the file anew with samtools sort."
+    )
+
+
+def log_unplaced(counts: Counter[int], filters: Filters) -> None:
+    """Log the number of reads that are in no region."""
+    which = " that pass the filters" if filters.options else ""
+    log(f"Unplaced reads{which}, in no region and not in the total: {counts[UNPLACED]:,}")

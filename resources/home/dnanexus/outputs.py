@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import dxpy
 
-from job_log import explain_full_disk
+from job_log import explain_limits
 from report import write_count_report
 from summary import (
     CountSummary,
@@ -134,7 +134,7 @@ def write_outputs(folder: Path, summary: CountSummary) -> dict[str, Path]:
     Raises:
         dxpy.AppError: the disk is full.
     """
-    with explain_full_disk("the output files"):
+    with explain_limits("the output files"):
         return {one.name: one.write(folder / one.suffix, summary) for one in OUTPUTS}
 
 

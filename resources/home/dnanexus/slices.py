@@ -1,101 +1,89 @@
-"""Splits the workload: which calls of samtools view -c, and the index that shows a slice."""
+"""Splits the workload: which runs of samtools count a BAM file, and what each one gets to see.
 
-import os
+Counting should cost about one pass over the file, shared evenly by all CPUs, whatever the regions
+look like. So a large region is cut into *slices*, each with a call of samtools view -c of its own,
+and the rest shares calls that tell the records of one region from those of another.
+
+    calls = plan_calls(bam, index, cpus=4)
+    write_slice_index(path, calls[0])
+
+A slice begins and ends at a record of its region. In a file that is sorted there are only records
+of that region between two of them, so samtools, which stops at the first record of another region,
+must have read a slice to its end. Everything else, borders between regions among it, is in the
+shared calls, which count whatever they meet. So an index can make counting slow, but not wrong.
+"""
+
 import struct
+import zlib
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from bam_index import UNPLACED, BamIndex, Stretch
+from bam_file import UNPLACED, Bam, Stretch, has_no_data_from, read_reference_id
+from bam_index import BamIndex, BamIndexError
 
 # While the last call runs, every other CPU may stand idle; so the more of them there are, the
 # smaller a share of all work must a call be. But none is so small that starting samtools (5 ms,
 # about 1 MB of reading) would be felt.
 CALLS_PER_OTHER_CPU = 20
-
 SMALLEST_SHARE = 12 << 20  # compressed bytes
+
+# A slice is worth a call of its own if passing its bytes on to a shared one would cost more than
+# starting samtools does.
+SMALLEST_SLICE = 2 << 20  # compressed bytes
 
 # A call that could not be cut gets more threads, which decompress. One thread still has to read the
 # records, a third of all work, so a fifth thread would gain nothing (measured).
 MOST_THREADS = 4
 
-# Seeking to a region costs as much as reading this much; measured as 0.05 to 0.08 ms.
-REGION_COST = 8 << 10  # compressed bytes
-
-# Linux takes 2 MiB of arguments, macOS 1 MiB; each has a terminating zero and a pointer, and ours
-# have braces.
-LONGEST_COMMAND = 500_000  # bytes
-
-ARGUMENT_OVERHEAD = 11  # bytes
-
-# A slice index has the one bin 0, which covers every position of a contig of any length.
-_SLICE_MIN_SHIFT, _SLICE_DEPTH, _SLICE_PSEUDO_BIN = 40, 0, 2
-
-_UINT64 = struct.Struct("<Q")
-
-
-class Slice(NamedTuple):
-    """A stretch of the file that holds records of one contig: the unit of work."""
-
-    contig: int
-    """Its number in the header, from 0; UNPLACED for the unplaced reads."""
-    stretch: Stretch
-    records: int | None
-    """How many records the index promises in this stretch; None if it does not say."""
-
-    @property
-    def work(self) -> int:
-        """What counting it costs, in compressed bytes to read."""
-        return self.stretch.size + REGION_COST
+# A slice index has the one bin 0, which covers every position of a region of any length.
+_MIN_SHIFT, _DEPTH = 40, 0
 
 
 class Call(NamedTuple):
-    """One run of samtools view -c."""
+    """One run of samtools: the unit of work."""
 
-    slices: list[Slice]
-    """What it counts together."""
+    stretches: list[Stretch]
+    """The parts of the file it counts, in file order."""
+    numbers: list[int]
+    """The regions that lie there by the index, in file order; UNPLACED for the unplaced reads."""
+    region: str | None = None
+    """The name of the one region it counts a slice of; None if it counts by region."""
     threads: int = 1
-    """How many threads it may use: more than one where a large slice could not be cut."""
+    """How many threads it may use: more than one where the file could not be cut."""
 
     @property
     def work(self) -> int:
         """What it costs, in compressed bytes to read."""
-        return sum(part.work for part in self.slices)
+        return sum(stretch.size for stretch in self.stretches)
 
 
-def plan_calls(contigs: Sequence[str], index: BamIndex, unplaced: Stretch, cpus: int) -> list[Call]:
-    """Decide the calls: about equal in work, the largest first.
+def plan_calls(bam: Bam, index: BamIndex, cpus: int) -> list[Call]:
+    """Split the workload into calls that are about equal in work, the largest first.
 
-    Their slices cover the file from the end of the header to its last record, nothing twice.
+    Together they cover the file from the end of the header to the end of the file, nothing twice.
 
     Args:
-        contigs: names, in header order.
-        index: what the BAM's index says.
-        unplaced: where the unplaced reads lie.
+        bam: the file.
+        index: of it.
         cpus: number of processes that will run the calls.
     """
-    wholes = [
-        Slice(contig, extent.stretch, extent.records)
-        for contig, extent in enumerate(index.extents)
-        if extent
-    ]
-    if index.unplaced:
-        wholes.append(Slice(UNPLACED, unplaced, index.unplaced))
-    fair_share = get_fair_share(Call(wholes).work, cpus)
-    alone: list[Slice] = []
-    small: list[Slice] = []
-    for whole in wholes:
-        if whole.records is None or whole.contig == UNPLACED:
-            alone.append(whole)
-        elif whole.work > fair_share:
-            starts = index.record_starts[whole.contig]
-            pieces = cut_stretch(whole.stretch, starts, fair_share)
-            alone += [Slice(whole.contig, piece, None) for piece in pieces]
+    share = get_fair_share(bam.size, cpus)
+    slices: list[Call] = []
+    rest: list[tuple[int, Stretch]] = []
+    extents = ((number, extent) for number, extent in enumerate(index.extents) if extent)
+    for number, extent in sorted(extents, key=lambda one: one[1].stretch):
+        inner, border = split_off_border(extent.stretch, index.record_starts[number])
+        if inner.size >= SMALLEST_SLICE:
+            pieces = cut_stretch(inner, index.record_starts[number], share)
+            slices += [Call([piece], [number], bam.regions[number]) for piece in pieces]
+            rest.append((number, border))
         else:
-            small.append(whole)
-    calls = [Call([part], threads=_get_threads(part, fair_share, cpus)) for part in alone]
-    calls += _share_calls(contigs, small, fair_share)
+            rest.append((number, extent.stretch))
+    rest.append((UNPLACED, Stretch(index.end, bam.size << 16)))
+    calls = slices + _share_calls(rest, share, cpus)
     return sorted(calls, key=lambda call: call.work, reverse=True)
 
 
@@ -105,7 +93,18 @@ def get_fair_share(work: int, cpus: int) -> float:
     return max(work / (other_cpus * CALLS_PER_OTHER_CPU), SMALLEST_SHARE)
 
 
-def cut_stretch(stretch: Stretch, record_starts: Sequence[int], size: float) -> list[Stretch]:
+def split_off_border(stretch: Stretch, record_starts: Iterable[int]) -> tuple[Stretch, Stretch]:
+    """Split a region's stretch at the last record start that is known.
+
+    Returns:
+        The part before it, which begins and ends at a record of the region, and the rest.
+    """
+    inside = (start for start in record_starts if stretch.begin < start < stretch.end)
+    last = max(inside, default=stretch.begin)
+    return Stretch(stretch.begin, last), Stretch(last, stretch.end)
+
+
+def cut_stretch(stretch: Stretch, record_starts: Iterable[int], size: float) -> list[Stretch]:
     """Cut a stretch at record starts into pieces of equal compressed size, as nearly as they allow.
 
     Args:
@@ -127,62 +126,72 @@ def cut_stretch(stretch: Stretch, record_starts: Sequence[int], size: float) -> 
     return [Stretch(*pair) for pair in zip(cuts, [*cuts[1:], stretch.end], strict=True)]
 
 
-def write_slice_index(path: Path, slices: Mapping[int, Stretch]) -> None:
-    """Write an index in which samtools finds only these slices.
+def write_slice_index(path: Path, number: int, piece: Stretch) -> None:
+    """Write an index in which samtools finds only a slice of a region.
 
-    It is an uncompressed CSI index in which each contig has the single bin 0, with one chunk:
-    htslib reads exactly the records that begin in the chunk.
+    It is an uncompressed CSI index in which the region has the single bin 0, with one chunk:
+    htslib reads exactly the records that begin in the chunk. Loading the whole index instead would
+    take three quarters of a small call's time.
 
     Args:
         path: the file to write.
-        slices: by contig number, from 0. The number `UNPLACED` may stand alone: region `*` then is
-            whatever follows its begin.
+        number: of the region.
+        piece: the slice.
     """
-    parts = [struct.pack("<4siii", b"CSI\1", _SLICE_MIN_SHIFT, _SLICE_DEPTH, 0)]
-    if UNPLACED in slices:
-        # htslib looks for the unplaced reads where the last pseudo-bin says that records end.
-        begin = slices[UNPLACED].begin
-        pseudo_bin = struct.pack("<IQi4Q", _SLICE_PSEUDO_BIN, 0, 2, 0, begin, 0, 0)
-        parts.append(struct.pack("<ii", 1, 1) + pseudo_bin)
-    else:
-        parts.append(struct.pack("<i", max(slices) + 1))
-        written = 0
-        for contig, (begin, end) in sorted(slices.items()):
-            parts.append(bytes(4 * (contig - written)))
-            parts.append(struct.pack("<iIQiQQ", 1, 0, begin, 1, begin, end))
-            written = contig + 1
-    parts.append(_UINT64.pack(0))
-    path.write_bytes(b"".join(parts))
+    head = struct.pack("<4siiii", b"CSI\1", _MIN_SHIFT, _DEPTH, 0, number + 1)
+    begin, end = piece
+    bins = struct.pack("<iIQiQQ", 1, 0, begin, 1, begin, end)
+    path.write_bytes(head + bytes(4 * number) + bins + bytes(8))
 
 
-def describe_contig(contigs: Sequence[str], contig: int) -> str:
-    """Return how a message names a contig."""
-    return "the unplaced reads" if contig == UNPLACED else f"region {contigs[contig]!r}"
-
-
-def describe_call(contigs: Sequence[str], call: Call) -> str:
+def describe_call(regions: Sequence[str], call: Call) -> str:
     """Return how a message names what a call counts."""
-    first, last = call.slices[0].contig, call.slices[-1].contig
-    if first == last:
-        return describe_contig(contigs, first)
-    return f"the {len(call.slices):,} regions from {contigs[first]!r} to {contigs[last]!r}"
+    numbers = [number for number in call.numbers if number != UNPLACED]
+    parts = [describe_region(regions, number) for number in numbers]
+    if len(numbers) > 1:
+        first, last = regions[numbers[0]], regions[numbers[-1]]
+        parts = [f"the {len(numbers):,} regions from {first!r} to {last!r}"]
+    if UNPLACED in call.numbers:
+        parts.append(describe_region(regions, UNPLACED))
+    return " and ".join(parts)
 
 
-def _get_threads(part: Slice, fair_share: float, cpus: int) -> int:
-    """Return how many threads a slice deserves: one, unless it is larger than it should be."""
-    return min(max(1, round(part.work / fair_share)), cpus, MOST_THREADS)
+def describe_region(regions: Sequence[str], number: int) -> str:
+    """Return how a message names a region."""
+    return "the unplaced reads" if number == UNPLACED else f"region {regions[number]!r}"
 
 
-def _share_calls(contigs: Sequence[str], slices: Iterable[Slice], fair_share: float) -> list[Call]:
-    """Group slices, in their order, into calls of at most a fair share of work each."""
+def _share_calls(parts: Iterable[tuple[int, Stretch]], share: float, cpus: int) -> list[Call]:
+    """Group parts of the file, each of a region, into calls of at most a fair share of work."""
     calls: list[Call] = []
-    room = characters = 0.0
-    for part in slices:
-        length = len(os.fsencode(contigs[part.contig])) + ARGUMENT_OVERHEAD
-        if part.work > room or length > characters:
-            calls.append(Call([]))
-            room, characters = fair_share, LONGEST_COMMAND
-        room -= part.work
-        characters -= length
-        calls[-1].slices.append(part)
+    for number, part in parts:
+        if not calls or calls[-1].work + part.size > share:
+            threads = min(max(1, round(part.size / share)), cpus, MOST_THREADS)
+            calls.append(Call([part], [number], threads=threads))
+        else:
+            stretches, numbers = calls[-1].stretches, calls[-1].numbers
+            if stretches[-1].end == part.begin:
+                stretches[-1] = Stretch(stretches[-1].begin, part.end)
+            else:
+                stretches.append(part)
+            numbers.append(number)
     return calls
+
+
+def check_borders(bam: Bam, call: Call) -> None:
+    """Check that each stretch of a call begins and ends at a record: of its region, if it has one.
+
+    Raises:
+        BamIndexError: it does not.
+    """
+    with bam.path.open("rb") as file:
+        for offset in {offset for stretch in call.stretches for offset in stretch}:
+            with suppress(zlib.error):  # of which samtools will tell
+                number = read_reference_id(file, offset)
+                if number is None and has_no_data_from(file, offset):
+                    continue
+                if number is None or (call.region is not None and number != call.numbers[0]):
+                    what = "a record" if call.region is None else f"a record of {call.region!r}"
+                    raise BamIndexError(
+                        f"it has {what} at byte {offset >> 16:,}, where there is none"
+                    )

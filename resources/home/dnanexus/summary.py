@@ -1,9 +1,16 @@
 """What was counted, and what follows from it: facts only, no files and no HTML."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from functools import cached_property
 from typing import NamedTuple
+
+from bam_file import UNPLACED, Bam
+from bam_index import BamIndex
+from filters import Filters
+
+VERSION = "1.0.0"  # of the applet, as in dxapp.json
 
 MEGABASE = 1_000_000
 
@@ -60,6 +67,39 @@ class CountSummary:
     def whole(self) -> RegionCount:
         """All regions together."""
         return join_regions("all regions", self.regions)
+
+
+def summarize(
+    bam: Bam,
+    regions: Sequence[str],
+    counts: Mapping[int, int],
+    index: BamIndex,
+    filters: Filters,
+    count_from_index: bool,
+    samtools_version: str,
+) -> CountSummary:
+    """Pair the regions with their counts, and say how they were counted."""
+    if count_from_index:
+        note = "The counts are those in the index; no record was read."
+    elif filters.options:
+        note = "Of all records and unplaced reads, those that pass the filters are counted."
+    else:
+        note = "Every record of the file was read."
+    return CountSummary(
+        sample=bam.name.removesuffix(".bam"),
+        command="none" if count_from_index else filters.describe_command(bam.name, regions[0]),
+        filters=" ".join(filters.options),
+        regions=[
+            RegionCount(region, length, counts[number])
+            for number, (region, length) in enumerate(zip(regions, bam.lengths, strict=True))
+        ],
+        unplaced=counts[UNPLACED],
+        samtools_version=samtools_version,
+        applet_version=VERSION,
+        date=f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S} UTC",
+        note=note,
+        index=index.origin,
+    )
 
 
 def join_regions(name: str, regions: Sequence[RegionCount]) -> RegionCount:

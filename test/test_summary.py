@@ -1,0 +1,63 @@
+"""What the summary of a count says."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from bam_file import UNPLACED, Bam
+from bam_index import BamIndex
+from filters import Filters
+from summary import summarize
+
+
+def summarize_counts(name: str = "x.bam", filters=Filters(), count_from_index: bool = False):  # noqa: B008
+    bam = Bam(Path(name), name, ["chr1", "HLA-A*01:01"], [900, 90], 1 << 16, 5_000)
+    index = BamIndex("x.bai", [None, None], [[], []], 0, 1 << 16)
+    counts = Counter({0: 7, UNPLACED: 3})
+    return summarize(bam, bam.regions, counts, index, filters, count_from_index, "samtools 1")
+
+
+def test_regions_are_paired_with_their_counts():
+    summary = summarize_counts()
+    assert summary.regions == [("chr1", 900, 7), ("HLA-A*01:01", 90, 0)]
+    assert summary.unplaced == 3
+
+
+@pytest.mark.parametrize(
+    ("bam_name", "sample"),
+    [
+        ("sample.bam", "sample"),
+        ("sample.bam.bam", "sample.bam"),
+        ("sample.BAM", "sample.BAM"),
+        ("bamabm", "bamabm"),
+    ],
+)
+def test_the_sample_is_the_name_of_the_bam_less_its_ending(bam_name, sample):
+    assert summarize_counts(bam_name).sample == sample
+
+
+@pytest.mark.parametrize(
+    ("filters", "count_from_index", "note"),
+    [
+        (Filters(), False, "Every record of the file was read."),
+        (Filters(require_flags=16), False, "those that pass the filters are counted."),
+        (Filters(), True, "no record was read."),
+    ],
+    ids=["all", "filtered", "from index"],
+)
+def test_the_summary_says_where_its_counts_are_from(filters, count_from_index, note):
+    summary = summarize_counts(filters=filters, count_from_index=count_from_index)
+    assert summary.note.endswith(note)
+
+
+@pytest.mark.parametrize(
+    ("bam_name", "region", "command"),
+    [
+        ("x.bam", "chr1", "samtools view -c -q 30 x.bam chr1"),
+        ("a b.bam", "HLA-A*01:01", "samtools view -c -q 30 'a b.bam' '{HLA-A*01:01}'"),
+        ("-x.bam", "1,000", "samtools view -c -q 30 ./-x.bam '{1,000}'"),
+    ],
+)
+def test_the_command_is_one_that_a_person_can_run(bam_name, region, command):
+    assert Filters(30).describe_command(bam_name, region) == command
