@@ -30,6 +30,15 @@ def built(dx_anywhere: Dx) -> Dx:
     return dx_anywhere
 
 
+def test_dx_build_prints_the_applet_and_no_warning(dx: Dx, tmp_path: Path) -> None:
+    # dx build warns where a folder is not named like its applet.
+    source = tmp_path / NAME
+    source.symlink_to(APPLET)
+    result = dx("build", str(source))
+    assert list(json.loads(result.stdout)) == ["id"]
+    assert result.stderr == ""
+
+
 def upload(dx: Dx, name: str, records: Iterable[str] = RECORDS) -> str:
     """Build a BAM file, upload it, and return its ID."""
     build_bam(dx.folder / name, CONTIGS, records)
