@@ -9,7 +9,7 @@ import pytest
 
 import applet
 from bam_builder import build_bam, index_bam, sam_line
-from filters import Filters, verify_filters
+from filters import FLAG_BITS, Filters, parse_flags, read_filters, verify_filters
 from index_editor import PSEUDO_BIN
 
 CONTIGS = [
@@ -106,6 +106,59 @@ def test_an_index_that_promises_fewer_records_is_replaced(count, bam, tmp_path, 
 def test_a_filter_out_of_range_is_refused(filters, message):
     with pytest.raises(dxpy.AppError, match=message):
         verify_filters(filters)
+
+
+@pytest.mark.parametrize(
+    ("text", "flags"),
+    [
+        ("", 0),
+        ("0", 0),
+        ("2308", 2308),
+        ("0x904", 2308),
+        ("UNMAP", 4),
+        ("UNMAP,SECONDARY,SUPPLEMENTARY", 2308),
+        (" dup, unmap ,DUP,", 1028),
+    ],
+)
+def test_flags_are_a_sum_or_names(text, flags):
+    assert parse_flags("require_flags", text) == flags
+
+
+@pytest.mark.parametrize("text", ["1,024", "UNMAP,256", "DUPLICATE", "010", "4.0", "UNMAP|DUP"])
+def test_flags_that_are_neither_are_refused_with_the_names(text):
+    with pytest.raises(dxpy.AppError, match=r"^exclude_flags is .* names are PAIRED, PROPER_PAIR,"):
+        parse_flags("exclude_flags", text)
+
+
+def test_the_names_of_flags_are_those_of_samtools():
+    listed = subprocess.run(["samtools", "flags"], capture_output=True, text=True)
+    rows = [line.split() for line in (listed.stdout + listed.stderr).splitlines() if "0x" in line]
+    assert {row[2]: int(row[1]) for row in rows} == FLAG_BITS
+
+
+def test_filters_are_read_and_verified():
+    assert read_filters(30, "", "DUP") == Filters(30, 0, 1024)
+    with pytest.raises(dxpy.AppError, match="require_flags is -4"):
+        read_filters(0, "-4", "")
+
+
+@pytest.mark.parametrize(
+    ("filters", "name"),
+    [
+        (Filters(), ""),
+        (Filters(min_mapping_quality=30, exclude_flags=2308), "_q30_exclude2308"),
+        (Filters(require_flags=4), "_require4"),
+        (Filters(exclude_flags=4), "_exclude4"),
+    ],
+)
+def test_filters_have_a_name_unless_all_records_pass(filters, name):
+    assert filters.name == name
+
+
+def test_filters_that_no_record_can_pass_say_why():
+    contradiction = Filters(require_flags=4 + 16, exclude_flags=4 + 1024).contradiction
+    assert contradiction == "No record can pass: UNMAP is both required and excluded."
+    assert Filters(require_flags=4, exclude_flags=1024).contradiction is None
 
 
 def test_filters_and_counts_from_the_index_exclude_each_other():
