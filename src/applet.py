@@ -56,7 +56,7 @@ from count_report import (
     write_count_table,
     write_multiqc_section,
 )
-from filters import Filters, verify_filters
+from filters import Filters, read_filters
 from samtools import (
     MORE_DISK,
     CommandResult,
@@ -73,7 +73,8 @@ VERSION = "1.0.0"  # as in dxapp.json
 
 PROGRESS_SECONDS = 5
 
-# The output files: the name of each is that of the BAM file less `.bam`, and this.
+# The output files: the name of each is a prefix and this. The prefix is the BAM file's name less
+# `.bam` and what tells the filters, unless one is given.
 SUFFIXES = {
     "count_file": "_count.txt",
     "count_table": "_count.tsv",
@@ -87,9 +88,10 @@ def main(
     mappings_sorted_bam: dict[str, Any],  # noqa: ARG001 - download_all_inputs asks for the inputs
     mappings_sorted_bai: dict[str, Any] | None = None,  # noqa: ARG001
     min_mapping_quality: int = 0,
-    require_flags: int = 0,
-    exclude_flags: int = 0,
+    require_flags: str = "",
+    exclude_flags: str = "",
     count_from_index: bool = False,
+    output_prefix: str = "",
 ) -> dict[str, Any]:
     """Count the records of each region; the parameters are the inputs declared in dxapp.json.
 
@@ -99,13 +101,15 @@ def main(
     Raises:
         dxpy.AppError: something the user can mend; the message says what and how.
     """
-    filters = Filters(min_mapping_quality, require_flags, exclude_flags)
-    verify_filters(filters)
+    filters = read_filters(min_mapping_quality, require_flags, exclude_flags)
+    verify_output_prefix(output_prefix)
     if count_from_index and filters.options:
         raise dxpy.AppError(
             "An index has no counts of filtered records. Leave out count_from_index or the filters."
         )
     log(f"{get_samtools_version()}, {cpu_count()} CPUs")
+    if filters.contradiction:
+        log(f"WARNING: {filters.contradiction}")
 
     bam, given_index = download_inputs()
 
@@ -121,8 +125,23 @@ def main(
             counts = count_regions(bam, header, given_index, filters, work_folder)
         log_unplaced(counts, filters)
 
-        summary = summarize(bam, header, counts, filters, count_from_index)
-        return upload_outputs(write_outputs(work_folder, summary), summary, filters)
+        sample, prefix = name_outputs(bam, filters, output_prefix)
+        summary = summarize(sample, header, counts, filters, count_from_index)
+        files = write_outputs(work_folder, summary)
+        return upload_outputs(files, prefix, summary, filters)
+
+
+def verify_output_prefix(prefix: str) -> None:
+    """Verify that a prefix can begin the name of a file.
+
+    Raises:
+        dxpy.AppError: it cannot.
+    """
+    if "/" in prefix:
+        raise dxpy.AppError(
+            f"output_prefix is {prefix!r}, and a file's name has no '/'. Leave that out; the "
+            "folder of the outputs is chosen where the job is started (dx run --destination)."
+        )
 
 
 def download_inputs() -> tuple[Path, Path | None]:
@@ -403,14 +422,23 @@ def verify_pool_status(bam: Path, names: Sequence[str], results: Sequence[Comman
         log(f"samtools: {warning}")
 
 
+def name_outputs(bam: Path, filters: Filters, output_prefix: str) -> tuple[str, str]:
+    """Return what the counts are called in reports, and what the names of their files begin with.
+
+    Filtered counts are the same sample, in files that must not be taken for those of all records.
+    """
+    sample = output_prefix or bam.name.removesuffix(".bam")
+    return sample, output_prefix or f"{sample}{filters.name}"
+
+
 def summarize(
-    bam: Path, header: BamHeader, counts: Counter[int], filters: Filters, count_from_index: bool
+    sample: str, header: BamHeader, counts: Counter[int], filters: Filters, count_from_index: bool
 ) -> CountSummary:
     """Put together what the output files say.
 
     Args:
-        bam: the file counted.
-        header: its header.
+        sample: what the counts are called in reports.
+        header: of the file counted.
         counts: as of `count_regions`.
         filters: which records were counted.
         count_from_index: whether the counts are those of the index.
@@ -426,7 +454,7 @@ def summarize(
     else:
         note = "Every record of the file was read."
     return CountSummary(
-        sample=bam.name.removesuffix(".bam"),
+        sample=sample,
         command="none" if count_from_index else describe_command(filters),
         regions=regions,
         unplaced=counts[UNPLACED],
@@ -461,9 +489,9 @@ def write_counts(path: Path, summary: CountSummary) -> Path:
 
 
 def upload_outputs(
-    files: dict[str, Path], summary: CountSummary, filters: Filters
+    files: dict[str, Path], prefix: str, summary: CountSummary, filters: Filters
 ) -> dict[str, Any]:
-    """Upload the output files under their names; return a link to each.
+    """Upload the output files under names that begin with a prefix; return a link to each.
 
     Properties show in the web UI and in dx describe what was counted.
     """
@@ -478,7 +506,7 @@ def upload_outputs(
         name: dxpy.dxlink(
             dxpy.upload_local_file(
                 str(path),
-                name=f"{summary.sample}{SUFFIXES[name]}",
+                name=f"{prefix}{SUFFIXES[name]}",
                 media_type="text/html" if name == "count_report" else None,
                 properties=properties,
             )

@@ -32,5 +32,5 @@ def count_to_text(
     else:
         counts = applet.count_regions(bam, header, index, filters, work_folder)
     applet.log_unplaced(counts, filters)
-    summary = applet.summarize(bam, header, counts, filters, from_index)
+    summary = applet.summarize(bam.name, header, counts, filters, from_index)
     return os.fsdecode(applet.write_counts(work_folder / "counts.txt", summary).read_bytes())

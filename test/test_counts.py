@@ -219,10 +219,13 @@ def test_a_large_contig_is_cut_and_still_counted_right(check, tmp_path, monkeypa
     ],
 )
 def test_the_sample_is_the_name_of_the_bam_less_its_ending(bam_name, sample):
-    header = BamHeader(["chr1"], [9], 0)
-    counts = applet.Counter()
-    summary = applet.summarize(Path(bam_name), header, counts, Filters(), count_from_index=False)
-    assert summary.sample == sample
+    assert applet.name_outputs(Path(bam_name), Filters(), "") == (sample, sample)
+
+
+def test_filters_are_in_the_names_of_files_unless_a_prefix_is_given():
+    filters = Filters(min_mapping_quality=30)
+    assert applet.name_outputs(Path("s.bam"), filters, "") == ("s", "s_q30")
+    assert applet.name_outputs(Path("s.bam"), filters, "other") == ("other", "other")
 
 
 @pytest.mark.parametrize(
@@ -237,7 +240,7 @@ def test_the_sample_is_the_name_of_the_bam_less_its_ending(bam_name, sample):
 def test_the_summary_says_where_its_counts_are_from(filters, count_from_index, note):
     header = BamHeader(["chr1"], [9], 0)
     counts = applet.Counter()
-    summary = applet.summarize(Path("x.bam"), header, counts, filters, count_from_index)
+    summary = applet.summarize("x", header, counts, filters, count_from_index)
     assert summary.note.endswith(note)
 
 

@@ -166,6 +166,11 @@ def test_filters_and_counts_from_the_index_exclude_each_other():
         applet.main({}, min_mapping_quality=1, count_from_index=True)
 
 
+def test_a_prefix_that_is_a_path_is_refused():
+    with pytest.raises(dxpy.AppError, match="output_prefix is 'a/b', and a file's name has no '/'"):
+        applet.main({}, output_prefix="a/b")
+
+
 def test_a_call_killed_in_the_middle_of_a_pipeline_is_a_failure(count, bam, sabotage_samtools):
     sabotage_samtools('[ "$2" = -u ] && kill -9 $$')
     with pytest.raises(dxpy.AppError, match="killed by SIGKILL"):

@@ -217,6 +217,8 @@ def test_the_disk_is_full_when_an_index_is_written(refuse, bam, small_disk, tmp_
 def test_the_disk_is_full_when_the_output_files_are_written(small_disk, tmp_path):
     header = BamHeader([f"a_region_with_a_long_name_{n}" for n in range(5_000)], [1] * 5_000, 0)
     bam = tmp_path / "sample.bam"
-    summary = applet.summarize(bam, header, applet.Counter(), Filters(), count_from_index=False)
+    summary = applet.summarize(
+        bam.name, header, applet.Counter(), Filters(), count_from_index=False
+    )
     with pytest.raises(dxpy.AppError, match=r"No space left on the disk for the output files\. R"):
         applet.write_outputs(small_disk, summary)
