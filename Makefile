@@ -63,7 +63,7 @@ lint: $(VENV)/can_test ## check format, style and types
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy src resources
-	@echo 'Left out: the types of test/, which only the program in src and resources must declare strictly.'
+	@echo 'Checks left out: the types of test/; only the program, src and resources, is strict about them.'
 
 .PHONY: format
 format: $(VENV)/can_test ## format the code and mend what ruff can mend
