@@ -28,7 +28,7 @@ from dxpy.utils.describe import get_size_str
 from bam_file import Bam, copy_stretches
 from bam_index import BamCutError, BamIndex, BamIndexError, read_index
 from counts import contradict, log_unplaced, merge_counts, take_counts_from_index
-from filters import Filters, verify_inputs
+from filters import Filters, read_filters, verify_inputs
 from job_log import explain_limits, follow_progress, log, log_seconds
 from outputs import upload_outputs, write_outputs
 from samtools import (
@@ -52,9 +52,10 @@ def main(
     mappings_sorted_bam: dict[str, Any],
     mappings_sorted_bai: dict[str, Any] | None = None,
     min_mapping_quality: int = 0,
-    require_flags: int = 0,
-    exclude_flags: int = 0,
+    require_flags: str = "",
+    exclude_flags: str = "",
     count_from_index: bool = False,
+    output_prefix: str = "",
 ) -> dict[str, Any]:
     """Count the records of each region; the parameters are the inputs declared in dxapp.json.
 
@@ -65,8 +66,8 @@ def main(
         dxpy.AppError: something the user can mend; the message says what and how.
     """
     started = time.monotonic()
-    filters = Filters(min_mapping_quality, require_flags, exclude_flags)
-    verify_inputs(filters, count_from_index, mappings_sorted_bai)
+    filters = read_filters(min_mapping_quality, require_flags, exclude_flags)
+    verify_inputs(filters, count_from_index, mappings_sorted_bai, output_prefix)
     samtools_version, cpus = get_samtools_version(), cpu_count()
     log(f"{samtools_version}, {cpus} CPUs")
 
@@ -84,7 +85,9 @@ def main(
         counts = merge_counts(bam, index, calls, results, filters)
 
     log_unplaced(counts, filters)
-    summary = summarize(bam, regions, counts, index, filters, count_from_index, samtools_version)
+    summary = summarize(
+        bam, regions, counts, index, filters, count_from_index, output_prefix, samtools_version
+    )
     with log_seconds("write and upload"), TemporaryDirectory() as folder:
         outputs = upload_outputs(write_outputs(Path(folder), summary), summary)
     log(f"Seconds in all: {time.monotonic() - started:.1f}")

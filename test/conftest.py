@@ -31,7 +31,7 @@ def count(monkeypatch: pytest.MonkeyPatch) -> Count:
 
     monkeypatch.setattr(applet, "upload_outputs", keep_count_file)
 
-    def count_bam(bam: Path, index: Path | None = None, **inputs: int) -> str:
+    def count_bam(bam: Path, index: Path | None = None, **inputs: int | str) -> str:
         monkeypatch.setattr(applet, "download_inputs", lambda _: (bam, index))
         applet.main({}, {"given": True} if index else None, **inputs)
         return texts.pop()

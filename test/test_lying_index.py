@@ -94,7 +94,7 @@ def forge_index(bam: Path, claims: list[Claim | None], unplaced: int) -> Path:
 def blame(count, bam):
     """Count with a forged index, which must be shown to lie; return the message."""
 
-    def blame_index(claims: list[Claim | None], unplaced: int, **filters: int) -> str:
+    def blame_index(claims: list[Claim | None], unplaced: int, **filters: str) -> str:
         with pytest.raises(dxpy.AppError) as refusal:
             count(bam, forge_index(bam, claims, unplaced), **filters)
         message = str(refusal.value)
@@ -136,7 +136,7 @@ def test_a_border_is_moved_and_the_numbers_with_it(blame):
     assert "promises 56 records in region 'B', but samtools counts 60" in message
 
 
-@pytest.mark.parametrize("filters", [{}, {"exclude_flags": 1024}], ids=["all", "filtered"])
+@pytest.mark.parametrize("filters", [{}, {"exclude_flags": "1024"}], ids=["all", "filtered"])
 def test_a_border_is_moved_and_the_numbers_are_not(count, bam, filters):
     """What is counted does not hang on where a border is said to be."""
     index = forge_index(bam, [Claim(0, 404, 400), Claim(404, 460, 60), C], UNPLACED)

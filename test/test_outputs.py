@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from outputs import COLUMNS, write_count_table, write_multiqc_section
+from outputs import COLUMNS, name_file, write_count_table, write_multiqc_section
 from summary import MOST_BARS, CountSummary, RegionCount, split_regions
 
 HUMAN_LIKE = [
@@ -20,6 +20,7 @@ HUMAN_LIKE = [
 def summarize(*regions: RegionCount, unplaced: int = 0, sample: str = "sample") -> CountSummary:
     return CountSummary(
         sample=sample,
+        prefix="sample",
         command="samtools view -c sample.bam chr1",
         filters="",
         regions=list(regions),
@@ -185,3 +186,11 @@ def test_where_no_region_is_large_the_largest_are_main():
     main, others = split_regions(scaffolds)
     assert main == scaffolds[-25:]
     assert others == scaffolds[:-25]
+
+
+@pytest.mark.parametrize("prefix", ["n" * 251, "é" * 125, "n" * 245])
+def test_the_name_of_an_output_fits_on_a_disk(prefix):
+    name = name_file(prefix, "_count.txt")
+    assert 250 < len(name.encode()) <= 255
+    assert name.endswith("_count.txt")
+    assert prefix.startswith(name.removesuffix("_count.txt"))

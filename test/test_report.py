@@ -54,6 +54,7 @@ KEYS: dict[str, Callable[[RegionCount], float]] = {
 def summarize(regions: list[RegionCount]) -> CountSummary:
     return CountSummary(
         sample="sample <1>",
+        prefix="sample",
         command="samtools view -c -q 30 -F 2308 sample.bam chr1",
         filters="-q 30 -F 2308",
         regions=regions,

@@ -10,12 +10,16 @@ from bam_index import BamIndex
 from filters import Filters
 from summary import summarize
 
+NO_FILTERS = Filters()
 
-def summarize_counts(name: str = "x.bam", filters=Filters(), count_from_index: bool = False):  # noqa: B008
+
+def summarize_counts(name="x.bam", filters=NO_FILTERS, count_from_index=False, prefix=""):
     bam = Bam(Path(name), name, ["chr1", "HLA-A*01:01"], [900, 90], 1 << 16, 5_000)
     index = BamIndex("x.bai", [None, None], [[], []], 0, 1 << 16)
     counts = Counter({0: 7, UNPLACED: 3})
-    return summarize(bam, bam.regions, counts, index, filters, count_from_index, "samtools 1")
+    return summarize(
+        bam, bam.regions, counts, index, filters, count_from_index, prefix, "samtools 1"
+    )
 
 
 def test_regions_are_paired_with_their_counts():
@@ -34,7 +38,16 @@ def test_regions_are_paired_with_their_counts():
     ],
 )
 def test_the_sample_is_the_name_of_the_bam_less_its_ending(bam_name, sample):
-    assert summarize_counts(bam_name).sample == sample
+    summary = summarize_counts(bam_name)
+    assert (summary.sample, summary.prefix) == (sample, sample)
+
+
+def test_filters_are_in_the_names_of_files_unless_a_prefix_is_given():
+    filters = Filters(min_mapping_quality=30)
+    filtered = summarize_counts("s.bam", filters)
+    assert (filtered.sample, filtered.prefix) == ("s", "s_q30")
+    named = summarize_counts("s.bam", filters, prefix="other")
+    assert (named.sample, named.prefix) == ("other", "other")
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,9 @@ def write_multiqc_section(path: Path, summary: CountSummary) -> Path:
     return path
 
 
+LONGEST_NAME = 255  # bytes: of a file on most disks, to which it will be downloaded
+
+
 class Output(NamedTuple):
     """One of the files that a job leaves."""
 
@@ -158,10 +161,16 @@ def upload_outputs(paths: dict[str, Path], summary: CountSummary) -> dict[str, A
         one.name: dxpy.dxlink(
             dxpy.upload_local_file(
                 str(paths[one.name]),
-                name=f"{summary.sample}{one.suffix}",
+                name=name_file(summary.prefix, one.suffix),
                 media_type=one.media_type,
                 properties=properties,
             )
         )
         for one in OUTPUTS
     }
+
+
+def name_file(prefix: str, suffix: str) -> str:
+    """Return the name of an output file; a prefix with which it would be too long is cut off."""
+    room = LONGEST_NAME - len(os.fsencode(suffix))
+    return os.fsencode(prefix)[:room].decode(errors="ignore") + suffix

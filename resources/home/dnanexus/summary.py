@@ -45,7 +45,9 @@ class CountSummary:
     """What was counted, how, and the counts."""
 
     sample: str
-    """The name of the BAM file less `.bam`."""
+    """The name of the BAM file less `.bam`, unless another one was given."""
+    prefix: str
+    """What the names of the output files begin with."""
     command: str
     """The samtools command that counted, as a person can run it; or `none`."""
     filters: str
@@ -76,9 +78,15 @@ def summarize(
     index: BamIndex,
     filters: Filters,
     count_from_index: bool,
+    output_prefix: str,
     samtools_version: str,
 ) -> CountSummary:
-    """Pair the regions with their counts, and say how they were counted."""
+    """Pair the regions with their counts, and say how they were counted.
+
+    Filtered counts are of the same sample, in files that must not be taken for those of all
+    records; a prefix that is given names both.
+    """
+    sample = output_prefix or bam.name.removesuffix(".bam")
     if count_from_index:
         note = "The counts are those in the index; no record was read."
     elif filters.options:
@@ -86,7 +94,8 @@ def summarize(
     else:
         note = "Every record of the file was read."
     return CountSummary(
-        sample=bam.name.removesuffix(".bam"),
+        sample=sample,
+        prefix=output_prefix or f"{sample}{filters.name}",
         command="none" if count_from_index else filters.describe_command(bam.name, regions[0]),
         filters=" ".join(filters.options),
         regions=[
