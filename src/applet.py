@@ -27,7 +27,7 @@ from dxpy.utils.describe import get_size_str
 
 from bam_file import Bam, copy_stretches
 from bam_index import BamCutError, BamIndex, BamIndexError, read_index
-from counts import contradict, log_unplaced, merge_counts, take_counts_from_index
+from counts import explain_failures, log_unplaced, merge_counts, take_counts_from_index
 from filters import Filters, read_filters, verify_inputs
 from job_log import explain_limits, follow_progress, log, log_seconds
 from outputs import upload_outputs, write_outputs
@@ -171,12 +171,9 @@ def count_calls(
     """
     command = filters.describe_command(bam.name, bam.regions[0])
     log(f"Calls of samtools: {len(calls):,}, such as {command}")
-    with log_seconds("count"), explain_limits(f"counting {bam.name!r}"), Pool(cpus) as pool:
-        try:
-            pending = pool.imap(partial(count_call, bam, filters), calls)
-            return list(follow_progress(pending, [call.work for call in calls]))
-        except BamIndexError as error:
-            raise contradict(bam, index, str(error)) from error
+    with log_seconds("count"), explain_failures(bam, index), Pool(cpus) as pool:
+        pending = pool.imap(partial(count_call, bam, filters), calls)
+        return list(follow_progress(pending, [call.work for call in calls]))
 
 
 def count_call(bam: Bam, filters: Filters, call: Call) -> CommandResult:

@@ -9,7 +9,8 @@ and there are no counts.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import dxpy
@@ -17,7 +18,7 @@ import dxpy
 from bam_file import UNPLACED, Bam, find_second_header
 from bam_index import BamCutError, BamIndex, BamIndexError, read_index
 from filters import Filters
-from job_log import log
+from job_log import explain_limits, log
 from samtools import CommandResult
 from slices import Call, describe_region
 
@@ -100,6 +101,20 @@ def take_counts_from_index(bam: Bam, path: Path) -> tuple[BamIndex, Counter[int]
         ) from error
     log(f"The counts are those in the index {path.name!r}; no record was read")
     return index, Counter(promises)
+
+
+@contextmanager
+def explain_failures(bam: Bam, index: BamIndex) -> Iterator[None]:
+    """Turn what goes wrong in a process that counts into an error for the user.
+
+    Raises:
+        dxpy.AppError: the index is wrong about where records begin, or the machine is too small.
+    """
+    with explain_limits(f"counting {bam.name!r}"):
+        try:
+            yield
+        except BamIndexError as error:
+            raise contradict(bam, index, str(error)) from error
 
 
 def contradict(bam: Bam, index: BamIndex, contradiction: str) -> dxpy.AppError:
