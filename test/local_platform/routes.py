@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from local_platform import applet, data_object, file, job, project, record, system
+from local_platform.api import applet, data_object, file, job, project, record, system
 from local_platform.call import Call
 
 Handler = Callable[[Call], Any]

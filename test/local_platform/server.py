@@ -15,7 +15,8 @@ from pathlib import Path
 
 from aiohttp import web
 
-from local_platform import file, logs, routes
+from local_platform import routes
+from local_platform.api import file
 from local_platform.call import Call
 from local_platform.errors import (
     ApiError,
@@ -25,7 +26,8 @@ from local_platform.errors import (
     PermissionDenied,
     ResourceNotFound,
 )
-from local_platform.scheduler import Scheduler
+from local_platform.jobs import log
+from local_platform.jobs.scheduler import Scheduler
 from local_platform.store import Store, sha256
 
 HOST = "127.0.0.1"
@@ -147,9 +149,9 @@ class Server:
             job_id = self._authenticate(body.get("token_type"), body.get("access_token", ""))
         except ApiError as error:
             reason = json.dumps(error.body()["error"]).encode()
-            await socket.close(code=logs.REFUSED, message=reason)
+            await socket.close(code=log.REFUSED, message=reason)
             return socket
-        await logs.stream(socket, Call(self._store, request.match_info["job"], body, job_id))
+        await log.stream(socket, Call(self._store, request.match_info["job"], body, job_id))
         return socket
 
     async def _put_bytes(self, request: web.Request) -> web.Response:

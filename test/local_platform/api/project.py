@@ -3,7 +3,7 @@
 https://documentation.dnanexus.com/developer/api/data-containers
 """
 
-from local_platform import data_object
+from local_platform.api import data_object
 from local_platform.call import REQUIRED, USER, Call
 from local_platform.errors import InvalidInput, InvalidState, ResourceNotFound
 from local_platform.search import select

@@ -16,8 +16,8 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from local_platform import packages, process
-from local_platform.packages import Bundle, MissingPackageError
+from local_platform.jobs import packages, process
+from local_platform.jobs.packages import Bundle, MissingPackageError
 
 PYTHON_HEAD = "import dxpy\n"
 PYTHON_TAIL = """

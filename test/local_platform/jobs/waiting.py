@@ -3,11 +3,12 @@
 https://documentation.dnanexus.com/user/running-apps-and-workflows/job-lifecycle
 """
 
-from local_platform import file, links, spec
+from local_platform import links, spec
+from local_platform.api import file
+from local_platform.api.job import FINAL, dependencies, set_state
 from local_platform.call import Call
-from local_platform.ending import end, fail
 from local_platform.errors import ApiError
-from local_platform.job import FINAL, dependencies, set_state
+from local_platform.jobs.life import end, fail
 from local_platform.store import Store
 
 

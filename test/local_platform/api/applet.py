@@ -3,10 +3,11 @@
 https://documentation.dnanexus.com/developer/api/running-analyses/applets-and-entry-points
 """
 
-from local_platform import data_object, job, links, spec
+from local_platform import links, spec
+from local_platform.api import data_object, job
+from local_platform.api.project import REGION
 from local_platform.call import LEVELS, Call
 from local_platform.errors import InvalidInput
-from local_platform.project import REGION
 
 REQUEST_ONLY = ("project", "folder", "parents", "nonce")
 INTERPRETERS = ("python3", "bash")

@@ -5,7 +5,7 @@ https://documentation.dnanexus.com/developer/api/system-methods and .../search
 
 from collections.abc import Iterator
 
-from local_platform import data_object, job, project
+from local_platform.api import data_object, job, project
 from local_platform.call import LEVELS, USER, Call
 from local_platform.errors import ApiError, InvalidInput, ResourceNotFound
 from local_platform.search import matches_labels, matches_name, one_of, page, start

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from local_platform import data_object
+from local_platform.api import data_object
+from local_platform.api.project import MAXIMUM_PART_SIZE, MAXIMUM_PARTS, MINIMUM_PART_SIZE
 from local_platform.call import Call
 from local_platform.errors import InvalidInput, InvalidState, PermissionDenied
-from local_platform.project import MAXIMUM_PART_SIZE, MAXIMUM_PARTS, MINIMUM_PART_SIZE
 from local_platform.store import Store, now
 
 DAY = 24 * 60 * 60

@@ -1,6 +1,6 @@
 """/record: an object that holds details only."""
 
-from local_platform import data_object
+from local_platform.api import data_object
 from local_platform.call import Call
 
 

@@ -15,14 +15,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from local_platform import links
-from local_platform.ending import fail, terminate
+from local_platform.api.job import FINAL, UNFINISHED, set_state, subtree
 from local_platform.errors import ApiError
-from local_platform.job import FINAL, UNFINISHED, set_state, subtree
-from local_platform.packages import Bundle
-from local_platform.process import kill_job
+from local_platform.jobs.life import fail, terminate
+from local_platform.jobs.packages import Bundle
+from local_platform.jobs.process import kill_job
+from local_platform.jobs.waiting import finish, wait_for_input
+from local_platform.jobs.worker import Assignment, Outcome, Run
 from local_platform.store import Store, now
-from local_platform.waiting import finish, wait_for_input
-from local_platform.worker import Assignment, Outcome, Run
 
 LOG = logging.getLogger("local_platform")
 

@@ -5,8 +5,8 @@ https://documentation.dnanexus.com/user/running-apps-and-workflows/job-lifecycle
 Only descriptions change here: the scheduler stops the processes of jobs that no longer run.
 """
 
-from local_platform import project
-from local_platform.job import FINAL, set_state, subtree
+from local_platform.api import project
+from local_platform.api.job import FINAL, set_state, subtree
 from local_platform.store import Store
 
 MAXIMUM_RESTARTS = 9

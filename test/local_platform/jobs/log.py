@@ -5,9 +5,9 @@ import json
 
 from aiohttp import WSMsgType, web
 
+from local_platform.api.job import FINAL, subtree
 from local_platform.call import Call
 from local_platform.errors import ApiError
-from local_platform.job import FINAL, subtree
 from local_platform.store import Store, now
 
 # How often a live log is looked at again, in seconds.

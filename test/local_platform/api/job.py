@@ -3,7 +3,8 @@
 https://documentation.dnanexus.com/developer/api/running-analyses/applets-and-entry-points#jobs
 """
 
-from local_platform import data_object, links, project, spec
+from local_platform import links, spec
+from local_platform.api import data_object, project
 from local_platform.call import USER, Call
 from local_platform.errors import PermissionDenied
 from local_platform.search import select
