@@ -46,7 +46,7 @@ bench: $(VENV)/ready samtools ## compare with other ways of counting (20 minutes
 lint: $(VENV)/ready ## check format, style and types
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
-	$(VENV)/bin/mypy src resources
+	$(VENV)/bin/mypy src resources test/local_platform
 
 .PHONY: format
 format: $(VENV)/ready ## format the code and mend what ruff can mend
