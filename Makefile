@@ -62,8 +62,8 @@ bench: $(VENV)/can_run samtools ## compare with other ways of counting (20 minut
 lint: $(VENV)/can_test ## check format, style and types
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
-	$(VENV)/bin/mypy src resources
-	@echo 'Checks left out: the types of test/; only the program, src and resources, is strict about them.'
+	$(VENV)/bin/mypy src resources test/local_platform
+	@echo 'Checks left out: the types of the tests; the program and the local platform are strict about theirs.'
 
 .PHONY: format
 format: $(VENV)/can_test ## format the code and mend what ruff can mend

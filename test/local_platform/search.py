@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from local_platform.errors import InvalidInput
+from local_platform.strict_json import Hash
 
 LARGEST_PAGE = 1000
 
@@ -33,11 +34,11 @@ def _glob_to_regexp(glob: str) -> str:
     )
 
 
-def matches_labels(query: dict, description: dict) -> bool:
+def matches_labels(query: Hash, description: Hash) -> bool:
     """Match tags, types, properties and the times of creation and change."""
     for field, labels in (("tag", "tags"), ("tags", "tags"), ("type", "types")):
         held = description.get(labels, [])
-        if field in query and not _holds(query[field], lambda label, held=held: label in held):
+        if field in query and not _holds(query[field], held.__contains__):
             return False
     properties = description.get("properties", {})
     if "properties" in query and not _holds(
@@ -69,22 +70,22 @@ def one_of(wanted: Any, value: Any) -> bool:
     return value in wanted if isinstance(wanted, list) else value == wanted
 
 
-def start(query: dict) -> int | None:
+def start(query: Hash) -> int | None:
     """Return the sequence number that this page goes on after."""
     starting = query.get("starting")
     if starting is None:
         return None
     if not isinstance(starting, dict) or not isinstance(starting.get("before"), int):
         raise InvalidInput('The field "starting" is not a "next" that a search returned')
-    return starting["before"]
+    return int(starting["before"])
 
 
-def page(query: dict, found: Iterable[tuple[int, dict]]) -> dict:
+def page(query: Hash, found: Iterable[tuple[int, Hash]]) -> Hash:
     """Return one page of (sequence number, result), and where the next one starts."""
     limit = query.get("limit", LARGEST_PAGE)
     if not isinstance(limit, int) or not 1 <= limit <= LARGEST_PAGE:
         raise InvalidInput(f'Expected the field "limit" to be from 1 to {LARGEST_PAGE}')
-    results: list[dict] = []
+    results: list[Hash] = []
     last = None
     for seq, result in found:
         if len(results) == limit:
@@ -94,7 +95,7 @@ def page(query: dict, found: Iterable[tuple[int, dict]]) -> dict:
     return {"results": results, "next": None}
 
 
-def select(description: dict, options: Any, on_demand: Iterable[str] = ()) -> dict:
+def select(description: Hash, options: Any, on_demand: Iterable[str] = ()) -> Hash:
     """Return the fields asked for, in either of the dialects that clients speak.
 
     `{"fields": {name: true}}` names each field, `defaultFields` adds the usual ones; without

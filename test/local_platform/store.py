@@ -15,8 +15,10 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from local_platform.errors import ResourceNotFound
+from local_platform.strict_json import Hash
 
 # The service draws identifiers from these, so that they never spell a word.
 ID_ALPHABET = "0123456789BFGJKPQVXYZbfgjkpqvxyz"
@@ -111,11 +113,11 @@ class Store:
             "INSERT OR IGNORE INTO setting VALUES (?, ?)", (name, secrets.token_urlsafe(32))
         )
         row = self._database.execute("SELECT value FROM setting WHERE name = ?", (name,))
-        return row.fetchone()[0]
+        return str(row.fetchone()[0])
 
     # Entities: projects, containers, data objects and jobs, each with its description.
 
-    def save(self, description: dict) -> None:
+    def save(self, description: Hash) -> None:
         """Write a new or changed description."""
         self._database.execute(
             "INSERT INTO entity (id, class, state, description) VALUES (?, ?, ?, ?)"
@@ -129,13 +131,13 @@ class Store:
             ),
         )
 
-    def find(self, object_id: str) -> dict | None:
+    def find(self, object_id: str) -> Hash | None:
         """Return a description, or None when there is no such object."""
         row = self._database.execute("SELECT description FROM entity WHERE id = ?", (object_id,))
         found = row.fetchone()
         return json.loads(found[0]) if found else None
 
-    def get(self, object_id: str) -> dict:
+    def get(self, object_id: str) -> Hash:
         """Return a description.
 
         Raises:
@@ -159,10 +161,10 @@ class Store:
 
     def newest(
         self, class_name: str, states: Iterable[str] | None = None, before: int | None = None
-    ) -> Iterator[tuple[int, dict]]:
+    ) -> Iterator[tuple[int, Hash]]:
         """Yield (sequence number, description) of one class, newest first."""
         query = "SELECT seq, description FROM entity WHERE class = ?"
-        values: list = [class_name]
+        values: list[Any] = [class_name]
         if states is not None:
             values += states
             query += f" AND state IN ({', '.join('?' * (len(values) - 1))})"
@@ -172,7 +174,7 @@ class Store:
         for seq, description in self._database.execute(query + " ORDER BY seq DESC", values):
             yield seq, json.loads(description)
 
-    def tree(self, root_execution: str) -> list[dict]:
+    def tree(self, root_execution: str) -> list[Hash]:
         """Return every job of a tree, oldest first."""
         rows = self._database.execute(
             "SELECT description FROM entity"
@@ -216,7 +218,7 @@ class Store:
     ) -> Iterator[Placement]:
         """Yield what lies in a folder, newest first."""
         query = "SELECT * FROM placement WHERE container = ? AND (folder = ?"
-        values: list = [container, folder]
+        values: list[Any] = [container, folder]
         if recurse:
             query += " OR substr(folder, 1, ?) = ?"
             prefix = folder.rstrip("/") + "/"
@@ -260,7 +262,7 @@ class Store:
             (file_id, number, size, md5, state),
         )
 
-    def parts(self, file_id: str) -> dict[int, dict]:
+    def parts(self, file_id: str) -> dict[int, Hash]:
         """Return the parts of a file by number, in order: state, size in bytes, md5."""
         rows = self._database.execute(
             "SELECT number, size, md5, state FROM part WHERE file = ? ORDER BY number", (file_id,)
@@ -292,13 +294,13 @@ class Store:
 
     # Logs and nonces.
 
-    def add_log(self, frame: dict) -> None:
+    def add_log(self, frame: Hash) -> None:
         """Append one line of a job's log."""
         self._database.execute(
             "INSERT INTO log (job, frame) VALUES (?, ?)", (frame["job"], json.dumps(frame))
         )
 
-    def log_after(self, jobs: list[str], seq: int) -> list[tuple[int, dict]]:
+    def log_after(self, jobs: list[str], seq: int) -> list[tuple[int, Hash]]:
         """Return (sequence number, frame) of these jobs' lines after a number, at most 1,000."""
         marks = ", ".join("?" * len(jobs))
         rows = self._database.execute(
@@ -308,14 +310,14 @@ class Store:
         )
         return [(number, json.loads(frame)) for number, frame in rows]
 
-    def nonce_reply(self, key: str) -> tuple[str, dict] | None:
+    def nonce_reply(self, key: str) -> tuple[str, Hash] | None:
         """Return what a nonce was first used for and the answer given, within the last hour."""
         self._database.execute("DELETE FROM nonce WHERE time < ?", (now() - NONCE_LIFETIME,))
         row = self._database.execute("SELECT request, reply FROM nonce WHERE key = ?", (key,))
         found = row.fetchone()
         return (found[0], json.loads(found[1])) if found else None
 
-    def save_nonce(self, key: str, request: str, reply: dict) -> None:
+    def save_nonce(self, key: str, request: str, reply: Hash) -> None:
         """Remember the answer to a request with a nonce."""
         self._database.execute(
             "INSERT INTO nonce VALUES (?, ?, ?, ?)", (key, request, json.dumps(reply), now())

@@ -3,10 +3,13 @@
 https://documentation.dnanexus.com/developer/api/running-analyses/applets-and-entry-points
 """
 
-from local_platform import data_object, job, links, spec
+from local_platform import links, spec
+from local_platform.api import data_object, job
 from local_platform.call import LEVELS, Call
+from local_platform.containers import REGION
 from local_platform.errors import InvalidInput
-from local_platform.project import REGION
+from local_platform.jobs import life
+from local_platform.strict_json import Hash
 
 REQUEST_ONLY = ("project", "folder", "parents", "nonce")
 INTERPRETERS = ("python3", "bash")
@@ -14,7 +17,7 @@ RELEASES = ("24.04", "20.04")
 TIME_UNITS = ("days", "hours", "minutes")
 
 
-def new(call: Call) -> dict:
+def new(call: Call) -> Hash:
     """/applet/new: fields that the platform does not know are kept as they are."""
     run_spec = call.field("runSpec", dict)
     call.field("dxapi", str)
@@ -32,10 +35,10 @@ def new(call: Call) -> dict:
         "bundledDependsByRegion": {REGION: run_spec.get("bundledDepends", [])},
         "systemRequirementsByRegion": {REGION: run_spec.get("systemRequirements", {})},
     }
-    return {"id": data_object.create(call, "applet", "closed", fields)["id"]}
+    return data_object.create(call, "applet", "closed", fields)
 
 
-def _check_run_spec(call: Call, run_spec: dict) -> None:
+def _check_run_spec(call: Call, run_spec: Hash) -> None:
     """Check the fields of a runSpec that this platform acts on."""
     for field, allowed in (
         ("interpreter", INTERPRETERS),
@@ -75,20 +78,20 @@ def check_duration(duration: object, field: str) -> None:
         raise InvalidInput(f'Expected the field "{field}" to be a hash of {", ".join(TIME_UNITS)}')
 
 
-def _check_access(access: dict) -> None:
+def _check_access(access: Hash) -> None:
     for field in ("project", "allProjects"):
         if access.get(field, "NONE") not in LEVELS:
             raise InvalidInput(f'Expected the field "access.{field}" to be one of {LEVELS}')
 
 
-def get(call: Call) -> dict:
+def get(call: Call) -> Hash:
     """/applet-x/get: the description with the code."""
     place = call.placement(call.object_id)
     view = data_object.view(call.store, place, {"details": True, "properties": True})
     return view | {"runSpec": call.store.get(call.object_id)["runSpec"]}
 
 
-def run(call: Call) -> dict:
+def run(call: Call) -> Hash:
     """/applet-x/run: from a job, a subjob with a workspace of its own."""
     call.placement(call.object_id)
     executable = call.store.get(call.object_id)
@@ -96,26 +99,20 @@ def run(call: Call) -> dict:
     values = spec.with_defaults(given, executable.get("inputSpec", []))
     spec.check_values(values, executable.get("inputSpec"), "input")
     spec.check_links(call, values, "input")
-    parent = None
+    policies = call.field("timeoutPolicyByExecutable", dict, {})
+    for entry_point, limit in policies.get(call.object_id, {}).items():
+        check_duration(limit, f"timeoutPolicyByExecutable.{call.object_id}.{entry_point}")
+    fields = job.requested(call, executable, "main")
+    fields |= {"runInput": given, "originalInput": values, "input": values}
+    return {"id": life.create(call.store, executable, _origin(call, executable), fields)}
+
+
+def _origin(call: Call, executable: Hash) -> life.Origin:
+    """Return where a run comes from: the user, or the job that calls."""
+    access = executable["access"]
     if call.job_id is None:
         project = call.container(call.field("project", str), "CONTRIBUTE")["id"]
-        folder = call.folder()
-    else:
-        caller = call.store.get(call.job_id)
-        parent = None if call.field("detach", bool, False) else caller
-        project, folder = caller["project"], caller["folder"]
-    policies = call.field("timeoutPolicyByExecutable", dict, {})
-    limits = policies.get(call.object_id, {})
-    for entry_point, limit in limits.items():
-        check_duration(limit, f"timeoutPolicyByExecutable.{call.object_id}.{entry_point}")
-    return job.create(
-        call,
-        executable,
-        function="main",
-        given=given,
-        values=values,
-        parent=parent,
-        project_id=project,
-        folder=folder,
-        timeout_policy=executable["runSpec"].get("timeoutPolicy", {}) | limits,
-    )
+        return life.Origin(project, call.folder(), access)
+    caller = call.store.get(call.job_id)
+    parent = None if call.field("detach", bool, False) else caller
+    return life.Origin(caller["project"], caller["folder"], access, parent)

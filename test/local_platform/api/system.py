@@ -5,19 +5,21 @@ https://documentation.dnanexus.com/developer/api/system-methods and .../search
 
 from collections.abc import Iterator
 
-from local_platform import data_object, job, project
+from local_platform import containers
+from local_platform.api import data_object, job, project
 from local_platform.call import LEVELS, USER, Call
 from local_platform.errors import ApiError, InvalidInput, ResourceNotFound
 from local_platform.search import matches_labels, matches_name, one_of, page, start
 from local_platform.store import Placement
+from local_platform.strict_json import Hash
 
 
-def whoami(_call: Call) -> dict:
+def whoami(_call: Call) -> Hash:
     """/system/whoami."""
     return {"id": USER}
 
 
-def describe_user(call: Call) -> dict:
+def describe_user(call: Call) -> Hash:
     """/user-x/describe: there is one user."""
     if call.object_id != USER:
         raise ResourceNotFound(f'The entity "{call.object_id}" could not be found')
@@ -27,37 +29,37 @@ def describe_user(call: Call) -> dict:
         "id": USER,
         "class": "user",
         "billTo": USER,
-        "permittedRegions": [project.REGION],
+        "permittedRegions": [containers.REGION],
     } | names
 
 
-def greet(_call: Call) -> dict:
+def greet(_call: Call) -> Hash:
     """/system/greet."""
     return {"messages": []}
 
 
-def destroy_auth_token(call: Call) -> dict:
+def destroy_auth_token(call: Call) -> Hash:
     """/system/destroyAuthToken, which `dx logout` sends to the authentication server."""
     call.store.remove_token(call.field("tokenSignature", str))
     return {}
 
 
-def find_nothing(_call: Call) -> dict:
+def find_nothing(_call: Call) -> Hash:
     """/system/findApps, /system/findGlobalWorkflows: there are none here."""
     return {"results": [], "next": None}
 
 
-def no_such_executable(call: Call) -> dict:
+def no_such_executable(call: Call) -> Hash:
     """/app-x/describe, /globalworkflow-x/describe: clients try these names first."""
     raise ResourceNotFound(f'The entity "{call.object_id}" could not be found')
 
 
-def find_projects(call: Call) -> dict:
+def find_projects(call: Call) -> Hash:
     """/system/findProjects."""
     query = call.body
     least = LEVELS.index(call.field("level", str, "CONTRIBUTE"))
 
-    def found() -> Iterator[tuple[int, dict]]:
+    def found() -> Iterator[tuple[int, Hash]]:
         for seq, one in call.store.newest("project", before=start(query)):
             level = call.level(one["id"])
             if LEVELS.index(level) < max(least, 1) or not matches_labels(query, one):
@@ -72,16 +74,16 @@ def find_projects(call: Call) -> dict:
     return page(query, found())
 
 
-def find_data_objects(call: Call) -> dict:
+def find_data_objects(call: Call) -> Hash:
     """/system/findDataObjects."""
     query = call.body
 
-    def found() -> Iterator[tuple[int, dict]]:
+    def found() -> Iterator[tuple[int, Hash]]:
         for place in _places(call):
             description = call.store.get(place.object)
             if not _matches_object(query, description):
                 continue
-            result = {"id": place.object, "project": place.container}
+            result: Hash = {"id": place.object, "project": place.container}
             if query.get("describe"):
                 result["describe"] = data_object.view(call.store, place, query["describe"])
             yield place.seq, result
@@ -94,17 +96,17 @@ def _places(call: Call) -> list[Placement]:
     scope = call.field("scope", dict, {})
     before = start(call.body)
     if scope.get("project"):
-        containers = [call.container(scope["project"], "VIEW")["id"]]
+        holders = [call.container(scope["project"], "VIEW")["id"]]
     else:
         projects = [one["id"] for _, one in call.store.newest("project")]
-        containers = [one for one in projects if call.level(one) != "NONE"]
+        holders = [one for one in projects if call.level(one) != "NONE"]
     folder = "/" + scope.get("folder", "/").strip("/")
     recurse = scope.get("recurse", True)
-    places = (call.store.contents(one, folder, recurse, before) for one in containers)
+    places = (call.store.contents(one, folder, recurse, before) for one in holders)
     return sorted((place for group in places for place in group), key=lambda place: -place.seq)
 
 
-def _matches_object(query: dict, description: dict) -> bool:
+def _matches_object(query: Hash, description: Hash) -> bool:
     """Match a data object against every filter of a search."""
     visibility = query.get("visibility", "visible")
     return (
@@ -117,7 +119,7 @@ def _matches_object(query: dict, description: dict) -> bool:
     )
 
 
-def resolve_data_objects(call: Call) -> dict:
+def resolve_data_objects(call: Call) -> Hash:
     """/system/resolveDataObjects: one list of matches per name, in the order asked."""
     results = []
     for wanted in call.field("objects", list):
@@ -136,7 +138,7 @@ def resolve_data_objects(call: Call) -> dict:
     return {"results": results}
 
 
-def describe_data_objects(call: Call) -> dict:
+def describe_data_objects(call: Call) -> Hash:
     """/system/describeDataObjects: each its description or its error."""
     results = []
     for wanted in call.field("objects", list):
@@ -150,17 +152,17 @@ def describe_data_objects(call: Call) -> dict:
     return {"results": results}
 
 
-def find_executions(call: Call) -> dict:
+def find_executions(call: Call) -> Hash:
     """/system/findExecutions: there are jobs only, no analyses."""
     query = call.body
     own = call.store.get(call.job_id)["rootExecution"] if call.job_id else None
 
-    def found() -> Iterator[tuple[int, dict]]:
+    def found() -> Iterator[tuple[int, Hash]]:
         if query.get("class", "job") != "job":
             return
         for seq, one in call.store.newest("job", before=start(query)):
             if own in (None, one["rootExecution"]) and _matches_job(query, one):
-                result = {"id": one["id"]}
+                result: Hash = {"id": one["id"]}
                 if query.get("describe"):
                     result["describe"] = job.view(one, query["describe"])
                 yield seq, result
@@ -168,7 +170,7 @@ def find_executions(call: Call) -> dict:
     return page(query, found())
 
 
-def _matches_job(query: dict, description: dict) -> bool:
+def _matches_job(query: Hash, description: Hash) -> bool:
     """Match a job against every filter of a search."""
     exact = ("project", "launchedBy", "originJob", "rootExecution", "parentJob", "state", "id")
     return (

@@ -16,8 +16,9 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from local_platform import packages, process
-from local_platform.packages import Bundle, MissingPackageError
+from local_platform.jobs import packages, process
+from local_platform.jobs.packages import Bundle, MissingPackageError
+from local_platform.strict_json import Hash
 
 PYTHON_HEAD = "import dxpy\n"
 PYTHON_TAIL = """
@@ -39,8 +40,8 @@ if [[ $(type -t "$0") == function ]]; then "$0"; fi
 class Assignment:
     """All that is needed to run one job."""
 
-    job: dict
-    applet: dict
+    job: Hash
+    applet: Hash
     bundles: list[Bundle]
     root: Path
     environment: dict[str, str]
@@ -51,7 +52,7 @@ class Assignment:
 class Outcome:
     """How a job's process ended: with an output, or for a reason."""
 
-    output: dict = field(default_factory=dict)
+    output: Hash = field(default_factory=dict)
     reason: str | None = None
     message: str = ""
 
@@ -139,7 +140,7 @@ class Run:
 
     def _program(self) -> str:
         """Return the source as the worker runs it: it imports dxpy and calls run() if need be."""
-        code = self._run_spec["code"]
+        code: str = self._run_spec["code"]
         if self._run_spec["interpreter"] == "bash":
             return code
         imports = re.search(r"^\s*(import|from) dxpy", code, re.MULTILINE)
@@ -153,7 +154,7 @@ class Run:
 
     def _timeout(self) -> float:
         """Return the running time allowed, in seconds."""
-        return self._job["timeout"] / 1000
+        return float(self._job["timeout"] / 1000)
 
     def _run(self) -> int:
         """Run the program in the job's environment and folder, and return its exit status."""
@@ -176,7 +177,7 @@ class Run:
             return Outcome(reason="OutputError", message=str(error))
 
 
-def _failure(status: int, error: dict) -> Outcome:
+def _failure(status: int, error: Hash) -> Outcome:
     """Return what a failed program said of itself, or how it ended."""
     ended = f"signal {-status}" if status < 0 else f"exit status {status}"
     unexplained = f"The program ended with {ended} and no job_error.json; see its log"
@@ -184,7 +185,7 @@ def _failure(status: int, error: dict) -> Outcome:
     return Outcome(reason=reason, message=error.get("message", unexplained))
 
 
-def _read_json(path: Path) -> dict | None:
+def _read_json(path: Path) -> Hash | None:
     """Return the hash that a file holds, or None when there is no such file.
 
     Raises:

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from local_platform.strict_json import Hash
+
 PACKAGE_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]*\Z")
 # Present on every worker, and here with dxpy.
 ALWAYS_THERE = ("dx-toolkit", "python-argcomplete")
@@ -45,7 +47,7 @@ def unpack(bundle: Bundle, root: Path, home: Path) -> None:
         archive.unlink()
 
 
-def missing(exec_depends: list[dict], function: str, path: str) -> list[str]:
+def missing(exec_depends: list[Hash], function: str, path: str) -> list[str]:
     """Return the packages declared for an entry point that are not on this machine.
 
     A package is there when dpkg says so, or when a program of its name is on the path.

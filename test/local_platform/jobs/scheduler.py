@@ -10,19 +10,18 @@ import logging
 import os
 import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from local_platform import links
-from local_platform.ending import fail, terminate
 from local_platform.errors import ApiError
-from local_platform.job import FINAL, UNFINISHED, set_state, subtree
-from local_platform.packages import Bundle
-from local_platform.process import kill_job
-from local_platform.store import Store, now
-from local_platform.waiting import finish, wait_for_input
-from local_platform.worker import Assignment, Outcome, Run
+from local_platform.jobs import life, log, waiting
+from local_platform.jobs.packages import Bundle
+from local_platform.jobs.process import kill_job
+from local_platform.jobs.worker import Assignment, Outcome, Run
+from local_platform.store import Store
+from local_platform.strict_json import Hash
 
 LOG = logging.getLogger("local_platform")
 
@@ -33,29 +32,29 @@ class Running:
 
     run: Run
     attempt: int
-    lines: itertools.count = field(default_factory=lambda: itertools.count(1))
+    numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
 
 class Scheduler:
-    """Owns the running jobs; every change of a job's state but its termination happens here."""
+    """Owns the running jobs, and decides what happens to a job next."""
 
-    def __init__(self, store: Store, port: int) -> None:
-        """Prepare a scheduler whose jobs call the API on this port."""
+    def __init__(self, store: Store) -> None:
+        """Prepare a scheduler."""
         self._store = store
-        self._port = port
         self._slots = os.cpu_count() or 1
         self._running: dict[str, Running] = {}
         self._awakened = asyncio.Event()
         self._closing = False
         self._threads = ThreadPoolExecutor(max_workers=1000)
-        self._endings: set[asyncio.Task] = set()
+        self._endings: set[asyncio.Task[None]] = set()
 
     def wake(self) -> None:
         """Look again at what can be done: something has changed."""
         self._awakened.set()
 
-    async def serve(self) -> None:
-        """Advance jobs whenever awakened, until cancelled."""
+    async def serve(self, port: int) -> None:
+        """Advance jobs, which call the API on this port, whenever awakened, until cancelled."""
+        self._port = port
         self._recover()
         self.wake()
         while True:
@@ -77,7 +76,7 @@ class Scheduler:
             for _, job in list(self._store.newest("job", ("running", "terminating"))):
                 kill_job(job["id"])
                 if job["state"] == "running":
-                    fail(
+                    life.fail(
                         self._store, job, "UnresponsiveWorker", "The platform was stopped meanwhile"
                     )
         shutil.rmtree(self._store.jobs, ignore_errors=True)
@@ -85,7 +84,7 @@ class Scheduler:
     def _advance_all(self) -> None:
         """Advance each unfinished job by at most one state, oldest first."""
         self._stop_ended()
-        for _, job in reversed(list(self._store.newest("job", UNFINISHED))):
+        for _, job in reversed(list(self._store.newest("job", life.UNFINISHED))):
             try:
                 with self._store.transaction():
                     # An earlier job of this pass may have ended its tree.
@@ -93,7 +92,7 @@ class Scheduler:
             except Exception as error:
                 LOG.exception("%s", job["id"])
                 with self._store.transaction():
-                    fail(self._store, job, "JMInternalError", repr(error))
+                    life.fail(self._store, job, "JMInternalError", repr(error))
             if self._store.get(job["id"])["state"] != job["state"]:
                 self.wake()
 
@@ -104,38 +103,36 @@ class Scheduler:
             if not job or (job["state"], job["try"]) != ("running", running.attempt):
                 running.run.stop()
 
-    def _advance(self, job: dict) -> None:
+    def _advance(self, job: Hash) -> None:
         """Do what a job's state asks for."""
         if job["state"] in ("idle", "waiting_on_input"):
-            wait_for_input(self._store, job)
+            waiting.look_for_input(self._store, job)
         elif job["state"] == "runnable":
             if job["id"] not in self._running and self._busy() < self._slots:
                 self._start(job)
         elif job["state"] == "waiting_on_output":
-            members = subtree(self._store, job)[1:]
-            if all(member["state"] in FINAL for member in members):
-                finish(self._store, job)
+            waiting.look_for_output(self._store, job)
         elif job["state"] == "terminating" and job["id"] not in self._running:
-            terminate(self._store, job)
+            life.terminate(self._store, job)
 
     def _busy(self) -> int:
         """Return how many slots are taken.
 
         A parent with unfinished subjobs takes none, because it may be waiting for them.
         """
-        waiting = {job["parentJob"] for _, job in self._store.newest("job", UNFINISHED)}
-        return len(self._running.keys() - waiting)
+        parents = {job["parentJob"] for _, job in self._store.newest("job", life.UNFINISHED)}
+        return len(self._running.keys() - parents)
 
-    def _start(self, job: dict) -> None:
+    def _start(self, job: Hash) -> None:
         """Give a job its token and a worker."""
-        set_state(self._store, job, "running")
+        life.start(self._store, job)
         try:
             executable = self._store.get(job["executable"])
             bundles = [
                 self._bundle(entry) for entry in executable["runSpec"].get("bundledDepends", [])
             ]
         except ApiError as error:
-            fail(self._store, job, "ExecutionError", str(error))
+            life.fail(self._store, job, "ExecutionError", str(error))
             return
         token = secrets.token_urlsafe(32)
         self._store.add_token(token, job["id"])
@@ -155,14 +152,14 @@ class Scheduler:
         self._endings.add(ending)
         ending.add_done_callback(self._endings.discard)
 
-    def _bundle(self, entry: dict) -> Bundle:
+    def _bundle(self, entry: Hash) -> Bundle:
         """Return the bytes of a bundledDepends entry."""
-        file_id = links.object_id(entry["id"])
+        file_id = links.object_id(entry["id"]) or ""
         self._store.get(file_id)
         numbers = self._store.parts(file_id)
         return Bundle(entry["name"], [self._store.part_path(file_id, number) for number in numbers])
 
-    def _log_writer(self, job: dict) -> Callable[[str, list[str]], None]:
+    def _log_writer(self, job: Hash) -> Callable[[str, list[str]], None]:
         """Return what the worker's threads call; it waits, so a flood of lines is held back."""
         loop = asyncio.get_running_loop()
 
@@ -171,23 +168,9 @@ class Scheduler:
 
         return write
 
-    async def _log(self, job: dict, level: str, lines: list[str]) -> None:
+    async def _log(self, job: Hash, level: str, lines: list[str]) -> None:
         """Append lines to a job's log."""
-        numbers = self._running[job["id"]].lines
-        source = "APP" if level in ("STDOUT", "STDERR") else "SYSTEM"
-        with self._store.transaction():
-            for line in lines:
-                self._store.add_log(
-                    {
-                        "timestamp": now(),
-                        "source": source,
-                        "level": level,
-                        "job": job["id"],
-                        "jobTry": job["try"],
-                        "line": next(numbers),
-                        "msg": line,
-                    }
-                )
+        log.write(self._store, job, level, lines, self._running[job["id"]].numbers)
 
     async def _follow(self, job_id: str, run: Run) -> None:
         """Wait for a run's end and write down how it ended."""
@@ -206,9 +189,9 @@ class Scheduler:
                 self._settle(job, outcome)
         self.wake()
 
-    def _settle(self, job: dict, outcome: Outcome) -> None:
+    def _settle(self, job: Hash, outcome: Outcome) -> None:
         """Take over what a run left: an output to be checked, or the reason of its failure."""
         if outcome.reason:
-            fail(self._store, job, outcome.reason, outcome.message)
+            life.fail(self._store, job, outcome.reason, outcome.message)
         else:
-            set_state(self._store, job, "waiting_on_output", output=outcome.output)
+            life.wait_for_output(self._store, job, outcome.output)

@@ -1,0 +1,109 @@
+"""/job: an entry point that runs, ran, or waits to run.
+
+https://documentation.dnanexus.com/developer/api/running-analyses/applets-and-entry-points#jobs
+"""
+
+from local_platform import spec
+from local_platform.api import data_object
+from local_platform.call import Call
+from local_platform.errors import PermissionDenied
+from local_platform.jobs import life
+from local_platform.search import select
+from local_platform.store import now
+from local_platform.strict_json import Hash
+
+DEFAULT_INSTANCE = "mem1_ssd1_v2_x4"
+DEFAULT_TIMEOUT = {"days": 30}
+UNIT_MILLISECONDS = {"days": 86_400_000, "hours": 3_600_000, "minutes": 60_000}
+ON_DEMAND = ("properties", "details", "access", "outputFolder", "restartableEntryPoints")
+INPUT_OUTPUT = ("input", "runInput", "originalInput", "output")
+
+
+def new(call: Call) -> Hash:
+    """/job/new: another entry point of the calling job's applet, in the same workspace."""
+    if call.job_id is None:
+        raise PermissionDenied("Only a job can make a subjob")
+    parent = call.store.get(call.job_id)
+    values = call.field("input", dict)
+    spec.check_links(call, values, "input")
+    executable = call.store.get(parent["executable"])
+    fields = requested(call, executable, call.field("function", str))
+    fields |= {"runInput": values, "originalInput": values, "input": values}
+    origin = life.Origin(parent["project"], parent["folder"], executable["access"], parent, True)
+    return {"id": life.create(call.store, executable, origin, fields)}
+
+
+def requested(call: Call, executable: Hash, function: str) -> Hash:
+    """Return what a call that makes a job says of it, on top of what its executable says."""
+    run_spec = executable["runSpec"]
+    name = executable.get("title") or executable["name"]
+    for dependency in (depends_on := call.field("dependsOn", list, [])):
+        call.store.get(dependency)
+    needed = run_spec.get("systemRequirements", {}) | call.field("systemRequirements", dict, {})
+    limits = run_spec.get("timeoutPolicy", {})
+    policies = call.field("timeoutPolicyByExecutable", dict, {})
+    limits = limits | policies.get(executable["id"], {})
+    limit = limits.get(function) or limits.get("*") or DEFAULT_TIMEOUT
+    policy = run_spec.get("executionPolicy", {}) | call.field("executionPolicy", dict, {})
+    machine = needed.get(function) or needed.get("*") or {}
+    return {
+        "name": call.field("name", str, name if function == "main" else f"{name}:{function}"),
+        "function": function,
+        "dependsOn": depends_on,
+        "tags": call.field("tags", list, []),
+        "properties": call.properties(),
+        "details": call.field("details", dict, {}),
+        "systemRequirements": needed,
+        "instanceType": machine.get("instanceType", DEFAULT_INSTANCE),
+        "executionPolicy": policy,
+        "restartableEntryPoints": run_spec.get("restartableEntryPoints", "master"),
+        "timeout": sum(UNIT_MILLISECONDS[unit] * amount for unit, amount in limit.items()),
+        "priority": call.field("priority", str, "normal"),
+        "rank": call.field("rank", int, 0),
+        "ignoreReuse": call.field("ignoreReuse", bool, True),
+        "delayWorkspaceDestruction": call.field("delayWorkspaceDestruction", bool, False),
+    }
+
+
+def view(job: Hash, options: object = None) -> Hash:
+    """Return a job's description."""
+    found = select(job, options, ON_DEMAND)
+    if isinstance(options, dict) and options.get("io") is False:
+        found = {name: value for name, value in found.items() if name not in INPUT_OUTPUT}
+    return found
+
+
+def describe(call: Call) -> Hash:
+    """/job-x/describe."""
+    return view(call.job(call.object_id), call.body)
+
+
+def terminate(call: Call) -> Hash:
+    """/job-x/terminate: this job and those below it."""
+    life.ask_to_terminate(call.store, call.job(call.object_id))
+    return {"id": call.object_id}
+
+
+def update(call: Call) -> Hash:
+    """/job-x/update."""
+    return _change(call, rank=call.field("rank", int))
+
+
+def _change(call: Call, **changes: object) -> Hash:
+    call.store.save(call.job(call.object_id) | changes | {"modified": now()})
+    return {"id": call.object_id}
+
+
+def set_properties(call: Call) -> Hash:
+    """/job-x/setProperties: null removes one."""
+    return _change(call, properties=data_object.merged_properties(call))
+
+
+def add_tags(call: Call) -> Hash:
+    """/job-x/addTags."""
+    return _change(call, tags=data_object.with_labels(call, "tags"))
+
+
+def remove_tags(call: Call) -> Hash:
+    """/job-x/removeTags."""
+    return _change(call, tags=data_object.without_labels(call, "tags"))
