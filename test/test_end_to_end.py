@@ -64,7 +64,8 @@ def test_every_output_is_named_like_the_bam_and_says_what_was_counted(built: Dx)
     assert {name: one["name"] for name, one in described.items()} == {
         "count_file": "outputs_count.txt",
         "count_table": "outputs_count.tsv",
-        "multiqc_section": "outputs_count_mqc.tsv",
+        "multiqc_section": "outputs_count_mqc.json",
+        "multiqc_general_stats": "outputs_count_stats_mqc.json",
         "count_report": "outputs_count.html",
     }
     assert described["count_report"]["media"] == "text/html"
