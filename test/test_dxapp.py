@@ -114,7 +114,11 @@ def test_metadata_are_those_of_a_well_kept_app():
 def test_the_description_starts_with_what_it_does_and_links_to_no_file():
     titles = re.findall(r"^## (.+)$", README, re.MULTILINE)
     assert titles[0] == "Run it on DNAnexus"
-    assert titles[-2:] == ["Try it in a minute, with no account", "Development"]
+    assert titles[-3:] == [
+        "Try it in a minute, with no account",
+        "How the code works",
+        "Development",
+    ]
     assert re.findall(r"\]\((?!https://)", README) == []
     assert "`test/README.md`" in DXAPP["developerNotes"]
 

@@ -73,7 +73,8 @@ def test_every_output_is_named_like_the_bam_and_says_what_was_counted(built: Dx)
     assert {name: one["name"] for name, one in described.items()} == {
         "count_file": "outputs_q60_exclude1024_count.txt",
         "count_table": "outputs_q60_exclude1024_count.tsv",
-        "multiqc_section": "outputs_q60_exclude1024_count_mqc.tsv",
+        "multiqc_section": "outputs_q60_exclude1024_count_mqc.json",
+        "multiqc_general_stats": "outputs_q60_exclude1024_count_stats_mqc.json",
         "count_report": "outputs_q60_exclude1024_count.html",
     }
     assert described["count_report"]["media"] == "text/html"
@@ -96,7 +97,8 @@ def test_a_prefix_names_the_outputs_and_the_sample(built: Dx) -> None:
     watched = built("run", NAME, *inputs, "-y", "--watch").stdout
     assert "WARNING" not in watched
     assert built("cat", "tumour 1_count.txt").stdout == COUNTS
-    assert '"tumour 1"\t7\t' in built("cat", "tumour 1_count_mqc.tsv").stdout
+    statistics = json.loads(built("cat", "tumour 1_count_stats_mqc.json").stdout)
+    assert list(statistics["data"]) == ["tumour 1"]
 
 
 def test_filters_that_no_record_can_pass_are_warned_of(built: Dx) -> None:
