@@ -17,11 +17,11 @@ export CLONE := $(CURDIR)
 # The shell's folder, also under `make -C`: names are looked up, and outputs left, where one stands.
 export STAND := $(or $(value PWD),$(CURDIR))
 
-# `dx build` runs the default goal, with -jN, before it packs the applet: there is nothing to
+# `dx build` runs the default goal, with -C and -jN, before it packs the applet: there is nothing to
 # compile, and whoever reads the output of dx build wants nothing else in it.
 .PHONY: all
 all:
-	@$(if $(filter -j%,$(MAKEFLAGS)),:,$(list_commands))
+	@$(if $(and $(findstring w,$(firstword -$(MAKEFLAGS))),$(filter -j%,$(MAKEFLAGS))),:,$(list_commands))
 
 .PHONY: help
 help: ## list the commands
@@ -83,12 +83,12 @@ quietly = said=$$({ $(1); } 2>&1) || { status=$$?; printf '%s\n' "$$said" >&2; e
 PIP_INSTALL := $(PYTHON) -m pip install --disable-pip-version-check --use-pep517
 
 $(VENV)/can_run: test/requirements_run.txt
-	@$(PYTHON3) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+	@"$(PYTHON3)" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
 		echo 'Python 3.10 or newer is needed; name one: make PYTHON3=python3.12 ...' >&2; exit 1; }
-	@$(PYTHON3) -c 'import ensurepip' 2>/dev/null || { $(call apt_install,python3-venv); } || { \
+	@"$(PYTHON3)" -c 'import ensurepip' 2>/dev/null || { $(call apt_install,python3-venv); } || { \
 		echo 'The module venv is needed: install it (apt-get install python3-venv) and try again.' >&2; exit 1; }
 	@echo 'Setting up $(VENV), once'
-	@$(call quietly,$(PYTHON3) -m venv --clear $(VENV) && $(PIP_INSTALL) -r $<)
+	@$(call quietly,"$(PYTHON3)" -m venv --clear $(VENV) && $(PIP_INSTALL) -r $<)
 	@touch $@
 
 $(VENV)/can_test: test/requirements.txt $(VENV)/can_run

@@ -37,8 +37,9 @@ LOGGED_FAILURE = re.compile(r" STDERR App\w*Error: ")
 FAILED_JOB = re.compile(r"\* .* \(failed\) job-\w+$")
 # The job's own folder stands for / on the worker.
 JOB_FOLDER = re.compile(r"/\S*(?=/home/dnanexus/)")
-USAGE = re.compile(r"^usage: .*?(?=^dx.*: error: )", re.MULTILINE | re.DOTALL)
 INPUT_FOLDER = re.compile(r"/home/dnanexus/in/\w+/")
+# dx says how it is used before it says what is wrong.
+USAGE = re.compile(r"^usage: .*?(?=^dx.*: error: )", re.MULTILINE | re.DOTALL)
 
 
 class StepError(Exception):
