@@ -36,6 +36,7 @@ def test_a_halved_chromosome_and_the_sex_show_in_a_line_of_normalized_coverage(w
     section, _ = write(summarize([*regions, RegionCount("chrUn_1", 5_000, 9)]))
     assert section["plot_type"] == "linegraph"
     assert section["pconfig"]["categories"] is True
+    assert [section["pconfig"][end] for end in ("xmin", "xmax")] == [-0.5, 23.5]
     line = section["data"]["sample"]
     assert list(line) == [*(f"chr{n}" for n in range(1, 23)), "chrX", "chrY"]
     assert [line["chr13"], line["chrX"], line["chrY"]] == pytest.approx([0.5, 0.5, 0.2], abs=0.01)

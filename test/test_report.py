@@ -2,6 +2,7 @@
 
 import csv
 import shutil
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from math import log10
 from pathlib import Path
@@ -29,7 +30,7 @@ FEW = [
     RegionCount("chrM", 16_569, 1_999),
 ]
 SOME = [RegionCount(f"contig_{n}", 1_000 + n, n * 397 % 1_000) for n in range(1_000)]
-MANY = [RegionCount(f"scaffold_{n}", 1_000 + n, n * 7_919 % 11_003) for n in range(11_003)]
+MANY = [RegionCount(f"scaffold_{n}", 1_000 + n, n * 7_919 % 11_003) for n in range(5_300)]
 HALVED = [*make_autosomes(chr13=506, chrX=506, chrY=202), RegionCount("chrM", 16_569, 2_000)]
 ODD = [
     RegionCount(name, 1_000, 1)
@@ -55,6 +56,7 @@ KEYS: dict[str, Callable[[RegionCount], float]] = {
     "Length (bases)": lambda region: region.length,
     "Records": lambda region: region.records,
     "Records per Mb": lambda region: region.density,
+    "Normalized coverage": lambda region: region.density,
     "Share of total": lambda region: region.records,
 }
 
@@ -126,7 +128,7 @@ def open_report(browser: Browser, tmp_path: Path):
         summary = counts if isinstance(counts, CountSummary) else summarize(counts, **FACTS)
         path = write_count_report(tmp_path / "report.html", summary)
         context = browser.new_context(**options)
-        context.set_default_timeout(5_000)
+        context.set_default_timeout(30_000)
         contexts.append(context)
         report = Report(context.new_page(), [], [])
         report.page.on("request", lambda request: report.requests.append(request.url))
@@ -216,13 +218,11 @@ def test_of_very_many_regions_the_first_are_shown_and_more_on_demand(open_report
     report = open_report(MANY)
     assert report.names() == [region.name for region in MANY[:MOST_ROWS]]
     status = report.page.get_by_role("status")
-    assert status.inner_text() == "11,003 of 11,003 regions, the first 5,000 are shown"
-    report.page.get_by_role("button", name="Show more").click()
-    report.wait()
+    assert status.inner_text() == "5,300 of 5,300 regions, the first 5,000 are shown"
     report.page.get_by_role("button", name="Show more").click()
     report.wait()
     assert report.names() == [region.name for region in MANY]
-    assert status.inner_text() == "11,003 of 11,003 regions"
+    assert status.inner_text() == "5,300 of 5,300 regions"
     assert not report.page.get_by_role("button", name="Show more").is_visible()
     assert report.complaints == []
 
@@ -232,8 +232,8 @@ def test_very_many_regions_sort_and_filter_whether_shown_or_not(open_report):
     report.click("Records")
     largest_first = sorted(MANY, key=KEYS["Records"], reverse=True)
     assert report.names() == [region.name for region in largest_first[:MOST_ROWS]]
-    report.fill("scaffold_10999")
-    assert report.names() == ["scaffold_10999"]
+    report.fill("scaffold_5299")
+    assert report.names() == ["scaffold_5299"]
 
 
 def test_a_long_task_says_that_it_works(open_report):
@@ -250,13 +250,15 @@ def test_a_long_task_says_that_it_works(open_report):
 
 def test_of_very_many_regions_those_with_the_most_records_need_no_script(open_report):
     report = open_report(MANY, java_script_enabled=False)
-    assert report.names() == [one.name for one in MANY if one.records >= len(MANY) - MOST_ROWS]
+    least = sorted(region.records for region in MANY)[-MOST_ROWS]
+    assert report.names() == [region.name for region in MANY if region.records >= least]
     said = "Here are the 5,000 regions with the most records"
     assert said in report.page.locator("noscript").inner_text()
 
 
 def test_a_row_that_the_script_makes_is_the_one_in_the_html(open_report):
-    regions = [*HALVED, RegionCount("empty <b>", 7, 0), *MANY]
+    many = [RegionCount(f"<b>{n}", 1_000 + n, n % 2 * n) for n in range(5_300)]
+    regions = [*HALVED, *many]
     parts = """rows => rows.map((row) =>
         [row.className, ...Array.from(row.cells, (cell) => cell.outerHTML)])"""
     pages = [open_report(regions, java_script_enabled=script).page for script in (False, True)]
@@ -489,9 +491,24 @@ def test_it_is_dark_where_the_reader_wants_it_dark_and_light_on_paper(open_repor
 
 def test_where_colours_are_forced_bars_still_show(open_report):
     report = open_report(HALVED, forced_colors="active")
-    paper = report.style("body", "backgroundColor")
-    assert report.style(".bar", "backgroundColor") not in (paper, "rgba(0, 0, 0, 0)")
-    assert report.style(".bar.far", "backgroundColor") not in (paper, "rgba(0, 0, 0, 0)")
+    paper = read_pixel(report.page, "h1", x=-1)
+    for selector in (".bar", ".bar.far"):
+        assert read_pixel(report.page, selector, x=5) != paper
+
+
+def read_pixel(page: Page, selector: str, x: int) -> list[int]:
+    """Return the colour in the middle of an element, this far from its left end (or its right)."""
+    picture = b64encode(page.locator(selector).first.screenshot()).decode()
+    read = """async ([picture, x]) => {
+        const image = new Image();
+        image.src = "data:image/png;base64," + picture;
+        await image.decode();
+        const canvas = new OffscreenCanvas(image.width, image.height).getContext("2d");
+        canvas.drawImage(image, 0, 0);
+        const place = (x + image.width) % image.width;
+        return Array.from(canvas.getImageData(place, Math.floor(image.height / 2), 1, 1).data);
+    }"""
+    return page.evaluate(read, [picture, x])
 
 
 def test_paper_shows_the_rows_with_records_and_says_how_many_and_no_controls(open_report):

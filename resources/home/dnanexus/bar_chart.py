@@ -63,25 +63,18 @@ def draw_chart(chart: Chart, main: Sequence[RegionCount], others: Sequence[Regio
     if chart.top < top:
         hints += '<p class="linear">A bar that fades out runs off the scale.</p>'
     if largest:
-        unfolded = f"<ol {_reserve(largest)}>{draw_bars(largest, 'li')}</ol>"
+        unfolded = f"<ol>{draw_bars(largest, 'li')}</ol>"
         plot += f"<details>{draw_bars(fold, 'summary')}{unfolded}</details>"
     elif fold:
         plot += f"<ol>{draw_bars(fold, 'li')}</ol>"
-    if len(others) > len(largest):
-        unfold = (
-            f"Unfold for the {len(largest)} largest others; the table" if largest else "The table"
-        )
-        hints += f"<p>{unfold} has all.</p>"
+    if 0 < len(largest) < len(others):
+        hints += f"<p>Unfold for the {len(largest)} largest others; the table has all.</p>"
     kind = "chart compared" if chart.reference else "chart"
+    longest = max(len(show_name(region.name)) for region in [*main, *fold])
     return (
-        f'<div class="{kind}" {_reserve([*main, *fold])}>'
+        f'<div class="{kind}" style="--longest:{longest}">'
         f'<div class="plot">{plot}</div>{hints}</div>'
     )
-
-
-def _reserve(regions: Iterable[RegionCount]) -> str:
-    """Return the attribute that reserves room for the longest name."""
-    return f'style="--longest:{max(len(show_name(region.name)) for region in regions)}"'
 
 
 def _draw_bar(region: RegionCount, chart: Chart, scales: Iterable[Scale]) -> str:

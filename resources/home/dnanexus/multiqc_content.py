@@ -137,7 +137,8 @@ def plot_coverage(summary: CountSummary, reference: Reference) -> dict[str, Any]
             "style": "lines+markers",
             "ymin": 0,
             "tt_decimals": 2,
-            # Without it MultiQC 1.35 adds an empty category at the end.
+            # Without both, MultiQC 1.35 adds a category "[object Object]" or drops the first ones.
+            "xmin": -0.5,
             "xmax": len(points) - 0.5,
         },
         "data": {label: round(summary.normalize(one) or 0, 4) for label, one in points.items()},
