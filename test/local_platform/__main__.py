@@ -26,7 +26,7 @@ async def serve(state: Path, port: int, command: list[str]) -> int:
     configuration = state / "dnanexus_config"
     configuration.mkdir(exist_ok=True)
     scheduler = Scheduler(store)
-    server = Server(store, after_call=scheduler.wake)
+    server = Server(store, after_change=scheduler.wake)
     await server.start(port)
     serving = asyncio.create_task(scheduler.serve(server.port))
     try:

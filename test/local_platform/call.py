@@ -3,7 +3,6 @@
 Levels: https://documentation.dnanexus.com/developer/api/data-containers/project-api-methods
 """
 
-import re
 from dataclasses import dataclass
 
 from local_platform.errors import (
@@ -17,6 +16,9 @@ from local_platform.store import Placement, Store
 from local_platform.strict_json import Hash
 
 USER = "user-local"
+# What a job may do in its own project, and in all others, if its applet says nothing of them.
+USUAL_ACCESS = {"project": "VIEW", "allProjects": "NONE"}
+OTHER_ACCESS = ("projectCreation", "developer")
 LEVELS = ("NONE", "VIEW", "UPLOAD", "CONTRIBUTE", "ADMINISTER")
 
 
@@ -50,10 +52,27 @@ class Caller:
         if container_id == job["workspace"]:
             return "CONTRIBUTE"
         if container_id == job["project"]:
-            return str(job["access"].get("project", "VIEW"))
+            return str(job["access"].get("project", USUAL_ACCESS["project"]))
         if container["class"] == "project":
-            return str(job["access"].get("allProjects", "NONE"))
+            return str(job["access"].get("allProjects", USUAL_ACCESS["allProjects"]))
         return "NONE"
+
+    def at_most_own(self, access: Hash) -> Hash:
+        """Return rights cut down to those that the caller has; the user has all."""
+        if self.job_id is None:
+            return access
+        own = self.store.get(self.job_id)["access"]
+        networks = [
+            one for one in access.get("network", []) if {one, "*"} & {*own.get("network", [])}
+        ]
+        levels = {
+            field: min(access.get(field, usual), own.get(field, usual), key=LEVELS.index)
+            for field, usual in USUAL_ACCESS.items()
+        }
+        others = {
+            right: access.get(right, False) and own.get(right, False) for right in OTHER_ACCESS
+        }
+        return access | levels | others | {"network": networks}
 
     def container(self, container_id: str, level: str) -> Hash:
         """Return a project or workspace in which the caller has at least this level.
@@ -125,10 +144,3 @@ class Call(Caller, Fields):
             if not isinstance(value, str):
                 raise InvalidInput(f'Expected the property "{name}" to be a string')
         return given
-
-    def folder(self, name: str = "folder", default: str = "/") -> str:
-        """Return a field that holds the absolute path of a folder."""
-        path = self.field(name, str, default)
-        if not path.startswith("/"):
-            raise InvalidInput(f'Expected the field "{name}" to be an absolute path')
-        return "/" + re.sub("/+", "/", path).strip("/")

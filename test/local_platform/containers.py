@@ -50,12 +50,12 @@ def create(store: Store, class_name: str, name: str, **fields: object) -> str:
 
 def empty(store: Store, container_id: str, folder: str = "/") -> None:
     """Take everything out of a folder and those below it."""
-    for place in list(store.contents(container_id, folder)):
+    for place in store.contents(container_id, folder):
         store.unplace(place.object, container_id)
 
 
 def share(store: Store, object_ids: list[str], container_id: str, folder: str) -> None:
     """Put objects into a container under their own IDs, unless they are there."""
     for object_id in object_ids:
-        if container_id not in [place.container for place in store.placements(object_id)]:
+        if container_id not in store.holders(object_id):
             store.place(object_id, container_id, folder)

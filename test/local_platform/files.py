@@ -64,9 +64,7 @@ def expected_part(store: Store, path: str, signature: str) -> Part:
 def keep_part(store: Store, part: Part, received: Path) -> None:
     """Move a received part to its place; only then is it complete."""
     require_open(store, part.file)
-    path = store.part_path(part.file, part.number)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    received.replace(path)
+    store.keep_part(received, part.file, part.number)
     store.save_part(part.file, part.number, part.size, part.md5, "complete")
 
 
@@ -106,11 +104,13 @@ def close(store: Store, file_id: str) -> None:
         "modified": now(),
     }
     store.save(description | changes)
+    store.promise()
 
 
 def _verified(store: Store, path: str, signature: str) -> list[str]:
     """Return the elements of a signed path after its kind and time of expiry."""
-    if not hmac.compare_digest(sign(store, path).encode(), signature.encode()):
+    given = signature.encode(errors="surrogatepass")
+    if not hmac.compare_digest(sign(store, path).encode(), given):
         raise PermissionDenied("The signature of this URL does not match it")
     _, expires, *elements = path.split("/")
     if int(expires) < now():

@@ -32,9 +32,10 @@ def object_id(value: Any) -> str | None:
 def reference(value: Any) -> Hash | None:
     """Return {"job", "field", "index"?} when a value is a job-based object reference."""
     linked = target(value)
-    if isinstance(linked, dict) and isinstance(linked.get("job"), str) and "field" in linked:
-        return linked
-    return None
+    if not isinstance(linked, dict) or not isinstance(linked.get("index", 0), int):
+        return None
+    names = (linked.get("job"), linked.get("field"))
+    return linked if all(isinstance(name, str) for name in names) else None
 
 
 def walk(value: Any) -> Iterator[Any]:

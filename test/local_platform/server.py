@@ -3,7 +3,6 @@
 How calls and errors look: https://documentation.dnanexus.com/developer/api/protocols
 """
 
-import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable
@@ -17,10 +16,10 @@ from local_platform.call import Call, Caller
 from local_platform.errors import (
     ApiError,
     InvalidInput,
-    MalformedJSON,
     PermissionDenied,
     ResourceNotFound,
 )
+from local_platform.fields import hash_of
 from local_platform.store import Store, sha256
 from local_platform.strict_json import Hash
 
@@ -33,10 +32,13 @@ LOG = logging.getLogger("local_platform")
 class Server:
     """Serves one store on one port of the loopback interface."""
 
-    def __init__(self, store: Store, after_call: Callable[[], None]) -> None:
-        """Prepare a server; `start` opens the port. After each call, `after_call` is called."""
+    def __init__(self, store: Store, after_change: Callable[[], None]) -> None:
+        """Prepare a server; `start` opens the port.
+
+        `after_change` is called after each call that has written something.
+        """
         self._store = store
-        self._after_call = after_call
+        self._after_change = after_change
         app = web.Application(middlewares=[self._guard], client_max_size=LARGEST_JSON)
         app.router.add_get("/{job}/getLog/websocket", partial(transfer.stream_log, store))
         app.router.add_get("/F/{path:.+}", partial(transfer.send_bytes, store))
@@ -70,11 +72,13 @@ class Server:
         except ApiError as error:
             return _refusal(error)
         except web.HTTPException as error:
-            return _refusal(
-                ResourceNotFound(f"{request.method} {request.path}: {error.reason}"), error.status
-            )
-        except (ConnectionError, asyncio.CancelledError):
-            raise
+            refusal = ResourceNotFound(f"{request.method} {request.path}: {error.reason}")
+            return _refusal(refusal, error.status)
+        except ConnectionError:
+            # Nobody is left to answer, or it would be taken for the bytes of a file.
+            if request.transport:
+                request.transport.close()
+            return web.Response()
         except Exception as error:
             # Clients retry a 5xx for a minute; a defect of ours shall show at once.
             LOG.exception("%s %s", request.method, request.path)
@@ -86,12 +90,7 @@ class Server:
         """Answer one JSON call; all it writes is kept, or nothing."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         caller = Caller.with_token(self._store, scheme, token)
-        try:
-            body = json.loads(await request.read() or b"{}")
-        except ValueError as error:
-            raise MalformedJSON(f"The body is not JSON: {error}") from None
-        if not isinstance(body, dict):
-            raise MalformedJSON("The body is not a JSON object")
+        body = hash_of(await request.read() or b"{}")
         found = routes.find(request.path)
         if found is None:
             LOG.error("unknown route %s", request.path)
@@ -99,9 +98,11 @@ class Server:
         handler, object_id = found
         base_url = f"http://{HOST}:{self.port}"
         call = Call(self._store, caller.job_id, object_id=object_id, body=body, base_url=base_url)
+        before = self._store.changes
         with self._store.transaction():
             reply = self._once(request.path, handler, call)
-        self._after_call()
+        if self._store.changes != before:
+            self._after_change()
         return web.json_response(reply)
 
     def _once(self, path: str, handler: routes.Handler, call: Call) -> Any:

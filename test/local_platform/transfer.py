@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import logging
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from aiohttp import WSMsgType, web
 from local_platform import files
 from local_platform.call import Call, Caller
 from local_platform.errors import ApiError, InvalidInput
+from local_platform.fields import hash_of
 from local_platform.jobs.log import Reader
 from local_platform.store import Store, now
 
@@ -21,6 +23,16 @@ CHUNK = 2**20
 INTERVAL = 0.1
 # WebSocket close code for "policy violation"; the reason holds the API's error.
 REFUSED = 1008
+LOG = logging.getLogger("local_platform")
+
+
+class DamageError(Exception):
+    """The bytes of a part are not all there."""
+
+    def __init__(self, path: Path) -> None:
+        """Name the part whose bytes should lie at a path."""
+        self.file_id = path.parent.name
+        super().__init__(f"part {path.name} of {self.file_id} is damaged: bytes of it are missing")
 
 
 async def receive_part(store: Store, request: web.Request) -> web.Response:
@@ -30,7 +42,7 @@ async def receive_part(store: Store, request: web.Request) -> web.Response:
     async with _temporary_file(store.incoming) as received:
         digest, size = hashlib.md5(usedforsecurity=False), 0
         with received.open("wb") as target:
-            async for chunk in request.content.iter_chunked(CHUNK):
+            async for chunk in _content(request):
                 size += len(chunk)
                 if size > part.size:
                     break
@@ -60,10 +72,24 @@ async def send_bytes(store: Store, request: web.Request) -> web.StreamResponse:
         response.headers["Content-Range"] = f"bytes {begin}-{end - 1}/{total}"
     await response.prepare(request)
     if request.method == "GET":
-        for chunk in _chunks(parts, begin, end):
-            await response.write(chunk)
+        try:
+            for chunk in _chunks(parts, begin, end):
+                await response.write(chunk)
+        except DamageError as error:
+            if store.find(error.file_id):
+                LOG.error("%s", error)
+            raise ConnectionAbortedError(str(error)) from None
     await response.write_eof()
     return response
+
+
+async def _content(request: web.Request) -> AsyncIterator[bytes]:
+    """Yield what a client sends, in chunks."""
+    try:
+        async for chunk in request.content.iter_chunked(CHUNK):
+            yield chunk
+    except web.RequestPayloadError:
+        raise ConnectionResetError("The client broke off") from None
 
 
 def _range(request: web.Request, total: int) -> tuple[int, int]:
@@ -85,10 +111,16 @@ def _chunks(parts: list[tuple[Path, int]], begin: int, end: int) -> Iterator[byt
         offset += size
         if here >= stop:
             continue
-        with path.open("rb") as source:
+        try:
+            source = path.open("rb")
+        except FileNotFoundError:
+            raise DamageError(path) from None
+        with source:
             source.seek(here)
             while here < stop:
                 chunk = source.read(min(CHUNK, stop - here))
+                if not chunk:
+                    raise DamageError(path)
                 here += len(chunk)
                 yield chunk
 
@@ -117,9 +149,10 @@ async def stream_log(store: Store, request: web.Request) -> web.WebSocketRespons
     """
     socket = web.WebSocketResponse()
     await socket.prepare(request)
-    wishes = await socket.receive_json()
     job_id = request.match_info["job"]
+    first = await socket.receive()
     try:
+        wishes = hash_of(str(first.data or "").encode())
         caller = Caller.with_token(store, wishes.get("token_type"), wishes.get("access_token"))
         caller.job(job_id)
     except ApiError as error:

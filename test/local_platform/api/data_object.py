@@ -19,7 +19,7 @@ def create(call: Call, class_name: str, state: str, extra: Hash) -> Hash:
     """Make a data object from the fields that all classes share, and answer with its ID."""
     container = call.container(call.field("project", str), "UPLOAD")["id"]
     folder = call.folder()
-    if not call.field("parents", bool, False) and folder not in call.store.folders(container):
+    if not call.field("parents", bool, False) and not call.store.has_folder(container, folder):
         raise ResourceNotFound(f'The folder "{folder}" could not be found in {container}')
     object_id = new_id(class_name)
     time = now()
@@ -32,8 +32,8 @@ def create(call: Call, class_name: str, state: str, extra: Hash) -> Hash:
         "created": time,
         "modified": time,
         "createdBy": {"user": USER} | ({"job": call.job_id} if call.job_id else {}),
-        "types": call.field("types", list, []),
-        "tags": call.field("tags", list, []),
+        "types": call.strings("types", []),
+        "tags": call.strings("tags", []),
         "properties": call.properties(),
         "details": checked_details(call.body.get("details", {})),
         "sponsored": False,
@@ -52,28 +52,30 @@ def checked_details(details: Any) -> Any:
     return details
 
 
-def view(store: Store, place: Placement, options: Any = None) -> Hash:
-    """Return the description of an object as it lies in one place."""
-    description = store.get(place.object)
-    description |= {
+def view(store: Store, place: Placement, one: Hash, options: Any = None) -> Hash:
+    """Return what is asked of an object's description, as it lies in one place."""
+    description = one | {
         "project": place.container,
         "folder": place.folder,
-        "links": links.object_ids(description["details"]),
+        "links": lambda: links.object_ids(one["details"]),
     }
-    if description["class"] == "file":
-        parts = store.parts(place.object)
-        description["parts"] = {str(number): part for number, part in parts.items()}
-    if description["class"] == "applet":
-        description["runSpec"] = {
-            name: value for name, value in description["runSpec"].items() if name != "code"
-        }
+    if one["class"] == "file":
+        description["parts"] = lambda: _parts(store, one["id"])
+    if one["class"] == "applet":
+        run_spec = one["runSpec"]
+        description["runSpec"] = {name: run_spec[name] for name in run_spec if name != "code"}
     return select(description, options, ON_DEMAND)
+
+
+def _parts(store: Store, file_id: str) -> Hash:
+    """Return the parts of a file by number, which JSON has as a string."""
+    return {str(number): part for number, part in store.parts(file_id).items()}
 
 
 def describe(call: Call) -> Hash:
     """/class-x/describe."""
-    hint = call.optional("project", str)
-    return view(call.store, call.placement(call.object_id, "VIEW", hint), call.body)
+    place = call.placement(call.object_id, "VIEW", call.optional("project", str))
+    return view(call.store, place, call.store.get(call.object_id), call.body)
 
 
 def get_details(call: Call) -> Any:
@@ -124,12 +126,12 @@ def merged_properties(call: Call) -> Hash:
 def with_labels(call: Call, field: str) -> list[str]:
     """Return the entity's tags or types with the call's added."""
     held = call.store.get(call.object_id)[field]
-    return list(dict.fromkeys(held + call.field(field, list)))
+    return list(dict.fromkeys(held + call.strings(field)))
 
 
 def without_labels(call: Call, field: str) -> list[str]:
     """Return the entity's tags or types with the call's removed."""
-    removed = call.field(field, list)
+    removed = call.strings(field)
     return [label for label in call.store.get(call.object_id)[field] if label not in removed]
 
 

@@ -3,7 +3,7 @@
 https://documentation.dnanexus.com/developer/api/running-analyses/applets-and-entry-points#jobs
 """
 
-from local_platform import spec
+from local_platform import limits, spec
 from local_platform.api import data_object
 from local_platform.call import Call
 from local_platform.errors import PermissionDenied
@@ -14,7 +14,6 @@ from local_platform.strict_json import Hash
 
 DEFAULT_INSTANCE = "mem1_ssd1_v2_x4"
 DEFAULT_TIMEOUT = {"days": 30}
-UNIT_MILLISECONDS = {"days": 86_400_000, "hours": 3_600_000, "minutes": 60_000}
 ON_DEMAND = ("properties", "details", "access", "outputFolder", "restartableEntryPoints")
 INPUT_OUTPUT = ("input", "runInput", "originalInput", "output")
 
@@ -27,9 +26,12 @@ def new(call: Call) -> Hash:
     values = call.field("input", dict)
     spec.check_links(call, values, "input")
     executable = call.store.get(parent["executable"])
-    fields = requested(call, executable, call.field("function", str))
+    function = call.field("function", str)
+    if not function.isprintable() or not function:
+        raise call.expected("function", "the name of an entry point")
+    fields = requested(call, executable, function)
     fields |= {"runInput": values, "originalInput": values, "input": values}
-    origin = life.Origin(parent["project"], parent["folder"], executable["access"], parent, True)
+    origin = life.Origin(parent["project"], parent["folder"], parent["access"], parent, True)
     return {"id": life.create(call.store, executable, origin, fields)}
 
 
@@ -37,32 +39,42 @@ def requested(call: Call, executable: Hash, function: str) -> Hash:
     """Return what a call that makes a job says of it, on top of what its executable says."""
     run_spec = executable["runSpec"]
     name = executable.get("title") or executable["name"]
-    for dependency in (depends_on := call.field("dependsOn", list, [])):
-        call.store.get(dependency)
-    needed = run_spec.get("systemRequirements", {}) | call.field("systemRequirements", dict, {})
-    limits = run_spec.get("timeoutPolicy", {})
-    policies = call.field("timeoutPolicyByExecutable", dict, {})
-    limits = limits | policies.get(executable["id"], {})
-    limit = limits.get(function) or limits.get("*") or DEFAULT_TIMEOUT
-    policy = run_spec.get("executionPolicy", {}) | call.field("executionPolicy", dict, {})
+    depends_on = call.strings("dependsOn", [])
+    _check_dependencies(call, depends_on)
+    needed = run_spec.get("systemRequirements", {})
+    needed = needed | limits.machines(call.within("systemRequirements"))
     machine = needed.get(function) or needed.get("*") or {}
+    policy = run_spec.get("executionPolicy", {}) | limits.restarts(call.within("executionPolicy"))
+    durations = run_spec.get("timeoutPolicy", {}) | limits.durations(
+        call.within("timeoutPolicyByExecutable").within(executable["id"])
+    )
+    duration = durations.get(function) or durations.get("*") or DEFAULT_TIMEOUT
     return {
         "name": call.field("name", str, name if function == "main" else f"{name}:{function}"),
         "function": function,
         "dependsOn": depends_on,
-        "tags": call.field("tags", list, []),
+        "tags": call.strings("tags", []),
         "properties": call.properties(),
         "details": call.field("details", dict, {}),
         "systemRequirements": needed,
-        "instanceType": machine.get("instanceType", DEFAULT_INSTANCE),
+        "instanceType": machine.get("instanceType") or DEFAULT_INSTANCE,
         "executionPolicy": policy,
         "restartableEntryPoints": run_spec.get("restartableEntryPoints", "master"),
-        "timeout": sum(UNIT_MILLISECONDS[unit] * amount for unit, amount in limit.items()),
+        "timeout": limits.milliseconds(duration),
         "priority": call.field("priority", str, "normal"),
         "rank": call.field("rank", int, 0),
         "ignoreReuse": call.field("ignoreReuse", bool, True),
         "delayWorkspaceDestruction": call.field("delayWorkspaceDestruction", bool, False),
     }
+
+
+def _check_dependencies(call: Call, depends_on: list[str]) -> None:
+    """Check that the caller may see the jobs and objects that a new job is to wait for."""
+    for dependency in depends_on:
+        if dependency.startswith("job-"):
+            call.job(dependency)
+        else:
+            call.placement(dependency)
 
 
 def view(job: Hash, options: object = None) -> Hash:

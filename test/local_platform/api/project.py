@@ -6,7 +6,7 @@ https://documentation.dnanexus.com/developer/api/data-containers
 from local_platform import containers
 from local_platform.api import data_object
 from local_platform.call import Call
-from local_platform.errors import InvalidInput, InvalidState, ResourceNotFound
+from local_platform.errors import InvalidInput, InvalidState, PermissionDenied, ResourceNotFound
 from local_platform.fields import REQUIRED
 from local_platform.jobs import life
 from local_platform.search import select
@@ -20,13 +20,15 @@ def new(call: Call) -> Hash:
     """/project/new."""
     if call.field("region", str, containers.REGION) != containers.REGION:
         raise InvalidInput(f'The field "region" must be {containers.REGION}')
+    if call.job_id and not call.store.get(call.job_id)["access"].get("projectCreation"):
+        raise PermissionDenied("This job's access does not allow it to make projects")
     container_id = containers.create(
         call.store,
         "project",
         call.field("name", str),
         summary=call.field("summary", str, ""),
         description=call.field("description", str, ""),
-        tags=call.field("tags", list, []),
+        tags=call.strings("tags", []),
         properties=call.properties(),
     )
     return {"id": container_id}
@@ -34,12 +36,10 @@ def new(call: Call) -> Hash:
 
 def view(call: Call, container_id: str, options: object) -> Hash:
     """Return the description of a project or container."""
-    places = list(call.store.contents(container_id))
-    size = sum(call.store.get(place.object).get("size", 0) for place in places)
     description = call.store.get(container_id) | {
         "level": call.level(container_id),
-        "dataUsage": size / 2**30,
-        "folders": call.store.folders(container_id),
+        "dataUsage": lambda: call.store.usage(container_id) / 2**30,
+        "folders": lambda: call.store.folders(container_id),
         "fileUploadParameters": containers.UPLOAD_PARAMETERS,
     }
     return select(description, options, ON_DEMAND)
@@ -63,9 +63,8 @@ def update(call: Call) -> Hash:
 def destroy(call: Call) -> Hash:
     """/project-x/destroy."""
     call.container(call.object_id, "ADMINISTER")
-    if any(
-        job["project"] == call.object_id for _, job in call.store.newest("job", life.UNFINISHED)
-    ):
+    unfinished = call.store.oldest("job", life.UNFINISHED)
+    if any(job["project"] == call.object_id for job in unfinished):
         raise InvalidState("Jobs are running in this project: terminate them first")
     containers.empty(call.store, call.object_id)
     call.store.delete(call.object_id)
@@ -87,14 +86,13 @@ def list_folder(call: Call) -> Hash:
         ]
     if only in ("all", "objects"):
         reply["objects"] = []
-        for place in call.store.contents(call.object_id, folder, recurse=False):
-            if call.store.get(place.object)["hidden"] and not call.field(
-                "includeHidden", bool, False
-            ):
+        with_hidden = call.field("includeHidden", bool, False)
+        for place, one in call.store.objects([call.object_id], folder, recurse=False):
+            if one["hidden"] and not with_hidden:
                 continue
             found: Hash = {"id": place.object}
             if describe_options:
-                found["describe"] = data_object.view(call.store, place, describe_options)
+                found["describe"] = data_object.view(call.store, place, one, describe_options)
             reply["objects"].append(found)
     return reply
 
@@ -106,7 +104,7 @@ def existing_folder(call: Call, path: str, container_id: str | None = None) -> s
         ResourceNotFound: there is no such folder.
     """
     container_id = container_id or call.object_id
-    if path not in call.store.folders(container_id):
+    if not call.store.has_folder(container_id, path):
         raise ResourceNotFound(f'The folder "{path}" could not be found in {container_id}')
     return path
 
@@ -116,7 +114,7 @@ def new_folder(call: Call) -> Hash:
     call.container(call.object_id, "UPLOAD")
     folder = call.folder(default=REQUIRED)
     if not call.field("parents", bool, False):
-        if folder in call.store.folders(call.object_id):
+        if call.store.has_folder(call.object_id, folder):
             raise InvalidState(f'The folder "{folder}" exists')
         existing_folder(call, folder.rpartition("/")[0] or "/")
     call.store.add_folder(call.object_id, folder)
@@ -126,9 +124,8 @@ def new_folder(call: Call) -> Hash:
 def remove_objects(call: Call) -> Hash:
     """/project-x/removeObjects: with force, those that are not here are passed over."""
     call.container(call.object_id, "CONTRIBUTE")
-    here = {place.object for place in call.store.contents(call.object_id)}
-    for object_id in call.field("objects", list):
-        if object_id in here:
+    for object_id in call.strings("objects"):
+        if call.object_id in call.store.holders(object_id):
             call.store.unplace(object_id, call.object_id)
         elif not call.field("force", bool, False):
             raise ResourceNotFound(f"{object_id} could not be found in {call.object_id}")
@@ -139,11 +136,11 @@ def remove_folder(call: Call) -> Hash:
     """/project-x/removeFolder."""
     call.container(call.object_id, "CONTRIBUTE")
     folder = call.folder()
-    if folder not in call.store.folders(call.object_id) and call.field("force", bool, False):
+    if not call.store.has_folder(call.object_id, folder) and call.field("force", bool, False):
         return {"id": call.object_id, "completed": True}
     existing_folder(call, folder)
     below = [path for path in call.store.folders(call.object_id) if _inside(path, folder)]
-    contents = list(call.store.contents(call.object_id, folder))
+    contents = call.store.contents(call.object_id, folder)
     if (contents or below != [folder]) and not call.field("recurse", bool, False):
         raise InvalidState(f'The folder "{folder}" is not empty')
     containers.empty(call.store, call.object_id, folder)
@@ -162,11 +159,11 @@ def move(call: Call) -> Hash:
     """/project-x/move: objects and folders into another folder of the same project."""
     call.container(call.object_id, "CONTRIBUTE")
     destination = existing_folder(call, call.folder("destination"))
-    for object_id in call.field("objects", list, []):
-        if call.object_id not in [place.container for place in call.store.placements(object_id)]:
+    for object_id in call.strings("objects", []):
+        if call.object_id not in call.store.holders(object_id):
             raise ResourceNotFound(f"{object_id} could not be found in {call.object_id}")
         call.store.place(object_id, call.object_id, destination)
-    for folder in call.field("folders", list, []):
+    for folder in call.strings("folders", []):
         _move_folder(call, folder, destination.rstrip("/") + "/" + folder.rpartition("/")[2])
     return {"id": call.object_id}
 
@@ -179,7 +176,10 @@ def rename_folder(call: Call) -> Hash:
         path = call.folder("newpath")
         existing_folder(call, path.rpartition("/")[0] or "/")
     else:
-        path = folder.rpartition("/")[0] + "/" + call.field("name", str)
+        name = call.field("name", str)
+        if not name or "/" in name:
+            raise call.expected("name", "the name of a folder, not a path")
+        path = folder.rpartition("/")[0] + "/" + name
     _move_folder(call, folder, path)
     return {"id": call.object_id}
 
@@ -189,9 +189,9 @@ def _move_folder(call: Call, folder: str, path: str) -> None:
     existing_folder(call, folder)
     if folder == "/" or _inside(path, folder):
         raise InvalidInput(f'The folder "{folder}" cannot be moved into itself')
-    if path in call.store.folders(call.object_id):
+    if call.store.has_folder(call.object_id, path):
         raise InvalidState(f'The folder "{path}" exists')
-    for place in list(call.store.contents(call.object_id, folder)):
+    for place in call.store.contents(call.object_id, folder):
         call.store.place(place.object, call.object_id, path + place.folder[len(folder) :])
     for old in [old for old in call.store.folders(call.object_id) if _inside(old, folder)]:
         call.store.add_folder(call.object_id, path + old[len(folder) :])
@@ -205,8 +205,8 @@ def clone(call: Call) -> Hash:
     destination = call.folder("destination")
     if not call.field("parents", bool, False):
         existing_folder(call, destination, target)
-    wanted: dict[str, str] = dict.fromkeys(call.field("objects", list, []), destination)
-    for folder in call.field("folders", list, []):
+    wanted: dict[str, str] = dict.fromkeys(call.strings("objects", []), destination)
+    for folder in call.strings("folders", []):
         existing_folder(call, folder)
         base = destination.rstrip("/") + "/" + folder.rpartition("/")[2]
         call.store.add_folder(target, base.rstrip("/") or "/")
@@ -214,7 +214,7 @@ def clone(call: Call) -> Hash:
             wanted[place.object] = base.rstrip("/") + place.folder[len(folder.rstrip("/")) :]
     exists = []
     for object_id, folder in wanted.items():
-        holders = [place.container for place in call.store.placements(object_id)]
+        holders = call.store.holders(object_id)
         if call.object_id not in holders:
             raise ResourceNotFound(f"{object_id} could not be found in {call.object_id}")
         if call.store.get(object_id)["state"] != "closed":

@@ -8,10 +8,21 @@ from collections.abc import Iterator
 from local_platform import containers
 from local_platform.api import data_object, job, project
 from local_platform.call import LEVELS, USER, Call
-from local_platform.errors import ApiError, InvalidInput, ResourceNotFound
-from local_platform.search import matches_labels, matches_name, one_of, page, start
-from local_platform.store import Placement
+from local_platform.errors import ApiError, ResourceNotFound
+from local_platform.fields import Fields
+from local_platform.search import Filter, page, start
 from local_platform.strict_json import Hash
+
+JOB_FIELDS = (
+    "id",
+    "project",
+    "launchedBy",
+    "originJob",
+    "rootExecution",
+    "parentJob",
+    "state",
+    "executable",
+)
 
 
 def whoami(_call: Call) -> Hash:
@@ -56,128 +67,127 @@ def no_such_executable(call: Call) -> Hash:
 
 def find_projects(call: Call) -> Hash:
     """/system/findProjects."""
-    query = call.body
-    least = LEVELS.index(call.field("level", str, "CONTRIBUTE"))
+    least = LEVELS.index(call.one_of("level", LEVELS, "CONTRIBUTE"))
+    wanted = Filter(call)
 
     def found() -> Iterator[tuple[int, Hash]]:
-        for seq, one in call.store.newest("project", before=start(query)):
+        for seq, one in call.store.newest("project", before=start(call)):
             level = call.level(one["id"])
-            if LEVELS.index(level) < max(least, 1) or not matches_labels(query, one):
-                continue
-            if "name" in query and not matches_name(query["name"], one["name"]):
+            if LEVELS.index(level) < max(least, 1) or not wanted(one):
                 continue
             result = {"id": one["id"], "level": level, "public": False}
-            if query.get("describe"):
-                result["describe"] = project.view(call, one["id"], query["describe"])
+            if options := call.body.get("describe"):
+                result["describe"] = project.view(call, one["id"], options)
             yield seq, result
 
-    return page(query, found())
+    return page(call, found())
 
 
 def find_data_objects(call: Call) -> Hash:
     """/system/findDataObjects."""
-    query = call.body
+    scope = call.within("scope")
+    name = call.body.get("name")
+    places = call.store.objects(
+        _in_scope(call, scope),
+        scope.folder(),
+        scope.field("recurse", bool, True),
+        before=start(call),
+        name=name if isinstance(name, str) else None,
+    )
+    wanted = _object_filter(call)
 
     def found() -> Iterator[tuple[int, Hash]]:
-        for place in _places(call):
-            description = call.store.get(place.object)
-            if not _matches_object(query, description):
+        for place, one in places:
+            if not wanted(one):
                 continue
             result: Hash = {"id": place.object, "project": place.container}
-            if query.get("describe"):
-                result["describe"] = data_object.view(call.store, place, query["describe"])
+            if options := call.body.get("describe"):
+                result["describe"] = data_object.view(call.store, place, one, options)
             yield place.seq, result
 
-    return page(query, found())
+    return page(call, found())
 
 
-def _places(call: Call) -> list[Placement]:
-    """Return what lies in the scope of a search, newest first."""
-    scope = call.field("scope", dict, {})
-    before = start(call.body)
-    if scope.get("project"):
-        holders = [call.container(scope["project"], "VIEW")["id"]]
-    else:
-        projects = [one["id"] for _, one in call.store.newest("project")]
-        holders = [one for one in projects if call.level(one) != "NONE"]
-    folder = "/" + scope.get("folder", "/").strip("/")
-    recurse = scope.get("recurse", True)
-    places = (call.store.contents(one, folder, recurse, before) for one in holders)
-    return sorted((place for group in places for place in group), key=lambda place: -place.seq)
+def _in_scope(call: Call, scope: Fields) -> list[str]:
+    """Return the containers to be searched: the one named, or every project in reach."""
+    if named := scope.optional("project", str):
+        return [call.container(named, "VIEW")["id"]]
+    projects = [one["id"] for _, one in call.store.newest("project")]
+    return [one for one in projects if call.level(one) != "NONE"]
 
 
-def _matches_object(query: Hash, description: Hash) -> bool:
-    """Match a data object against every filter of a search."""
-    visibility = query.get("visibility", "visible")
-    return (
-        (visibility == "either" or description["hidden"] == (visibility == "hidden"))
-        and ("class" not in query or one_of(query["class"], description["class"]))
-        and ("id" not in query or one_of(query["id"], description["id"]))
-        and (query.get("state", "any") in ("any", description["state"]))
-        and ("name" not in query or matches_name(query["name"], description["name"]))
-        and matches_labels(query, description)
-    )
+def _object_filter(query: Fields) -> Filter:
+    """Return the test for what a search asks of data objects."""
+    wanted = Filter(query)
+    visibility = query.one_of("visibility", ("visible", "hidden", "either"), "visible")
+    if visibility != "either":
+        wanted.add(lambda one: one["hidden"] == (visibility == "hidden"))
+    if (state := query.field("state", str, "any")) != "any":
+        wanted.add(lambda one: one["state"] == state)
+    for field in ("class", "id"):
+        wanted.add_exact(query, field)
+    return wanted
 
 
 def resolve_data_objects(call: Call) -> Hash:
     """/system/resolveDataObjects: one list of matches per name, in the order asked."""
     results = []
-    for wanted in call.field("objects", list):
-        container = wanted.get("project", call.body.get("project"))
-        if container is None:
-            raise InvalidInput('The field "project" is missing')
+    for wanted in call.each("objects"):
+        container = wanted.optional("project", str) or call.field("project", str)
         call.container(container, "VIEW")
-        folder = wanted.get("folder", call.body.get("folder", "/"))
-        folder = "/" + folder.strip("/")
-        matches = []
-        for place in call.store.contents(container, folder, wanted.get("recurse", False)):
-            description = call.store.get(place.object)
-            if description["name"] == wanted.get("name") and not description["hidden"]:
-                matches.append({"project": container, "id": place.object})
-        results.append(matches)
+        folder = wanted.folder(default=call.folder())
+        recurse = wanted.field("recurse", bool, False)
+        name = wanted.field("name", str)
+        places = call.store.objects([container], folder, recurse, name=name)
+        results.append(
+            [{"project": container, "id": one["id"]} for _, one in places if not one["hidden"]]
+        )
     return {"results": results}
 
 
 def describe_data_objects(call: Call) -> Hash:
     """/system/describeDataObjects: each its description or its error."""
-    results = []
-    for wanted in call.field("objects", list):
-        wanted = {"id": wanted} if isinstance(wanted, str) else wanted
-        try:
-            place = call.placement(wanted["id"], "VIEW", wanted.get("project"))
-            view = data_object.view(call.store, place, wanted.get("describe"))
-            results.append({"describe": view})
-        except ApiError as error:
-            results.append(error.body())
-    return {"results": results}
+    objects = call.field("objects", list)
+    asked = Fields(
+        body={"objects": [{"id": one} if isinstance(one, str) else one for one in objects]}
+    )
+    return {"results": [_description_or_error(call, wanted) for wanted in asked.each("objects")]}
+
+
+def _description_or_error(call: Call, wanted: Fields) -> Hash:
+    try:
+        object_id = wanted.field("id", str)
+        place = call.placement(object_id, "VIEW", wanted.optional("project", str))
+        one = call.store.get(object_id)
+        view = data_object.view(call.store, place, one, wanted.body.get("describe"))
+    except ApiError as error:
+        return error.body()
+    return {"describe": view}
 
 
 def find_executions(call: Call) -> Hash:
     """/system/findExecutions: there are jobs only, no analyses."""
-    query = call.body
     own = call.store.get(call.job_id)["rootExecution"] if call.job_id else None
+    wanted = _job_filter(call)
 
     def found() -> Iterator[tuple[int, Hash]]:
-        if query.get("class", "job") != "job":
+        if call.field("class", str, "job") != "job" or call.body.get("parentAnalysis"):
             return
-        for seq, one in call.store.newest("job", before=start(query)):
-            if own in (None, one["rootExecution"]) and _matches_job(query, one):
+        for seq, one in call.store.newest("job", before=start(call)):
+            if own in (None, one["rootExecution"]) and wanted(one):
                 result: Hash = {"id": one["id"]}
-                if query.get("describe"):
-                    result["describe"] = job.view(one, query["describe"])
+                if options := call.body.get("describe"):
+                    result["describe"] = job.view(one, options)
                 yield seq, result
 
-    return page(query, found())
+    return page(call, found())
 
 
-def _matches_job(query: Hash, description: Hash) -> bool:
-    """Match a job against every filter of a search."""
-    exact = ("project", "launchedBy", "originJob", "rootExecution", "parentJob", "state", "id")
-    return (
-        all(one_of(query[field], description[field]) for field in exact if field in query)
-        and ("executable" not in query or one_of(query["executable"], description["executable"]))
-        and (query.get("includeSubjobs", True) or description["parentJob"] is None)
-        and query.get("parentAnalysis") is None
-        and ("name" not in query or matches_name(query["name"], description["name"]))
-        and matches_labels(query, description)
-    )
+def _job_filter(query: Fields) -> Filter:
+    """Return the test for what a search asks of jobs."""
+    wanted = Filter(query)
+    for field in JOB_FIELDS:
+        wanted.add_exact(query, field)
+    if not query.field("includeSubjobs", bool, True):
+        wanted.add(lambda one: one["parentJob"] is None)
+    return wanted

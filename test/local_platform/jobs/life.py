@@ -105,7 +105,8 @@ def _place(store: Store, job_id: str, executable: Hash, origin: Origin) -> Hash:
     workspace = containers.create(store, "container", f"Workspace of {job_id}")
     # Somebody may remove the applet from the project while the job runs.
     bundles = links.object_ids(executable["runSpec"].get("bundledDepends", []))
-    containers.share(store, [executable["id"], *bundles], workspace, EXECUTABLE_FOLDER)
+    kept = [one for one in [executable["id"], *bundles] if store.find(one)]
+    containers.share(store, kept, workspace, EXECUTABLE_FOLDER)
     to_project = [origin.project, origin.folder]
     output_folder = [origin.parent["workspace"], "/"] if origin.parent else to_project
     return place | {"workspace": workspace, "outputFolder": output_folder}
@@ -146,6 +147,7 @@ def finish(store: Store, job: Hash, output: Hash) -> None:
     if job["outputFolder"]:
         containers.share(store, links.object_ids(output), *job["outputFolder"])
     _end(store, job, "done", output=output)
+    store.promise()
 
 
 def ask_to_terminate(store: Store, job: Hash) -> None:
@@ -168,7 +170,19 @@ def fail(store: Store, job: Hash, reason: str, message: str) -> None:
     restarted = _to_restart(store, job, reason)
     if restarted:
         _restart(store, restarted, reason)
-        return
+    else:
+        _fail_tree(store, job, reason, message)
+
+
+def abort(store: Store, job_id: str, message: str) -> None:
+    """End a job and its whole tree on a defect of the platform: another try would meet it too."""
+    job = store.get(job_id)
+    if job["state"] not in FINAL:
+        _fail_tree(store, job, "JMInternalError", message)
+
+
+def _fail_tree(store: Store, job: Hash, reason: str, message: str) -> None:
+    """Fail a job, and with it its whole tree."""
     cause = {"id": job["id"], "name": job["name"], "class": "job", "try": job["try"]}
     failure = {"failureReason": reason, "failureMessage": message, "failureFrom": cause}
     _end(store, job, "failed", **failure)

@@ -39,17 +39,17 @@ class Reader:
     def read(self) -> Iterator[Hash]:
         """Yield the frames that have come since the last time, one for each line."""
         job = self.call.job(self.call.object_id)
-        options = self.call.body
-        jobs = subtree(self.call.store, job) if options.get("recurseJobs") else [job]
+        recurse, tail = self.call.body.get("recurseJobs"), self.call.body.get("tail", True)
+        jobs = subtree(self.call.store, job) if recurse else [job]
         # Asked before the lines are read: what a job wrote before its end is then among them.
         ended = all(job["state"] in FINAL for job in jobs)
         lines = self.call.store.log_after([job["id"] for job in jobs], self.last)
         for self.last, frame in lines:
             if self._wanted(frame):
                 yield frame
-        self.complete = not lines and (ended or not options.get("tail", True))
+        self.complete = not lines and (ended or not tail)
 
     def _wanted(self, frame: Hash) -> bool:
         """Apply the filters that the client leaves to the server."""
-        levels, attempt = self.call.body.get("levels"), self.call.body.get("try")
+        levels, attempt = self.call.strings("levels", []), self.call.optional("try", int)
         return (not levels or frame["level"] in levels) and attempt in (None, frame["jobTry"])

@@ -4,15 +4,18 @@ https://documentation.dnanexus.com/user/running-apps-and-workflows/job-lifecycle
 """
 
 import asyncio
+import contextlib
 import itertools
 import json
 import logging
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+import sqlite3
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 
 from local_platform import links
 from local_platform.errors import ApiError
@@ -26,13 +29,16 @@ from local_platform.strict_json import Hash
 LOG = logging.getLogger("local_platform")
 
 
+# How long the end of the running jobs is waited for when the platform stops, in seconds.
+LONGEST_STOP = 15
+
+
 @dataclass
 class Running:
     """A job that has a worker; `attempt` tells a restarted job from its earlier self."""
 
     run: Run
     attempt: int
-    numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
 
 class Scheduler:
@@ -45,7 +51,6 @@ class Scheduler:
         self._running: dict[str, Running] = {}
         self._awakened = asyncio.Event()
         self._closing = False
-        self._threads = ThreadPoolExecutor(max_workers=1000)
         self._endings: set[asyncio.Task[None]] = set()
 
     def wake(self) -> None:
@@ -60,41 +65,68 @@ class Scheduler:
         while True:
             await self._awakened.wait()
             self._awakened.clear()
-            self._advance_all()
+            before = self._store.changes
+            try:
+                self._advance_all()
+            except sqlite3.Error:
+                # The disk may be full: jobs go on when it no longer is.
+                LOG.exception("jobs cannot be advanced")
+                await asyncio.sleep(1)
+            if self._store.changes != before:
+                self.wake()
 
     async def close(self) -> None:
         """Kill every running job; the next start of the platform says what becomes of them."""
         self._closing = True
         for running in self._running.values():
             running.run.stop()
-        await asyncio.gather(*self._endings)
-        self._threads.shutdown()
+        if self._endings:
+            await asyncio.wait(self._endings, timeout=LONGEST_STOP)
 
     def _recover(self) -> None:
         """Settle the jobs that an earlier process of this platform left running."""
-        with self._store.transaction():
-            for _, job in list(self._store.newest("job", ("running", "terminating"))):
-                kill_job(job["id"])
-                if job["state"] == "running":
-                    life.fail(
-                        self._store, job, "UnresponsiveWorker", "The platform was stopped meanwhile"
-                    )
+        for job in self._store.oldest("job", ("running", "terminating")):
+            kill_job(job["id"])
+        for job in self._store.oldest("job", ("running",)):
+            self._change(job["id"], "running", self._lose)
         shutil.rmtree(self._store.jobs, ignore_errors=True)
 
+    def _lose(self, job: Hash) -> None:
+        """Fail, or restart, a job whose worker went with an earlier process."""
+        message = "The platform was stopped meanwhile"
+        life.fail(self._store, job, "UnresponsiveWorker", message)
+
     def _advance_all(self) -> None:
-        """Advance each unfinished job by at most one state, oldest first."""
+        """Advance each job that can be by one state, oldest first."""
         self._stop_ended()
-        for _, job in reversed(list(self._store.newest("job", life.UNFINISHED))):
-            try:
-                with self._store.transaction():
-                    # An earlier job of this pass may have ended its tree.
-                    self._advance(self._store.get(job["id"]))
-            except Exception as error:
-                LOG.exception("%s", job["id"])
-                with self._store.transaction():
-                    life.fail(self._store, job, "JMInternalError", repr(error))
-            if self._store.get(job["id"])["state"] != job["state"]:
-                self.wake()
+        for states, advance in (
+            (("terminating",), self._terminate),
+            (("waiting_on_output",), partial(waiting.look_for_output, self._store)),
+            (("idle", "waiting_on_input"), partial(waiting.look_for_input, self._store)),
+        ):
+            for job in self._store.oldest("job", states):
+                self._change(job["id"], job["state"], advance)
+        free = self._slots - self._busy()
+        if free > 0:
+            for job in self._store.oldest("job", ("runnable",), limit=free):
+                if job["id"] not in self._running:
+                    self._change(job["id"], "runnable", self._start)
+
+    def _change(self, job_id: str, state: str, change: Callable[[Hash], None]) -> None:
+        """Do something with a job in one transaction, if it still is in a state.
+
+        Whatever that raises ends the job: no job stays in a state that it cannot leave.
+        """
+        try:
+            with self._store.transaction():
+                # Another change may have ended its tree meanwhile.
+                job = self._store.get(job_id)
+                if job["state"] == state:
+                    change(job)
+        except Exception as error:
+            LOG.exception("%s", job_id)
+            with self._store.transaction():
+                life.abort(self._store, job_id, repr(error))
 
     def _stop_ended(self) -> None:
         """Kill the processes of jobs that have been terminated, failed or restarted."""
@@ -103,16 +135,9 @@ class Scheduler:
             if not job or (job["state"], job["try"]) != ("running", running.attempt):
                 running.run.stop()
 
-    def _advance(self, job: Hash) -> None:
-        """Do what a job's state asks for."""
-        if job["state"] in ("idle", "waiting_on_input"):
-            waiting.look_for_input(self._store, job)
-        elif job["state"] == "runnable":
-            if job["id"] not in self._running and self._busy() < self._slots:
-                self._start(job)
-        elif job["state"] == "waiting_on_output":
-            waiting.look_for_output(self._store, job)
-        elif job["state"] == "terminating" and job["id"] not in self._running:
+    def _terminate(self, job: Hash) -> None:
+        """End a job that is to be terminated once its processes are gone."""
+        if job["id"] not in self._running:
             life.terminate(self._store, job)
 
     def _busy(self) -> int:
@@ -120,8 +145,7 @@ class Scheduler:
 
         A parent with unfinished subjobs takes none, because it may be waiting for them.
         """
-        parents = {job["parentJob"] for _, job in self._store.newest("job", life.UNFINISHED)}
-        return len(self._running.keys() - parents)
+        return len(self._running.keys() - self._store.parents(self._running, life.UNFINISHED))
 
     def _start(self, job: Hash) -> None:
         """Give a job its token and a worker."""
@@ -162,36 +186,54 @@ class Scheduler:
     def _log_writer(self, job: Hash) -> Callable[[str, list[str]], None]:
         """Return what the worker's threads call; it waits, so a flood of lines is held back."""
         loop = asyncio.get_running_loop()
+        numbers = itertools.count(1)
 
-        def write(level: str, lines: list[str]) -> None:
-            asyncio.run_coroutine_threadsafe(self._log(job, level, lines), loop).result()
+        async def write(level: str, lines: list[str]) -> None:
+            if not self._closing:
+                log.write(self._store, job, level, lines, numbers)
 
-        return write
+        def write_and_wait(level: str, lines: list[str]) -> None:
+            # A process that hid from its job may still print when the platform has stopped.
+            with contextlib.suppress(RuntimeError):
+                asyncio.run_coroutine_threadsafe(write(level, lines), loop).result()
 
-    async def _log(self, job: Hash, level: str, lines: list[str]) -> None:
-        """Append lines to a job's log."""
-        log.write(self._store, job, level, lines, self._running[job["id"]].numbers)
+        return write_and_wait
 
     async def _follow(self, job_id: str, run: Run) -> None:
         """Wait for a run's end and write down how it ended."""
-        loop = asyncio.get_running_loop()
+        attempt = self._running[job_id].attempt
         try:
-            outcome = await loop.run_in_executor(self._threads, run.execute)
-        except Exception as error:
-            LOG.exception("%s", job_id)
-            outcome = Outcome(reason="JMInternalError", message=repr(error))
-        running = self._running.pop(job_id)
-        if self._closing:
-            return
-        with self._store.transaction():
-            job = self._store.find(job_id)
-            if job and job["state"] == "running" and job["try"] == running.attempt:
-                self._settle(job, outcome)
-        self.wake()
+            outcome = await _in_thread(run.execute)
+            if not self._closing:
+                settle = partial(self._settle, attempt, outcome)
+                self._change(job_id, "running", settle)
+        finally:
+            del self._running[job_id]
+            self.wake()
 
-    def _settle(self, job: Hash, outcome: Outcome) -> None:
+    def _settle(self, attempt: int, outcome: Outcome, job: Hash) -> None:
         """Take over what a run left: an output to be checked, or the reason of its failure."""
+        if job["try"] != attempt:
+            return
         if outcome.reason:
             life.fail(self._store, job, outcome.reason, outcome.message)
         else:
             life.wait_for_output(self._store, job, outcome.output)
+
+
+def _in_thread(execute: Callable[[], Outcome]) -> "asyncio.Future[Outcome]":
+    """Run a job in a thread that does not keep the platform from ending."""
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[Outcome] = loop.create_future()
+
+    def run() -> None:
+        try:
+            outcome = execute()
+        except Exception as error:
+            LOG.exception("a job could not be run")
+            outcome = Outcome(reason="JMInternalError", message=repr(error))
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(ended.set_result, outcome)
+
+    threading.Thread(target=run, daemon=True).start()
+    return ended
