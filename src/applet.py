@@ -170,7 +170,7 @@ def count_calls(
         dxpy.AppError: the index is wrong about where records begin, or a process was killed.
     """
     command = filters.describe_command(bam.name, bam.regions[0])
-    log(f"Calls of samtools: {len(calls):,}, such as {command}")
+    log(f"Counting each region like {command}, in calls: {len(calls):,}")
     with log_seconds("count"), explain_failures(bam, index), Pool(cpus) as pool:
         pending = pool.imap(partial(count_call, bam, filters), calls)
         return list(follow_progress(pending, [call.work for call in calls]))

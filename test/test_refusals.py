@@ -227,7 +227,7 @@ def test_a_killed_samtools_does_not_have_the_file_counted_again(
         count(bam, index_bam(bam, tmp_path / "good.bai"))
     log = capsys.readouterr().out
     assert "is not used" not in log
-    assert log.count("Calls of samtools") == 1
+    assert log.count("Counting each region") == 1
 
 
 def test_a_process_of_the_pool_is_killed(count, bam, monkeypatch, sabotage_samtools):
