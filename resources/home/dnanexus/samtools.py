@@ -38,9 +38,9 @@ UNWRITTEN_SIGN = "failed to create or write index"
 # Bases; a longer region needs a CSI index ("Sequence Alignment/Map Format Specification", 5).
 LONGEST_BAI_REGION = 2**29 - 1
 
-# On some damaged files samtools index -@ waits for itself for ever (1.16.1). A process that uses
-# less CPU time than this share of so many seconds is taken for one that does.
-STALL_SECONDS = 60
+# On some files, most of them damaged, samtools index -@ waits for itself for ever (1.16.1). A
+# process that uses less CPU time than this share of so many seconds is taken for one that does.
+STALL_SECONDS = 30
 STALL_SHARE = 0.005
 
 # htslib takes what follows this in a name for the name of an index.
