@@ -1,12 +1,20 @@
 """Valid inputs: every one of these BAM files has right counts."""
 
+import gzip
 import re
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from bam_builder import build_bam, build_bam_from_lines, header_lines, index_bam, sam_line
+from bam_builder import (
+    build_bam,
+    build_bam_from_lines,
+    compress_block,
+    header_lines,
+    index_bam,
+    sam_line,
+)
 
 TWO_CONTIGS = [("chr1", 10_000), ("chr2", 10_000)]
 
@@ -84,6 +92,22 @@ def test_contigs_without_reads_between_others(check, tmp_path):
 def test_placed_unmapped_mates_are_counted(check, tmp_path):
     lines = [*reads("chr1", 3, flag=73), sam_line("mate", "chr1", 31, flag=133)]
     assert "Region chr1: 4" in check(build_bam(tmp_path / "mates.bam", TWO_CONTIGS, lines))
+
+
+@pytest.mark.parametrize("smallest_slice", [1, 1 << 20], ids=["cut", "shared"])
+def test_a_read_with_a_region_but_no_position_is_counted(
+    check, tmp_path, monkeypatch, smallest_slice
+):
+    """As samtools idxstats counts it; samtools view -c with a region passes over it."""
+    monkeypatch.setattr("slices.SMALLEST_SLICE", smallest_slice)
+    lines = [sam_line("no_position", "chr1", 1, flag=4), *reads("chr1", 20_000)]
+    bam = build_bam(tmp_path / "no_position.bam", [("chr1", 300_000), ("chr2", 10)], lines)
+    data = bytearray(gzip.decompress(bam.read_bytes()))
+    position = data.index(b"no_position") - 28
+    data[position : position + 4] = b"\xff" * 4
+    blocks = [compress_block(data[at : at + 60_000]) for at in range(0, len(data), 60_000)]
+    bam.write_bytes(b"".join([*blocks, compress_block(b"")]))
+    assert "Region chr1: 20001\n" in check(bam)
 
 
 @pytest.mark.parametrize(
