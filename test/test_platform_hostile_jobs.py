@@ -3,14 +3,14 @@
 import io
 import json
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import dxpy
 import pytest
 from dxpy.exceptions import InvalidInput
 
-from platform_fixtures import Platform, ended, in_state
+from platform_fixtures import ended
 
 MakeApplet = Callable[..., dxpy.DXApplet]
 
@@ -209,39 +209,6 @@ dx-jobutil-add-output mode "$(stat -c %a "$(command -v tool)")" --class=string
 """
     output = ended(make_applet(code, "bash", runSpec=spec).run({}))["output"]
     assert output == {"said": "from tool\nfrom tool\nfrom tool\nnew", "mode": "755"}
-
-
-@pytest.fixture
-def stopping(tmp_path_factory: pytest.TempPathFactory, platform: Platform) -> Iterator[Platform]:
-    """Serve a platform that the test stops."""
-    stopping = Platform(tmp_path_factory.mktemp("stopping") / "state")
-    stopping.start()
-    stopping.use()
-    try:
-        project = dxpy.api.project_new({"name": "stopping"})["id"]
-        dxpy.set_workspace_id(project)
-        dxpy.set_project_context(project)
-        yield stopping
-        assert stopping.complaints() == ""
-    finally:
-        platform.use()
-        stopping.kill()
-
-
-@pytest.mark.parametrize("name", ["usr/bin/dx-print-bash-vars", "home/dnanexus/environment"])
-def test_interrupt_stops_the_platform_whatever_a_job_does(stopping: Platform, name: str) -> None:
-    script = b"#!/bin/sh\nexec sleep 600\n"
-    run_spec = {
-        "interpreter": "bash",
-        "code": "trap '' INT TERM HUP; mkfifo job_output.json; sleep 600",
-        "distribution": "Ubuntu",
-        "release": "24.04",
-        "version": "0",
-    } | bundle(member(name, script, mode=0o755))
-    request = {"project": dxpy.WORKSPACE_ID, "name": "a", "dxapi": "1.0.0", "runSpec": run_spec}
-    job = dxpy.DXApplet(dxpy.api.applet_new(request)["id"]).run({})
-    in_state(job, "running")
-    assert stopping.stop() == 0
 
 
 def test_lines_of_a_process_that_outlives_its_job_are_no_defect(make_applet: MakeApplet) -> None:

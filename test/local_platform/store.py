@@ -88,6 +88,8 @@ class Store:
         self._promised = False
         shutil.rmtree(self.incoming, ignore_errors=True)
         self.incoming.mkdir()
+        (root / "parts").mkdir(exist_ok=True)
+        sync(root)
         files = self._database.execute("SELECT id FROM entity WHERE class = 'file'")
         known = {file_id for (file_id,) in files}
         for folder in (root / "parts").glob("*"):
@@ -358,7 +360,7 @@ class Store:
     def keep_part(self, received: Path, file_id: str, number: int) -> None:
         """Move the bytes of a part to their place, to stay there."""
         path = self.part_path(file_id, number)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(exist_ok=True)
         sync(received)
         received.replace(path)
         for folder in (path.parent, path.parent.parent):

@@ -11,7 +11,6 @@ import logging
 import os
 import secrets
 import shutil
-import sqlite3
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -68,7 +67,7 @@ class Scheduler:
             before = self._store.changes
             try:
                 self._advance_all()
-            except sqlite3.Error:
+            except Exception:
                 # The disk may be full: jobs go on when it no longer is.
                 LOG.exception("jobs cannot be advanced")
                 await asyncio.sleep(1)
@@ -101,6 +100,7 @@ class Scheduler:
         self._stop_ended()
         for states, advance in (
             (("terminating",), self._terminate),
+            (("running",), self._miss_worker),
             (("waiting_on_output",), partial(waiting.look_for_output, self._store)),
             (("idle", "waiting_on_input"), partial(waiting.look_for_input, self._store)),
         ):
@@ -139,6 +139,11 @@ class Scheduler:
         """End a job that is to be terminated once its processes are gone."""
         if job["id"] not in self._running:
             life.terminate(self._store, job)
+
+    def _miss_worker(self, job: Hash) -> None:
+        """End a job whose worker has gone, and how it ended could not be written down."""
+        if job["id"] not in self._running:
+            life.abort(self._store, job["id"], "How the job ended could not be written down")
 
     def _busy(self) -> int:
         """Return how many slots are taken.
