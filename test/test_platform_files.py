@@ -9,7 +9,8 @@ import pytest
 import urllib3
 from dxpy.exceptions import InvalidState
 
-from platform_fixtures import Dx, Platform
+from local_platform.testing.local import LocalPlatform
+from local_platform.testing.project import Dx
 
 MEBIBYTE = 2**20
 LARGE = 300 * MEBIBYTE
@@ -31,8 +32,8 @@ def declared(content: bytes, number: int = 1) -> dict:
     return {"index": number, "size": len(content), "md5": md5}
 
 
-def test_parts_arrive_in_any_order(project: str) -> None:
-    del project
+def test_parts_arrive_in_any_order(dx_project: str) -> None:
+    del dx_project
     parts = {1: b"a" * 5 * MEBIBYTE, 2: b"b" * 5 * MEBIBYTE, 3: b"c"}
     file = dxpy.new_dxfile(name="parts")
     for number in (3, 1, 2):
@@ -48,16 +49,16 @@ def test_parts_arrive_in_any_order(project: str) -> None:
     }
 
 
-def test_close_is_refused_while_a_part_is_missing(project: str) -> None:
-    del project
+def test_close_is_refused_while_a_part_is_missing(dx_project: str) -> None:
+    del dx_project
     file = dxpy.new_dxfile(name="incomplete")
     dxpy.api.file_upload(file.get_id(), declared(b"never sent"))
     with pytest.raises(InvalidState, match=r"Part 1 of .* has not been uploaded"):
         dxpy.api.file_close(file.get_id())
 
 
-def test_close_is_refused_when_a_part_before_the_last_is_small(project: str) -> None:
-    del project
+def test_close_is_refused_when_a_part_before_the_last_is_small(dx_project: str) -> None:
+    del dx_project
     file = dxpy.new_dxfile(name="small parts")
     file.upload_part(b"a", 1)
     file.upload_part(b"b", 2)
@@ -66,15 +67,15 @@ def test_close_is_refused_when_a_part_before_the_last_is_small(project: str) -> 
 
 
 @pytest.mark.parametrize("sent", [b"ABC", b"ab", b"abcd"])
-def test_part_that_is_not_the_declared_one_is_refused(project: str, sent: bytes) -> None:
-    del project
+def test_part_that_is_not_the_declared_one_is_refused(dx_project: str, sent: bytes) -> None:
+    del dx_project
     file = dxpy.new_dxfile(name="checked")
     assert put(dxpy.api.file_upload(file.get_id(), declared(b"abc")), sent) == 422
     assert file.describe(fields={"parts": True})["parts"]["1"]["state"] == "pending"
 
 
-def test_part_can_be_sent_again(project: str) -> None:
-    del project
+def test_part_can_be_sent_again(dx_project: str) -> None:
+    del dx_project
     file = dxpy.new_dxfile(name="again")
     file.upload_part(b"first", 1)
     file.upload_part(b"second", 1)
@@ -82,8 +83,8 @@ def test_part_can_be_sent_again(project: str) -> None:
     assert dxpy.DXFile(file.get_id()).read() == "second"
 
 
-def test_closed_file_takes_no_more_parts(project: str) -> None:
-    del project
+def test_closed_file_takes_no_more_parts(dx_project: str) -> None:
+    del dx_project
     file = dxpy.new_dxfile(name="closed")
     target = dxpy.api.file_upload(file.get_id(), declared(b"abc"))
     assert put(target, b"abc") == 200
@@ -93,8 +94,8 @@ def test_closed_file_takes_no_more_parts(project: str) -> None:
         dxpy.api.file_upload(file.get_id(), declared(b"abc"))
 
 
-def test_open_file_cannot_be_downloaded(project: str) -> None:
-    del project
+def test_open_file_cannot_be_downloaded(dx_project: str) -> None:
+    del dx_project
     with pytest.raises(InvalidState):
         dxpy.api.file_download(dxpy.new_dxfile(name="open").get_id())
 
@@ -117,8 +118,8 @@ def test_empty_file_makes_the_round_trip(dx: Dx) -> None:
         ("bytes=-2", 206, b"89"),
     ],
 )
-def test_ranges(project: str, asked: str | None, status: int, content: bytes) -> None:
-    del project
+def test_ranges(dx_project: str, asked: str | None, status: int, content: bytes) -> None:
+    del dx_project
     file = dxpy.upload_string("0123456789", name="digits", wait_on_close=True)
     url, _ = file.get_download_url(preauthenticated=True)
     headers = {"Range": asked} if asked else {}
@@ -126,8 +127,8 @@ def test_ranges(project: str, asked: str | None, status: int, content: bytes) ->
     assert (reply.status, reply.data) == (status, content)
 
 
-def test_range_across_parts(project: str) -> None:
-    del project
+def test_range_across_parts(dx_project: str) -> None:
+    del dx_project
     file = dxpy.new_dxfile(name="parts")
     file.upload_part(b"a" * 5 * MEBIBYTE, 1)
     file.upload_part(b"b" * 10, 2)
@@ -138,8 +139,8 @@ def test_range_across_parts(project: str) -> None:
     assert reply.headers["Content-Range"].endswith(f"/{5 * MEBIBYTE + 10}")
 
 
-def test_range_past_the_end_is_refused(project: str) -> None:
-    del project
+def test_range_past_the_end_is_refused(dx_project: str) -> None:
+    del dx_project
     file = dxpy.upload_string("0123456789", name="digits", wait_on_close=True)
     url, _ = file.get_download_url(preauthenticated=True)
     assert get(url, Range="bytes=10-").status == 416
@@ -158,16 +159,16 @@ def test_samtools_reads_a_region_through_a_url(dx: Dx) -> None:
     assert counted.stdout == "10\n", counted.stderr
 
 
-def test_url_that_is_not_preauthenticated_needs_its_headers(project: str) -> None:
-    del project
+def test_url_that_is_not_preauthenticated_needs_its_headers(dx_project: str) -> None:
+    del dx_project
     file = dxpy.upload_string("secret", name="file", wait_on_close=True)
     reply = dxpy.api.file_download(file.get_id(), {"preauthenticated": False})
     assert get(reply["url"]).status == 401
     assert get(reply["url"], **reply["headers"]).status == 200
 
 
-def test_altered_url_reaches_no_other_file(project: str) -> None:
-    del project
+def test_altered_url_reaches_no_other_file(dx_project: str) -> None:
+    del dx_project
     mine = dxpy.upload_string("mine", name="file", wait_on_close=True)
     other = dxpy.upload_string("other", name="file", wait_on_close=True)
     url, _ = mine.get_download_url(preauthenticated=True)
@@ -176,17 +177,17 @@ def test_altered_url_reaches_no_other_file(project: str) -> None:
     assert get(url.replace("/F/D/", "/F/D/9")).status == 401
 
 
-def test_url_expires(project: str) -> None:
-    del project
+def test_url_expires(dx_project: str) -> None:
+    del dx_project
     file = dxpy.upload_string("text", name="file", wait_on_close=True)
     reply = dxpy.api.file_download(file.get_id(), {"preauthenticated": True, "duration": -1})
     assert get(reply["url"]).status == 401
 
 
-def test_removed_file_is_gone_from_its_url(project: str) -> None:
+def test_removed_file_is_gone_from_its_url(dx_project: str) -> None:
     file = dxpy.upload_string("text", name="file", wait_on_close=True)
     url, _ = file.get_download_url(preauthenticated=True)
-    dxpy.DXProject(project).remove_objects([file.get_id()])
+    dxpy.DXProject(dx_project).remove_objects([file.get_id()])
     assert get(url).status == 404
 
 
@@ -205,7 +206,7 @@ def peak_memory(pid: int) -> int:
     return int(status.split("VmHWM:")[1].split()[0]) * 1024
 
 
-def test_large_file_streams_up_and_down(dx: Dx, platform: Platform) -> None:
+def test_large_file_streams_up_and_down(dx: Dx, dx_platform: LocalPlatform) -> None:
     large = dx.folder / "large"
     digest = hashlib.md5(usedforsecurity=False)
     with large.open("wb") as target:
@@ -213,10 +214,10 @@ def test_large_file_streams_up_and_down(dx: Dx, platform: Platform) -> None:
             block = number.to_bytes(4, "big") * (MEBIBYTE // 4)
             digest.update(block)
             target.write(block)
-    before = peak_memory(platform.pid)
+    before = peak_memory(dx_platform.pid)
     dx("upload", "large", "--wait")
     large.unlink()
     dx("download", "large")
     received = subprocess.run(["md5sum", large], capture_output=True, text=True, check=True)
     assert received.stdout.split()[0] == digest.hexdigest()
-    assert peak_memory(platform.pid) - before < 100 * MEBIBYTE
+    assert peak_memory(dx_platform.pid) - before < 100 * MEBIBYTE
