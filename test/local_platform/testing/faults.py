@@ -18,9 +18,9 @@ import aiohttp
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from local_platform.errors import PermissionDenied
-
 FOLDER_VARIABLE = "LOCAL_PLATFORM_FAULTS"
+EXPIRED = "expired"
+"""The fault of the first URL that is used: refused for ever, while one asked for anew works."""
 RETRY_AFTER = 1
 """Seconds after which the client is told to try again."""
 
@@ -48,7 +48,7 @@ class Fault:
         if self.skip:
             return replace(self, skip=self.skip - 1)
         times = None if self.times is None else self.times - 1
-        refused = path if self.kind == "expired" else None
+        refused = path if self.kind == EXPIRED else None
         return replace(self, times=times, met=self.met + 1, path=refused)
 
 
@@ -79,7 +79,7 @@ class Faults:
         if kind not in KINDS:
             raise ValueError(f"No fault is called {kind!r}, only: {', '.join(KINDS)}")
         # An expired URL stays expired.
-        fault = Fault(kind, file, None if kind == "expired" else times, skip)
+        fault = Fault(kind, file, None if kind == EXPIRED else times, skip)
         self._folder.mkdir(exist_ok=True)
         path = self._folder / f"{len(list(self._folder.iterdir())):06}"
         _save(path, fault)
@@ -221,15 +221,9 @@ async def _unavailable(request: web.Request, passing: str) -> web.StreamResponse
 
 
 async def _refused(request: web.Request, passing: str) -> web.StreamResponse:
-    """Status 403."""
+    """Status 403, as storage answers."""
     del request, passing
-    raise PermissionDenied("Refused, as a test wants it")
-
-
-async def _expired(request: web.Request, passing: str) -> web.StreamResponse:
-    """Status 403 for the first URL used, for ever; a URL that is asked for anew works."""
-    del request, passing
-    raise PermissionDenied("This URL has expired")
+    return web.Response(status=403)
 
 
 KINDS: dict[str, Callable[[web.Request, str], Awaitable[web.StreamResponse]]] = {
@@ -242,7 +236,7 @@ KINDS: dict[str, Callable[[web.Request, str], Awaitable[web.StreamResponse]]] = 
     "403": _refused,
     "500": _server_error,
     "503": _unavailable,
-    "expired": _expired,
+    EXPIRED: _refused,
 }
 
 

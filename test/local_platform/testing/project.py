@@ -127,9 +127,15 @@ class Project:
         Args:
             source: folder of the applet, with its dxapp.json.
             options: for dx build.
+
+        Raises:
+            FileNotFoundError: there is no such folder, or no dxapp.json in it.
         """
         __tracebackhide__ = True
-        built = self.dx("build", *options, "--", Path(source).absolute()).stdout
+        folder = Path(source).absolute()
+        if not (folder / "dxapp.json").is_file():
+            raise FileNotFoundError(f"There is no dxapp.json in {str(folder)!r}")
+        built = self.dx("build", *options, "--", folder).stdout
         return str(json.loads(built.splitlines()[-1])["id"])
 
     def run(
@@ -146,12 +152,19 @@ class Project:
             inputs: values by name. A Path is uploaded, also in a list; the rest is sent as it is.
             state: done, failed or terminated.
             timeout: seconds after which the job is terminated and the test fails.
+
+        Raises:
+            dxpy.exceptions.DXAPIError: the platform refuses to run it, because of an input say.
         """
         __tracebackhide__ = True
         values = {name: self._input(value) for name, value in (inputs or {}).items()}
-        job = dxpy.DXApplet(applet, project=self.id).run(
-            values, project=self.id, folder=self.folder
-        )
+        try:
+            job = dxpy.DXApplet(applet, project=self.id).run(
+                values, project=self.id, folder=self.folder
+            )
+        except dxpy.exceptions.DXAPIError as error:
+            # pytest would show pages of dxpy's source before the sentence that matters.
+            raise error.with_traceback(None) from None
         ended = self._wait(job, timeout)
         if ended.state != state:
             pytest.fail(f"Expected a job that is {state}, but {ended}")
