@@ -1,6 +1,6 @@
 """Each fault of a download, as it comes over the wire, and what dxpy makes of it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 
 import dxpy
 import pytest
@@ -15,7 +15,7 @@ RANGE = CONTENT[10:30]
 
 
 @pytest.fixture
-def file(dx_project: str) -> Iterator[dxpy.DXFile]:
+def file(dx_project: str) -> dxpy.DXFile:
     """Upload a file of 100 bytes."""
     return dxpy.upload_string(CONTENT, name="ä b.bam", project=dx_project, wait_on_close=True)
 
@@ -134,7 +134,9 @@ def test_dxpy_tries_again(file: dxpy.DXFile, dx_faults: Faults, kind: str) -> No
     assert dxpy.DXFile(file.get_id(), mode="rb").read() == CONTENT
 
 
-def test_job_meets_faults_too(file: dxpy.DXFile, make_applet, dx_faults: Faults) -> None:
+def test_job_meets_faults_too(
+    file: dxpy.DXFile, make_applet: Callable[..., dxpy.DXApplet], dx_faults: Faults
+) -> None:
     met = dx_faults("403", times=None)
     job = make_applet(f"dx cat {file.get_id()}", "bash").run({"file": dxpy.dxlink(file)})
     with pytest.raises(dxpy.exceptions.DXJobFailureError):

@@ -4,11 +4,14 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from local_platform.testing.local import LocalPlatform
+from local_platform.testing.project import Dx, Project
+from platform_fixtures import until
 
 HERE = Path(__file__).parent
 EXAMPLE = HERE / "local_platform" / "example"
@@ -37,12 +40,17 @@ def run_pytest(folder: Path, *arguments: str, **environment: str) -> tuple[int, 
     return done.returncode, done.stdout + done.stderr
 
 
-def run_suite(folder: Path, code: str, script: str = "true", **environment: str) -> tuple[int, str]:
-    """Run a suite of one file, beside an applet in bash."""
+def make_applet(folder: Path, script: str) -> None:
+    """Write an applet in bash called small."""
     applet = folder / "small"
     applet.mkdir()
     (applet / "dxapp.json").write_text(json.dumps(BASH))
     (applet / "code.sh").write_text(script)
+
+
+def run_suite(folder: Path, code: str, script: str = "true", **environment: str) -> tuple[int, str]:
+    """Run a suite of one file, beside an applet in bash."""
+    make_applet(folder, script)
     (folder / "test_small.py").write_text(code)
     return run_pytest(folder, **environment)
 
@@ -188,7 +196,9 @@ def test_theirs(run, dx):
     assert status == 0, printed
 
 
-def test_folder_is_uploaded_as_it_is(dx, dx_upload_folder, dx_project: str, tmp_path: Path) -> None:
+def test_folder_is_uploaded_as_it_is(
+    dx: Dx, dx_upload_folder: Callable[..., dict[str, str]], dx_project: str, tmp_path: Path
+) -> None:
     (tmp_path / "data" / "deep" / "er").mkdir(parents=True)
     (tmp_path / "data" / "a.txt").write_text("a")
     (tmp_path / "data" / "deep" / "er" / "ä b.txt").write_text("b")
@@ -198,25 +208,48 @@ def test_folder_is_uploaded_as_it_is(dx, dx_upload_folder, dx_project: str, tmp_
     assert dx("cat", f"{dx_project}:/deep/er/ä b.txt").stdout == "b"
 
 
-def test_empty_platform_forgets_what_was_before(
-    dx_project: str, dx_empty_platform: LocalPlatform, dx
+def test_project_of_a_test_is_made_after_its_platform_was_emptied(
+    dx_project: str, dx_empty_platform: LocalPlatform, dx: Dx
 ) -> None:
     assert dx_empty_platform.running
     assert dx("find", "projects", "--brief").stdout.split() == [dx_project]
 
 
-def test_projects_and_processes_of_a_test_do_not_outlive_it(tmp_path: Path) -> None:
+@pytest.fixture
+def another(tmp_path: Path) -> Iterator[LocalPlatform]:
+    """Serve a platform apart from the one that all tests share."""
     platform = LocalPlatform(tmp_path / "state")
     platform.start()
-    try:
-        with platform.new_project("first", tmp_path) as first:
-            (tmp_path / "work" / "text").write_text("text")
-            first.dx("upload", "text", "--wait")
-        with platform.new_project("second", tmp_path) as second:
-            assert second.dx("find", "projects", "--brief").stdout.split() == [second.id]
-        assert list((platform.state / "parts").iterdir()) == []
-    finally:
-        assert platform.stop() == 0
+    yield platform
+    assert platform.stop() == 0
+
+
+def test_reset_forgets_everything(another: LocalPlatform, tmp_path: Path) -> None:
+    with another.new_project("before", tmp_path) as before:
+        before.dx("new", "project", "left")
+    another.reset()
+    with another.new_project("after", tmp_path) as after:
+        assert after.dx("find", "projects", "--brief").stdout.split() == [after.id]
+
+
+def test_project_and_files_of_a_test_do_not_outlive_it(
+    another: LocalPlatform, tmp_path: Path
+) -> None:
+    with another.new_project("first", tmp_path) as first:
+        (first.dx.folder / "text").write_text("text")
+        first.dx("upload", "text", "--wait")
+    with another.new_project("second", tmp_path) as second:
+        assert second.dx("find", "projects", "--brief").stdout.split() == [second.id]
+    assert list((another.state / "parts").iterdir()) == []
+
+
+def test_job_that_a_test_leaves_running_is_ended(another: LocalPlatform, tmp_path: Path) -> None:
+    with another.new_project("left", tmp_path) as project:
+        make_applet(project.dx.folder, "sleep 600")
+        project.dx("build", "small")
+        project.dx("run", "small", "-y")
+        until(another.job_processes)
+    assert until(lambda: not another.job_processes())
 
 
 def test_platform_ends_with_the_tests_that_started_it(tmp_path: Path) -> None:
@@ -225,26 +258,18 @@ def test_platform_ends_with_the_tests_that_started_it(tmp_path: Path) -> None:
     status, printed = run_pytest(tmp_path, "-s", "-p", "no:faulthandler")
     pid = next(word for word in printed.split() if word.isdecimal() and int(word) > 99)
     assert status == -6
-    process = Path("/proc", pid)
-    for _ in range(100):
-        if not process.exists():
-            break
-        subprocess.run(["sleep", "0.1"], check=True)
-    assert not process.exists()
+    until(lambda: not Path("/proc", pid).exists())
 
 
 @pytest.fixture
-def logged_in(tmp_path: Path):
-    """Log a person in to a platform of its own, which stands for the service."""
-    platform = LocalPlatform(tmp_path / "service")
-    platform.start()
-    with platform.new_project("service", tmp_path) as project:
+def logged_in(another: LocalPlatform, tmp_path: Path) -> Iterator[Project]:
+    """Log a person in to another platform, which stands for the service."""
+    with another.new_project("service", tmp_path) as project:
         yield project
-    assert platform.stop() == 0
 
 
-def test_the_same_suite_runs_where_a_person_is_logged_in(logged_in, tmp_path: Path) -> None:
-    (tmp_path / "work" / "precious.txt").write_text("precious")
+def test_the_same_suite_runs_where_a_person_is_logged_in(logged_in: Project) -> None:
+    (logged_in.dx.folder / "precious.txt").write_text("precious")
     logged_in.dx("upload", "precious.txt", "--wait")
     option = ["--dx-project", logged_in.id]
     status, printed = run_pytest(EXAMPLE, *option, "-rs")
@@ -256,7 +281,7 @@ def test_the_same_suite_runs_where_a_person_is_logged_in(logged_in, tmp_path: Pa
     assert len(logged_in.dx("find", "projects", "--brief").stdout.split()) == 1
 
 
-def test_project_that_cannot_be_reached_is_named(logged_in) -> None:
+def test_project_that_cannot_be_reached_is_named(logged_in: Project) -> None:
     absent = "project-" + "B" * 24
     status, printed = run_pytest(EXAMPLE, "--dx-project", absent, "-x")
     assert status == 1

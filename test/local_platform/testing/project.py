@@ -95,7 +95,8 @@ class Job:
         lines = self.log.splitlines()
         if len(lines) > LOG_LINES:
             lines = [f"({len(lines) - LOG_LINES} lines before)", *lines[-LOG_LINES:]]
-        return "\n".join([text, "Its log:", *(f"  {line}" for line in lines)])
+        head = "Its log:" if lines else "Its log is empty."
+        return "\n".join([text, head, *(f"  {line}" for line in lines)])
 
 
 class Project:
