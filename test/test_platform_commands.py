@@ -5,7 +5,7 @@ import json
 import dxpy
 import pytest
 
-from platform_fixtures import Dx
+from local_platform.testing.project import Dx
 
 
 @pytest.fixture
@@ -68,20 +68,20 @@ def test_folder_is_removed_with_what_it_holds(dx: Dx, words: str) -> None:
         dxpy.describe(words)
 
 
-def test_refused_removal_removes_nothing(dx: Dx, words: str, project: str) -> None:
+def test_refused_removal_removes_nothing(dx: Dx, words: str, dx_project: str) -> None:
     absent = "file-" + "B" * 24
     with pytest.raises(dxpy.exceptions.ResourceNotFound):
-        dxpy.api.project_remove_objects(project, {"objects": [words, absent]})
+        dxpy.api.project_remove_objects(dx_project, {"objects": [words, absent]})
     assert dx("cat", "words.txt").stdout == "words\n"
 
 
-def test_copy_into_another_project_keeps_the_id(dx: Dx, words: str, project: str) -> None:
+def test_copy_into_another_project_keeps_the_id(dx: Dx, words: str, dx_project: str) -> None:
     other = dx("new", "project", "other", "--brief").stdout.strip()
     dx("cp", "words.txt", f"{other}:/")
     dx("rm", "words.txt")
     assert described(dx, f"{other}:/words.txt")["id"] == words
     assert dx("cat", f"{other}:/words.txt").stdout == "words\n"
-    assert project != other
+    assert dx_project != other
 
 
 def test_labels(dx: Dx, words: str) -> None:
@@ -111,26 +111,25 @@ def test_records(dx: Dx) -> None:
     assert described(dx, record)["details"] == {"a": 2}
 
 
-def test_who_and_where(dx: Dx, project: str) -> None:
+def test_who_and_where(dx: Dx, dx_project: str) -> None:
     assert dx("whoami").stdout == "local\n"
     assert dx("pwd").stdout.endswith(":/\n")
-    assert project in dx("find", "projects").stdout
-    assert project in dx("describe", project).stdout
+    assert dx_project in dx("find", "projects").stdout
+    assert dx_project in dx("describe", dx_project).stdout
     assert dx("tree").stdout == ".\n"
 
 
-def test_select_and_cd_are_kept_in_the_private_configuration(dx: Dx, project: str) -> None:
-    del dx.environment["DX_PROJECT_CONTEXT_ID"]
-    dx("mkdir", f"{project}:/a")
-    dx("select", project)
+def test_select_and_cd_are_kept_in_the_private_configuration(dx: Dx, dx_project: str) -> None:
+    dx("mkdir", f"{dx_project}:/a")
+    dx("select", dx_project)
     dx("cd", "/a")
     assert dx("pwd").stdout.endswith(":/a\n")
 
 
-def test_project_is_renamed_and_removed(dx: Dx, project: str, words: str) -> None:
-    dx("update", "project", project, "--name", "renamed")
+def test_project_is_renamed_and_removed(dx: Dx, dx_project: str, words: str) -> None:
+    dx("update", "project", dx_project, "--name", "renamed")
     assert "renamed" in dx("find", "projects", "--name", "renamed").stdout
-    dx("rmproject", "-y", project)
+    dx("rmproject", "-y", dx_project)
     with pytest.raises(dxpy.exceptions.ResourceNotFound):
         dxpy.describe(words)
 
@@ -152,8 +151,8 @@ def test_unknown_name_is_an_error(dx: Dx) -> None:
     dx("run", "no_such_applet", "-y", status=3)
 
 
-def test_batch_describe_answers_for_each(project: str) -> None:
-    record = dxpy.new_dxrecord(name="there", project=project).get_id()
+def test_batch_describe_answers_for_each(dx_project: str) -> None:
+    record = dxpy.new_dxrecord(name="there", project=dx_project).get_id()
     absent = "record-" + "B" * 24
     asked = [{"id": record, "describe": {"fields": {"name": True}}}, absent]
     there, missing = dxpy.api.system_describe_data_objects({"objects": asked})["results"]
