@@ -14,7 +14,7 @@ import struct
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, Protocol
 
 UNPLACED = -1  # the reference ID of reads without a region, in a BAM as here
 
@@ -23,6 +23,8 @@ SMALLEST_RECORD = 38  # bytes, uncompressed
 
 # What 64 KiB of zeros deflate to, with header and footer: no block holds more for its size.
 LARGEST_BLOCK_DATA, SMALLEST_FULL_BLOCK = 1 << 16, 90  # bytes
+
+LARGEST_BLOCK = 1 << 16  # bytes, compressed
 
 _END_BLOCK = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 
@@ -56,6 +58,14 @@ class Stretch(NamedTuple):
         return blocks * LARGEST_BLOCK_DATA // SMALLEST_RECORD
 
 
+class Source(Protocol):
+    """What a BAM is read from if its file does not hold all of it."""
+
+    def open(self) -> BinaryIO:
+        """Open it for reading."""
+        ...
+
+
 class Bam(NamedTuple):
     """A BAM file and what its binary header says."""
 
@@ -70,15 +80,25 @@ class Bam(NamedTuple):
     """Virtual offset of the end of the header."""
     size: int
     """In bytes."""
+    source: Source | None = None
+    """Where its bytes are read from; None if all of them are in the file."""
+
+    def open(self) -> BinaryIO:
+        """Open it for reading, whether its bytes are in the file or not."""
+        return self.source.open() if self.source else self.path.open("rb")
 
 
-def open_bam(path: Path) -> Bam:
+def open_bam(path: Path, source: Source | None = None) -> Bam:
     """Read the binary header of a BAM file.
+
+    Args:
+        path: the file.
+        source: where its bytes are read from; None if all of them are in the file.
 
     Raises:
         BamFormatError: the file is empty, of another format, or ends within the header.
     """
-    with path.open("rb") as file:
+    with source.open() if source else path.open("rb") as file:
         if _read_block_size(file, 0) is None:
             raise BamFormatError(_describe_kind(_read_at(file, 0, 18)))
         reader = _BgzfReader(file)
@@ -94,7 +114,7 @@ def open_bam(path: Path) -> Bam:
         except (struct.error, zlib.error) as error:
             raise BamFormatError("ends or is damaged within its header") from error
         size = os.fstat(file.fileno()).st_size
-        return Bam(path, path.name, regions, lengths, reader.tell(), size)
+        return Bam(path, path.name, regions, lengths, reader.tell(), size, source)
 
 
 def is_block_start(file: BinaryIO, address: int) -> bool:
@@ -154,7 +174,7 @@ def copy_stretches(bam: Bam, stretches: Iterable[Stretch], target: BinaryIO) -> 
     Blocks are copied as they are. Only those in which a stretch begins or ends are made anew.
     A stretch that ends within a record ends the copy within it, too, and a reader complains.
     """
-    with bam.path.open("rb") as source:
+    with bam.open() as source:
         for stretch in [Stretch(0, bam.first_record), *stretches]:
             _copy_stretch(source, stretch, target)
     target.write(_END_BLOCK)

@@ -1,6 +1,7 @@
 """What the numbers of the calls mean together: how many records each region has.
 
-    counts = merge_counts(bam, index, calls, results, filters)
+    parts = [add_counts(calls, results)]
+    counts = merge_counts(bam, index, parts, filters)
     counts[0], counts[UNPLACED]
 
 Counts are by region number, so that no name can be taken for another one. Each is what samtools
@@ -9,7 +10,7 @@ and there are no counts.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import dxpy
@@ -38,20 +39,23 @@ def read_counts(call: Call, result: CommandResult) -> Counter[int]:
     return counts
 
 
+def add_counts(calls: Sequence[Call], results: Sequence[CommandResult]) -> Counter[int]:
+    """Add up what calls counted; all of them succeeded."""
+    counts: Counter[int] = Counter()
+    for call, result in zip(calls, results, strict=True):
+        counts.update(read_counts(call, result))
+    return counts
+
+
 def merge_counts(
-    bam: Bam,
-    index: BamIndex,
-    calls: Sequence[Call],
-    results: Sequence[CommandResult],
-    filters: Filters,
+    bam: Bam, index: BamIndex, parts: Iterable[Counter[int]], filters: Filters
 ) -> Counter[int]:
-    """Add up what the calls counted, and hold it against the index.
+    """Add up what each machine counted, and hold it against the index.
 
     Args:
         bam: the file counted.
         index: the index that the calls were planned by.
-        calls: the plan.
-        results: what each call left behind.
+        parts: the counts of each machine; together those of all calls.
         filters: which records they counted; of those that do not pass, an index knows nothing.
 
     Returns:
@@ -61,8 +65,8 @@ def merge_counts(
         dxpy.AppError: samtools counted other numbers than the index promises.
     """
     counts: Counter[int] = Counter()
-    for call, result in zip(calls, results, strict=True):
-        counts.update(read_counts(call, result))
+    for part in parts:
+        counts.update(part)
     for number in [*range(len(bam.regions)), UNPLACED]:
         promised, counted = index.get_promise(number), counts[number]
         if promised is None or promised == counted or (filters.options and promised > counted):
@@ -90,7 +94,7 @@ def take_counts_from_index(bam: Bam, path: Path) -> tuple[BamIndex, Counter[int]
             if records is None:
                 region = describe_region(bam.regions, number)
                 raise BamIndexError(f"it has no number of records for {region}, as old indexes do")
-        with bam.path.open("rb") as file:
+        with bam.open() as file:
             if address := find_second_header(file, index.end):
                 raise BamIndexError(f"another BAM follows this one from byte {address:,} on")
     except (BamIndexError, BamCutError) as error:

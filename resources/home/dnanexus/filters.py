@@ -33,6 +33,8 @@ class Filters(NamedTuple):
 # What a filter may be ("Sequence Alignment/Map Format Specification", 1.4).
 LARGEST = Filters(min_mapping_quality=255, require_flags=4095, exclude_flags=4095)
 
+MOST_MACHINES = 64
+
 
 def verify_filters(filters: Filters) -> None:
     """Verify that each filter is in its range.
@@ -45,13 +47,21 @@ def verify_filters(filters: Filters) -> None:
             raise dxpy.AppError(f"{name} is {value}. Give a number from 0 to {largest}.")
 
 
-def verify_inputs(filters: Filters, count_from_index: bool, index: dict[str, Any] | None) -> None:
+def verify_inputs(
+    filters: Filters, count_from_index: bool, machines: int, index: dict[str, Any] | None
+) -> None:
     """Verify what the inputs say, before anything is downloaded.
 
     Raises:
-        dxpy.AppError: they contradict one another, or a filter is out of its range.
+        dxpy.AppError: they contradict one another, or one is out of its range.
     """
     verify_filters(filters)
+    if not 1 <= machines <= MOST_MACHINES:
+        raise dxpy.AppError(f"machines is {machines}. Give a number from 1 to {MOST_MACHINES}.")
+    if count_from_index and machines > 1:
+        raise dxpy.AppError(
+            "Counts from the index need one machine only. Leave out machines or count_from_index."
+        )
     if count_from_index and filters.options:
         raise dxpy.AppError(
             "An index has no counts of filtered records. Leave out count_from_index or the filters."
