@@ -67,9 +67,13 @@ class FaultyServer:
         """Return what was sent: name of the file, first byte and size of each range."""
         return [tuple(one) for one in json.loads(self._control("GET"))]
 
-    def _control(self, method: str, body: str = "") -> bytes:
+    def url_requests(self) -> int:
+        """Return how often the URL of a file was asked for."""
+        return int(self._control("GET", path="/_urls"))
+
+    def _control(self, method: str, body: str = "", path: str = "/_control") -> bytes:
         connection = http.client.HTTPConnection("127.0.0.1", int(self.port))
-        connection.request(method, "/_control", body)
+        connection.request(method, path, body)
         answer = connection.getresponse().read()
         connection.close()
         return answer
@@ -85,6 +89,7 @@ class _Server(ThreadingHTTPServer):
         self.upstream, self.latency, self.rate, self.folder = upstream, latency, rate, folder
         self.faults: deque[str] = deque()
         self.ranges: list[tuple[str, int, int]] = []
+        self.url_requests = 0
         self._lock = threading.Lock()
         self._free_at = 0.0
 
@@ -102,9 +107,12 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: _Server
 
-    def do_GET(self) -> None:  # noqa: N802 - http.server wants this name
+    def do_GET(self) -> None:
         if self.path == "/_control":
             self._answer(200, {}, json.dumps(self.server.ranges).encode())
+            return
+        if self.path == "/_urls":
+            self._answer(200, {}, str(self.server.url_requests).encode())
             return
         time.sleep(self.server.latency)
         wanted = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
@@ -119,12 +127,14 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.ranges.append((name, int(wanted[1]), len(body)))
         self._spoil(fault, status, headers, body)
 
-    def do_POST(self) -> None:  # noqa: N802 - http.server wants this name
+    def do_POST(self) -> None:
         if self.path == "/_control":
             length = int(self.headers["Content-Length"])
             self.server.faults.extend(json.loads(self.rfile.read(length)))
             self._answer(200, {}, b"{}")
             return
+        if re.fullmatch(r"/file-\w+/download", self.path):
+            self.server.url_requests += 1
         time.sleep(self.server.latency)
         self._answer(*self._pass_on())
 
@@ -134,13 +144,18 @@ class _Handler(BaseHTTPRequestHandler):
         """Log nothing."""
 
     def _pass_on(self) -> tuple[int, dict[str, str], bytes]:
-        """Ask the platform, under this server's own name, so that its URLs lead back here."""
+        """Ask the platform, and have the URLs that it answers with lead back here."""
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        connection = http.client.HTTPConnection("127.0.0.1", self.server.upstream)
-        connection.request(self.command, self.path, body, dict(self.headers))
+        upstream = f"127.0.0.1:{self.server.upstream}"
+        connection = http.client.HTTPConnection(upstream)
+        sent = dict(self.headers) | {"Host": upstream}
+        connection.request(self.command, self.path, body, sent)
         response = connection.getresponse()
         answer = response.read()
         connection.close()
+        if self.command == "POST":
+            own = f"127.0.0.1:{self.server.server_port}"
+            answer = answer.replace(upstream.encode(), own.encode())
         kept = ("Content-Type", "Content-Range", "Accept-Ranges")
         headers = {name: response.headers[name] for name in kept if name in response.headers}
         return response.status, headers, answer

@@ -54,9 +54,10 @@ def count_on_machines(
     Raises:
         dxpy.AppError: a part failed; the message is its own.
     """
+    if index.data:
+        links = links | {"index": _upload_index(index)}
     inputs = {
-        "bam": links["bam"],
-        "index": _upload_index(index) if index.data else links["index"],
+        **links,
         "index_origin": index.origin,
         "filters": filters._asdict(),
         "machines": machines,
@@ -64,8 +65,10 @@ def count_on_machines(
     }
     shares = share_calls(calls, machines)
     with log_seconds("count"):
-        jobs = _start_parts(shares, inputs)
-        return [_collect_part(job, share) for job, share in zip(jobs, shares, strict=True)]
+        jobs = [_start_part(number, share, inputs) for number, share in enumerate(shares)]
+        outputs = [_wait_for_part(job) for job in jobs]
+        pairs = zip(outputs, shares, strict=True)
+        return [read_part(output, share) for output, share in pairs]
 
 
 def prepare_part(
@@ -94,8 +97,10 @@ def prepare_part(
     verified = verify_bam(fetch_ends(bam))
     read = read_index(fetch_index(index), verified)._replace(origin=index_origin)
     share = share_calls(plan_calls(verified, read, cpus, machines), machines)[number]
-    size = sum(call.work for call in share)
-    log(f"Part {number + 1} of {machines}: {size:,} of {verified.size:,} bytes of {verified.name!r}")
+    size = _describe_share(share)[1]
+    log(
+        f"Part {number + 1} of {machines}: {size:,} of {verified.size:,} bytes of {verified.name!r}"
+    )
     return verified, read, share, Filters(**filters)
 
 
@@ -108,6 +113,21 @@ def write_part(bam: Bam, share: Sequence[Call], counts: Counter[int]) -> dict[st
     text = json.dumps(list(counts.items()))
     file = dxpy.upload_string(text, name="counts.json", hidden=True, wait_on_close=True)
     return {"share": _describe_share(share), "counts": dxpy.dxlink(file)}
+
+
+def read_part(output: dict[str, Any], share: Sequence[Call]) -> Counter[int]:
+    """Return what a part counted.
+
+    Args:
+        output: as `write_part` returns it.
+        share: the calls that it should have counted.
+
+    Raises:
+        dxpy.AppInternalError: it counted others, because it had planned otherwise.
+    """
+    if output["share"] != _describe_share(share):
+        raise dxpy.AppInternalError("A part has counted another share of the BAM than its own")
+    return Counter(dict(json.loads(dxpy.DXFile(output["counts"]).read())))
 
 
 def share_calls(calls: Sequence[Call], machines: int) -> list[list[Call]]:
@@ -126,20 +146,38 @@ def share_calls(calls: Sequence[Call], machines: int) -> list[list[Call]]:
     return shares
 
 
-def _start_parts(shares: Sequence[Sequence[Call]], inputs: dict[str, Any]) -> list[dxpy.DXJob]:
-    """Start a subjob for each share; return them in the same order.
+def _start_part(number: int, share: Sequence[Call], inputs: dict[str, Any]) -> dxpy.DXJob:
+    """Start the subjob that counts a share.
 
     Args:
-        shares: the calls of each.
-        inputs: of the entry point count_part, but for the number of the share.
+        number: of the part, from 0.
+        share: what it counts; the log tells.
+        inputs: of the entry point count_part, but for the number.
     """
-    jobs = []
-    for number, share in enumerate(shares):
-        name = f"count_part {number + 1} of {len(shares)}"
-        jobs.append(dxpy.new_dxjob(inputs | {"number": number}, "count_part", name=name))
-        work = sum(call.work for call in share)
-        log(f"Started {name}: {jobs[-1].get_id()}, {len(share):,} calls, {work:,} bytes to read")
-    return jobs
+    name = f"count_part {number + 1}"
+    job = dxpy.new_dxjob(inputs | {"number": number}, "count_part", name=name)
+    calls, size = _describe_share(share)
+    log(f"Started {name}, {job.get_id()}: {calls:,} calls, {size:,} bytes of the BAM")
+    return job
+
+
+def _wait_for_part(job: dxpy.DXJob) -> dict[str, Any]:
+    """Wait until a subjob is done, and return its output.
+
+    Raises:
+        dxpy.AppError: it failed, and says why itself.
+        dxpy.AppInternalError: it ended otherwise.
+    """
+    try:
+        job.wait_on_done(interval=POLL_SECONDS)
+    except dxpy.DXJobFailureError as failure:
+        message = job.describe().get("failureMessage", str(failure))
+        if job.describe().get("failureReason") == "AppError":
+            raise dxpy.AppError(message) from None
+        raise dxpy.AppInternalError(f"{job.get_id()} did not finish: {message}") from None
+    described = job.describe()
+    log(f"{described['name']} is done")
+    return dict(described["output"])
 
 
 def _upload_index(index: BamIndex) -> dict[str, Any]:
@@ -153,28 +191,3 @@ def _upload_index(index: BamIndex) -> dict[str, Any]:
 def _describe_share(share: Sequence[Call]) -> list[int]:
     """Return what two plans of a share agree on if they are the same: calls, bytes to read."""
     return [len(share), sum(call.work for call in share)]
-
-
-def _collect_part(job: dxpy.DXJob, share: Sequence[Call]) -> Counter[int]:
-    """Wait for a part, and return what it counted.
-
-    Raises:
-        dxpy.AppError: it failed, and says so itself.
-        dxpy.AppInternalError: it ended otherwise, or counted something else than its share.
-    """
-    try:
-        job.wait_on_done(interval=POLL_SECONDS)
-    except dxpy.DXJobFailureError:
-        described = job.describe()
-        message = described.get("failureMessage", "")
-        if described.get("failureReason") == "AppError":
-            raise dxpy.AppError(message) from None
-        raise dxpy.AppInternalError(
-            f"{described['name']} ({job.get_id()}) {described['state']}: "
-            f"{described.get('failureReason', '')} {message}"
-        ) from None
-    described = job.describe()
-    if described["output"]["share"] != _describe_share(share):
-        raise dxpy.AppInternalError(f"{described['name']} counted another share than its own")
-    log(f"{described['name']} is done")
-    return Counter(dict(json.loads(dxpy.DXFile(described["output"]["counts"]).read())))
