@@ -13,7 +13,10 @@ import private_environment  # noqa: F401 - before dxpy reads a person's login
 # dx build uploads all of resources/: compiled files must not appear there.
 sys.dont_write_bytecode = True
 
-import applet  # noqa: E402 - after the switch above
+import dxpy  # noqa: E402 - after the switch above
+
+import applet  # noqa: E402
+from machines import make_part_inputs, read_part, share_calls  # noqa: E402
 
 pytest_plugins = ["platform_fixtures"]
 
@@ -37,6 +40,39 @@ def count(monkeypatch: pytest.MonkeyPatch) -> Count:
         return texts.pop()
 
     return count_bam
+
+
+@pytest.fixture
+def count_parts(project: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Count:
+    """Count like `count`, with the files on a platform, and in parts, in this process."""
+    del project
+    texts: list[str] = []
+
+    def keep_count_file(paths: dict[str, Path], summary: object) -> dict:  # noqa: ARG001
+        texts.append(os.fsdecode(paths["count_file"].read_bytes()))
+        return {}
+
+    def count_here(machines: int, cpus: int, calls: list, *rest: object) -> list:
+        inputs = make_part_inputs(machines, cpus, *rest)
+        return [
+            read_part(applet.count_part(**inputs, number=number), share)
+            for number, share in enumerate(share_calls(calls, machines))
+        ]
+
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(applet, "upload_outputs", keep_count_file)
+    monkeypatch.setattr(applet, "count_on_machines", count_here)
+
+    def count_bam(bam: Path, index: Path | None = None, **inputs: int) -> str:
+        applet.main(upload(bam), upload(index) if index else None, **{"machines": 3} | inputs)
+        return texts.pop()
+
+    return count_bam
+
+
+def upload(path: Path) -> dict:
+    """Upload a file, and return a link to it."""
+    return dxpy.dxlink(dxpy.upload_local_file(str(path), wait_on_close=True))
 
 
 @pytest.fixture

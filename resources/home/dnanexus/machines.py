@@ -54,21 +54,28 @@ def count_on_machines(
     Raises:
         dxpy.AppError: a part failed; the message is its own.
     """
-    if index.data:
-        links = links | {"index": _upload_index(index)}
-    inputs = {
-        **links,
-        "index_origin": index.origin,
-        "filters": filters._asdict(),
-        "machines": machines,
-        "cpus": cpus,
-    }
+    inputs = make_part_inputs(machines, cpus, index, filters, links)
     shares = share_calls(calls, machines)
     with log_seconds("count"):
         jobs = [_start_part(number, share, inputs) for number, share in enumerate(shares)]
         outputs = [_wait_for_part(job) for job in jobs]
         pairs = zip(outputs, shares, strict=True)
         return [read_part(output, share) for output, share in pairs]
+
+
+def make_part_inputs(
+    machines: int, cpus: int, index: BamIndex, filters: Filters, links: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the inputs that all parts have in common; the parameters are as above."""
+    if index.data:
+        links = links | {"index": _upload_index(index)}
+    return {
+        **links,
+        "index_origin": index.origin,
+        "filters": filters._asdict(),
+        "machines": machines,
+        "cpus": cpus,
+    }
 
 
 def prepare_part(
