@@ -24,8 +24,8 @@ Count = Callable[..., str]
 
 
 @pytest.fixture
-def count(monkeypatch: pytest.MonkeyPatch) -> Count:
-    """Do what main does, less download and upload: count(bam, index, **inputs) -> count file."""
+def count_files(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Keep what count files hold, instead of uploading them."""
     texts: list[str] = []
 
     def keep_count_file(paths: dict[str, Path], summary: object) -> dict:  # noqa: ARG001
@@ -33,24 +33,27 @@ def count(monkeypatch: pytest.MonkeyPatch) -> Count:
         return {}
 
     monkeypatch.setattr(applet, "upload_outputs", keep_count_file)
+    return texts
+
+
+@pytest.fixture
+def count(count_files: list[str], monkeypatch: pytest.MonkeyPatch) -> Count:
+    """Do what main does, less download and upload: count(bam, index, **inputs) -> count file."""
 
     def count_bam(bam: Path, index: Path | None = None, **inputs: int) -> str:
         monkeypatch.setattr(applet, "download_inputs", lambda _: (bam, index))
         applet.main({}, {"given": True} if index else None, **inputs)
-        return texts.pop()
+        return count_files.pop()
 
     return count_bam
 
 
 @pytest.fixture
-def count_parts(project: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Count:
+def count_parts(
+    project: str, count_files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Count:
     """Count like `count`, with the files on a platform, and in parts, in this process."""
     del project
-    texts: list[str] = []
-
-    def keep_count_file(paths: dict[str, Path], summary: object) -> dict:  # noqa: ARG001
-        texts.append(os.fsdecode(paths["count_file"].read_bytes()))
-        return {}
 
     def count_here(machines: int, cpus: int, calls: list, *rest: object) -> list:
         inputs = make_part_inputs(machines, cpus, *rest)
@@ -60,12 +63,11 @@ def count_parts(project: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         ]
 
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(applet, "upload_outputs", keep_count_file)
     monkeypatch.setattr(applet, "count_on_machines", count_here)
 
     def count_bam(bam: Path, index: Path | None = None, **inputs: int) -> str:
         applet.main(upload(bam), upload(index) if index else None, **{"machines": 3} | inputs)
-        return texts.pop()
+        return count_files.pop()
 
     return count_bam
 

@@ -34,7 +34,11 @@ class FaultyServer:
     """Starts the server, and tells it what to do."""
 
     def __init__(
-        self, upstream: str, latency: float = 0, rate: float = 0, folder: Path | None = None
+        self,
+        upstream: str,
+        latency: float = 0,
+        rate: float = 0,
+        files: dict[str, Path] | None = None,
     ) -> None:
         """Prepare a server.
 
@@ -42,10 +46,10 @@ class FaultyServer:
             upstream: port of the platform.
             latency: of each answer, in seconds.
             rate: bytes a second that all answers share; 0 for no limit.
-            folder: where files are read if they are there, which costs less than passing them on.
+            files: by ID, those that are read here, which costs less than passing them on.
         """
         receiver, sender = multiprocessing.Pipe(duplex=False)
-        options = (sender, int(upstream), latency, rate, folder)
+        options = (sender, int(upstream), latency, rate, files or {})
         self._process = multiprocessing.Process(target=_serve, args=options, daemon=True)
         self._process.start()
         self.port = str(receiver.recv())
@@ -64,7 +68,7 @@ class FaultyServer:
         self._control("POST", json.dumps(faults))
 
     def ranges(self) -> list[tuple[str, int, int]]:
-        """Return what was sent: name of the file, first byte and size of each range."""
+        """Return what was sent: ID of the file, first byte and size of each range."""
         return [tuple(one) for one in json.loads(self._control("GET"))]
 
     def url_requests(self) -> int:
@@ -84,9 +88,9 @@ class _Server(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, upstream: int, latency: float, rate: float, folder: Path | None) -> None:
+    def __init__(self, upstream: int, latency: float, rate: float, files: dict[str, Path]) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.upstream, self.latency, self.rate, self.folder = upstream, latency, rate, folder
+        self.upstream, self.latency, self.rate, self.files = upstream, latency, rate, files
         self.faults: deque[str] = deque()
         self.ranges: list[tuple[str, int, int]] = []
         self.url_requests = 0
@@ -116,15 +120,15 @@ class _Handler(BaseHTTPRequestHandler):
             return
         time.sleep(self.server.latency)
         wanted = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
-        name = Path(self.path.partition("?")[0]).name
-        path = self.server.folder / name if self.server.folder else None
-        if wanted and path and path.exists():
-            self._send_range(path, int(wanted[1]), int(wanted[2]))
+        found = re.search(r"/(file-\w+)/", self.path)
+        file_id = found[1] if found else ""
+        if wanted and file_id in self.server.files:
+            self._send_range(file_id, int(wanted[1]), int(wanted[2]))
             return
         fault = self.server.faults.popleft() if wanted and self.server.faults else ""
         status, headers, body = self._pass_on()
         if wanted and status == 206:
-            self.server.ranges.append((name, int(wanted[1]), len(body)))
+            self.server.ranges.append((file_id, int(wanted[1]), len(body)))
         self._spoil(fault, status, headers, body)
 
     def do_POST(self) -> None:
@@ -195,8 +199,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
 
-    def _send_range(self, path: Path, begin: int, last: int) -> None:
+    def _send_range(self, file_id: str, begin: int, last: int) -> None:
         """Send a range of a file of this machine, no faster than the rate."""
+        path = self.server.files[file_id]
         with path.open("rb") as file:
             size = path.stat().st_size
             end = min(last + 1, size)
@@ -207,7 +212,7 @@ class _Handler(BaseHTTPRequestHandler):
                 part = min(CHUNK, end - at)
                 self.server.wait_for_turn(part)
                 at += os.sendfile(self.connection.fileno(), file.fileno(), at, part)
-            self.server.ranges.append((path.name, begin, end - begin))
+            self.server.ranges.append((file_id, begin, end - begin))
 
 
 def _serve(sender: Any, *options: Any) -> None:

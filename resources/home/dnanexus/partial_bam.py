@@ -111,8 +111,11 @@ class _FetchingReader(io.FileIO):
     def read(self, size: int | None = -1, /) -> bytes:
         """Return `size` bytes, or fewer where the file ends; all that are left without a size."""
         begin = self.tell()
-        whole = size is None or size < 0
-        self._partial.fetch(begin, self._partial.remote.size if whole else begin + (size or 0))
+        end = self._partial.remote.size if size is None or size < 0 else begin + size
+        # Who reads on from what is there will read on.
+        if any(held_end == begin for _, held_end in self._partial.held):
+            end = max(end, begin + LARGEST_BLOCK)
+        self._partial.fetch(begin, end)
         return super().read(size) or b""
 
 

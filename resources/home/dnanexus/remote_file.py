@@ -151,9 +151,10 @@ def _get_url(file: RemoteFile) -> tuple[str, dict[str, str]]:
     """Return a URL that is still valid for a minute, and the headers that it wants."""
     handle = dxpy.DXFile(file.link)
     handle = _handles.setdefault(handle.get_id(), handle)
-    # With verify= dxpy makes a connection of its own for this one call.
+    # With verify= dxpy makes a connection of its own for this one call. Without filename= the name
+    # would be a part of the URL, whatever letters it has.
     url, headers = handle.get_download_url(
-        preauthenticated=True, duration=URL_SECONDS, verify=certifi.where()
+        preauthenticated=True, duration=URL_SECONDS, filename="part", verify=certifi.where()
     )
     return url, headers
 
