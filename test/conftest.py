@@ -13,9 +13,7 @@ import private_environment  # noqa: F401 - before dxpy reads a person's login
 # dx build uploads all of resources/: compiled files must not appear there.
 sys.dont_write_bytecode = True
 
-import dxpy  # noqa: E402 - after the switch above
-
-import applet  # noqa: E402
+import applet  # noqa: E402 - after the switch above
 from machines import make_part_inputs, read_part, share_calls  # noqa: E402
 
 pytest_plugins = ["platform_fixtures"]
@@ -50,10 +48,12 @@ def count(count_files: list[str], monkeypatch: pytest.MonkeyPatch) -> Count:
 
 @pytest.fixture
 def count_parts(
-    project: str, count_files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    upload: Callable[[Path], dict],
+    count_files: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Count:
     """Count like `count`, with the files on a platform, and in parts, in this process."""
-    del project
 
     def count_here(machines: int, cpus: int, calls: list, *rest: object) -> list:
         inputs = make_part_inputs(machines, cpus, *rest)
@@ -72,17 +72,13 @@ def count_parts(
     return count_bam
 
 
-def upload(path: Path) -> dict:
-    """Upload a file, and return a link to it."""
-    return dxpy.dxlink(dxpy.upload_local_file(str(path), wait_on_close=True))
-
-
 @pytest.fixture
-def small_disk(tmp_path: Path):
-    """A folder on a disk of its own with room for 64 KiB."""
+def small_disk(request: pytest.FixtureRequest, tmp_path: Path):
+    """A folder on a disk of its own with room for 64 KiB, or as much as a test asks for."""
     folder = tmp_path / "small_disk"
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(folder)]
+    size = f"size={getattr(request, 'param', '64k')}"
+    mount = ["mount", "-t", "tmpfs", "-o", size, "none", str(folder)]
     if os.geteuid() or subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("making a small disk needs the right to mount one")
     yield folder

@@ -173,6 +173,13 @@ def project(platform: Platform, request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
+def upload(project: str) -> Callable[[Path], dict]:
+    """Upload a file to the test's project, and return a link to it."""
+    del project
+    return lambda path: dxpy.dxlink(dxpy.upload_local_file(str(path), wait_on_close=True))
+
+
+@pytest.fixture
 def dx(platform: Platform, project: str, tmp_path: Path) -> Dx:
     """Run dx in an empty folder, with the test's project selected and nothing else configured."""
     folder = tmp_path / "work"

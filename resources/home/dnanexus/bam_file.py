@@ -9,10 +9,12 @@ plus an offset inside the uncompressed block. Layouts: "Sequence Alignment/Map F
 (4.1 BGZF, 4.2 BAM). Standard library only; nothing here runs samtools.
 """
 
+import io
 import os
 import struct
 import zlib
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol
 
@@ -165,6 +167,36 @@ def find_second_header(file: BinaryIO, position: int) -> int | None:
             return address
         after_end = _read_at(file, address + size - 4, 4) == bytes(4)
         address += size
+    return None
+
+
+def find_placed_record(bam: Bam, begin: int, looks: int) -> int | None:
+    """Look for records of a region at a few places behind a byte of a BAM.
+
+    Returns:
+        The address of a block that begins with one; None if none was met.
+    """
+    with bam.open() as file:
+        for look in range(1, looks + 1):
+            address = begin + (bam.size - LARGEST_BLOCK - begin) * look // looks
+            data = _read_at(file, max(begin, address), LARGEST_BLOCK)
+            at = _find_block(data)
+            if at is not None:
+                number = read_reference_id(io.BytesIO(data), at << 16)
+                if number is not None and 0 <= number < len(bam.regions):
+                    return max(begin, address) + at
+    return None
+
+
+def _find_block(data: bytes) -> int | None:
+    """Return where the first whole block begins in some bytes of a BAM; None if there is none."""
+    file = io.BytesIO(data)
+    at = data.find(_END_BLOCK[:4])
+    while at >= 0:
+        with suppress(zlib.error):
+            if _inflate_block(file, at):
+                return at
+        at = data.find(_END_BLOCK[:4], at + 1)
     return None
 
 

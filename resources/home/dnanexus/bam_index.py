@@ -90,7 +90,7 @@ class BamIndex(NamedTuple):
 
 
 def read_index(path: Path, bam: Bam) -> BamIndex:
-    """Read a BAI index, or a CSI index whether compressed or not, and check that it fits its BAM.
+    """Read a BAM index, and check that it fits its BAM.
 
     The extents must tile the file from the end of the header, without gap or overlap, up to the
     unplaced reads, or to the end of the file if there are none. That reads a few bytes of the BAM
@@ -99,6 +99,17 @@ def read_index(path: Path, bam: Bam) -> BamIndex:
     Raises:
         BamIndexError: it is no such index, or not of this BAM.
         BamCutError: it is of this BAM as it was before its end was lost.
+    """
+    index = parse_index(path, bam)
+    _check_extents(index, bam)
+    return index
+
+
+def parse_index(path: Path, bam: Bam) -> BamIndex:
+    """Read a BAI index, or a CSI index whether compressed or not, without a look at its BAM.
+
+    Raises:
+        BamIndexError: it is no such index, or not of a BAM with these regions.
     """
     with path.open("rb") as file:
         compressed = file.read(2) == b"\x1f\x8b"
@@ -120,9 +131,7 @@ def read_index(path: Path, bam: Bam) -> BamIndex:
         raise BamIndexError(f"it is damaged ({error})") from error
     ends = [extent.stretch.end for extent in extents if extent]
     end = max(ends, default=bam.first_record)
-    index = BamIndex(path.name, extents, record_starts, unplaced, end)
-    _check_extents(index, bam)
-    return index
+    return BamIndex(path.name, extents, record_starts, unplaced, end)
 
 
 def _get_largest_size(bam: Bam) -> int:

@@ -15,12 +15,16 @@ from pathlib import Path
 
 import dxpy
 
-from bam_file import UNPLACED, Bam, find_second_header
+from bam_file import UNPLACED, Bam, find_placed_record, find_second_header
 from bam_index import BamCutError, BamIndex, BamIndexError, read_index
 from filters import Filters
 from job_log import log
 from samtools import CommandResult
 from slices import Call, describe_region
+
+# How much of a BAM that lies elsewhere is read on the look for a second one behind it.
+LARGEST_WALK = 256 << 10  # bytes
+LOOKS = 4
 
 
 def read_counts(call: Call, result: CommandResult) -> Counter[int]:
@@ -94,9 +98,7 @@ def take_counts_from_index(bam: Bam, path: Path) -> tuple[BamIndex, Counter[int]
             if records is None:
                 region = describe_region(bam.regions, number)
                 raise BamIndexError(f"it has no number of records for {region}, as old indexes do")
-        with bam.open() as file:
-            if address := find_second_header(file, index.end):
-                raise BamIndexError(f"another BAM follows this one from byte {address:,} on")
+        _check_what_follows(bam, index.end)
     except (BamIndexError, BamCutError) as error:
         raise dxpy.AppError(
             f"The index {path.name!r} does not give the counts of {bam.name!r}: {error}. "
@@ -104,6 +106,24 @@ def take_counts_from_index(bam: Bam, path: Path) -> tuple[BamIndex, Counter[int]
         ) from error
     log(f"The counts are those in the index {path.name!r}; no record was read")
     return index, Counter(promises)
+
+
+def _check_what_follows(bam: Bam, end: int) -> None:
+    """Check that no second BAM follows this one.
+
+    Every block behind the last region is looked at. Where they would have to be fetched, and are
+    many, only a few are, and whether they hold reads of a region: as nearly all of a BAM does.
+
+    Raises:
+        BamIndexError: one does.
+    """
+    if bam.source and bam.size - (end >> 16) > LARGEST_WALK:
+        if address := find_placed_record(bam, end >> 16, LOOKS):
+            raise BamIndexError(f"records of a region follow its last one, at byte {address:,}")
+        return
+    with bam.open() as file:
+        if address := find_second_header(file, end):
+            raise BamIndexError(f"another BAM follows this one from byte {address:,} on")
 
 
 def contradict(bam: Bam, index: BamIndex, contradiction: str) -> dxpy.AppError:

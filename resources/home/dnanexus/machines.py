@@ -22,7 +22,7 @@ from typing import Any
 import dxpy
 
 from bam_file import Bam
-from bam_index import BamIndex, read_index
+from bam_index import BamIndex, parse_index
 from filters import Filters
 from job_log import log, log_seconds
 from partial_bam import fetch_ends, fetch_index, log_fetched
@@ -102,13 +102,14 @@ def prepare_part(
         The BAM, partly here; its index; the calls of this part; which records they count.
     """
     verified = verify_bam(fetch_ends(bam))
-    read = read_index(fetch_index(index), verified)._replace(origin=index_origin)
-    share = share_calls(plan_calls(verified, read, cpus, machines), machines)[number]
+    # Whoever planned for all parts has checked that it fits the BAM.
+    parsed = parse_index(fetch_index(index), verified)._replace(origin=index_origin)
+    share = share_calls(plan_calls(verified, parsed, cpus, machines), machines)[number]
     size = _describe_share(share)[1]
     log(
         f"Part {number + 1} of {machines}: {size:,} of {verified.size:,} bytes of {verified.name!r}"
     )
-    return verified, read, share, Filters(**filters)
+    return verified, parsed, share, Filters(**filters)
 
 
 def write_part(bam: Bam, share: Sequence[Call], counts: Counter[int]) -> dict[str, Any]:

@@ -60,19 +60,21 @@ class PartialFile:
             for at in range(gap_begin, gap_end, RANGE_SIZE):
                 self._write(at, fetch_range(self.remote, at, min(at + RANGE_SIZE, gap_end)))
 
-    def copy_to(self, path: Path, part: str) -> "PartialFile":
-        """Make another partial file that holds what this one does.
+    def copy_ends(self, path: Path, header_end: int, part: str) -> "PartialFile":
+        """Make another partial file of the same remote one, with the two ends that this one has.
 
         Args:
             path: the file to make.
+            header_end: how many bytes of the beginning are needed.
             part: how an error names what will be fetched into it.
         """
         copy = PartialFile(path, self.remote._replace(part=part))
         copy.make()
-        with self.path.open("rb") as source:
-            for begin, end in self.held:
-                source.seek(begin)
-                copy._write(begin, source.read(end - begin))
+        with self.open() as source:
+            for begin, end in [(0, header_end), (self.remote.size - TAIL_SIZE, self.remote.size)]:
+                for gap_begin, gap_end in copy._find_gaps(max(0, begin), end):
+                    source.seek(gap_begin)
+                    copy._write(gap_begin, source.read(gap_end - gap_begin))
         return copy
 
     def make(self) -> None:
@@ -176,7 +178,8 @@ def hold_stretches(bam: Bam, stretches: Sequence[Stretch], what: str) -> Iterato
         yield bam
         return
     with NamedTemporaryFile(suffix=".bam") as file:
-        held = bam.source.copy_to(Path(file.name), f" in {what}")
+        header_end = min((bam.first_record >> 16) + LARGEST_BLOCK, bam.size)
+        held = bam.source.copy_ends(Path(file.name), header_end, f" in {what}")
         for begin, end in stretches:
             # The block in which a stretch ends is read, too.
             held.fetch(begin >> 16, (end >> 16) + LARGEST_BLOCK)
