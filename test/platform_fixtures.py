@@ -131,11 +131,11 @@ class Platform:
         return [
             path.parent.name
             for path in Path("/proc").glob("[0-9]*/environ")
-            if {mark, b"USER=dnanexus"} <= set(_environment(path))
+            if {mark, b"USER=dnanexus"} <= set(read_environment(path))
         ]
 
 
-def _environment(path: Path) -> list[bytes]:
+def read_environment(path: Path) -> list[bytes]:
     """Return the variables of a process that may just have ended."""
     try:
         return path.read_bytes().split(b"\0")
