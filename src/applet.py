@@ -26,13 +26,13 @@ import dxpy
 from dxpy.utils.describe import get_size_str
 
 from bam_file import Bam, copy_stretches
-from bam_index import BamIndex, BamIndexError
-from counts import add_counts, contradict, log_unplaced, merge_counts, take_counts_from_index
-from filters import Filters, verify_inputs
+from bam_index import BamIndex
+from counts import add_counts, explain_failures, log_unplaced, merge_counts, take_counts_from_index
+from filters import Filters, read_filters, verify_inputs
 from job_log import explain_limits, follow_progress, log, log_seconds
 from machines import count_on_machines, prepare_part, write_part
 from outputs import upload_outputs, write_outputs
-from partial_bam import PartialFile, fetch_ends, fetch_index, hold_stretches, log_fetched
+from partial_bam import BamFile, fetch_inputs, hold_stretches, log_fetched
 from samtools import (
     CommandResult,
     choose_index,
@@ -54,10 +54,11 @@ def main(
     mappings_sorted_bam: dict[str, Any],
     mappings_sorted_bai: dict[str, Any] | None = None,
     min_mapping_quality: int = 0,
-    require_flags: int = 0,
-    exclude_flags: int = 0,
+    require_flags: str = "",
+    exclude_flags: str = "",
     count_from_index: bool = False,
     machines: int = 1,
+    output_prefix: str = "",
 ) -> dict[str, Any]:
     """Count the records of each region; the parameters are the inputs declared in dxapp.json.
 
@@ -68,17 +69,15 @@ def main(
         dxpy.AppError: something the user can mend; the message says what and how.
     """
     started = time.monotonic()
-    filters = Filters(min_mapping_quality, require_flags, exclude_flags)
-    verify_inputs(filters, count_from_index, machines, mappings_sorted_bai)
+    filters = read_filters(min_mapping_quality, require_flags, exclude_flags)
+    verify_inputs(filters, count_from_index, machines, mappings_sorted_bai, output_prefix)
     samtools_version, cpus = get_samtools_version(), cpu_count()
     log(f"{samtools_version}, {cpus} CPUs")
 
-    bam_file: Path | PartialFile
     if machines == 1 and not count_from_index:
         bam_file, index_path = download_inputs(mappings_sorted_bam)
     else:
-        bam_file = fetch_ends(mappings_sorted_bam)
-        index_path = fetch_index(mappings_sorted_bai) if mappings_sorted_bai else None
+        bam_file, index_path = fetch_inputs(mappings_sorted_bam, mappings_sorted_bai)
     bam = verify_bam(bam_file)
     regions = parse_sam_header_for_region(bam)
 
@@ -98,7 +97,9 @@ def main(
 
     log_fetched(bam)
     log_unplaced(counts, filters)
-    summary = summarize(bam, regions, counts, index, filters, count_from_index, samtools_version)
+    summary = summarize(
+        bam, regions, counts, index, filters, count_from_index, output_prefix, samtools_version
+    )
     with log_seconds("write and upload"), TemporaryDirectory() as folder:
         outputs = upload_outputs(write_outputs(Path(folder), summary), summary)
     log(f"Seconds in all: {time.monotonic() - started:.1f}")
@@ -115,7 +116,7 @@ def count_part(**inputs: Any) -> dict[str, Any]:
     return write_part(bam, calls, add_counts(calls, results))
 
 
-def download_inputs(bam: dict[str, Any]) -> tuple[Path, Path | None]:
+def download_inputs(bam: dict[str, Any]) -> tuple[BamFile, Path | None]:
     """Download the job's input files; return the paths of the BAM and of the index, if given."""
     described = dxpy.DXFile(bam).describe()
     log(f"Downloading {described['name']!r}, {get_size_str(described['size'])}")
@@ -168,13 +169,10 @@ def count_calls(
         dxpy.AppError: the index is wrong about where records begin, or a process was killed.
     """
     command = filters.describe_command(bam.name, bam.regions[0])
-    log(f"Calls of samtools: {len(calls):,}, such as {command}")
-    with log_seconds("count"), explain_limits(f"counting {bam.name!r}"), Pool(cpus) as pool:
-        try:
-            pending = pool.imap(partial(count_call, bam, filters), calls)
-            return list(follow_progress(pending, [call.work for call in calls]))
-        except BamIndexError as error:
-            raise contradict(bam, index, str(error)) from error
+    log(f"Counting each region like {command}, in calls: {len(calls):,}")
+    with log_seconds("count"), explain_failures(bam, index), Pool(cpus) as pool:
+        pending = pool.imap(partial(count_call, bam, filters), calls)
+        return list(follow_progress(pending, [call.work for call in calls]))
 
 
 def count_call(bam: Bam, filters: Filters, call: Call) -> CommandResult:

@@ -38,7 +38,7 @@ def count_files(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def count(count_files: list[str], monkeypatch: pytest.MonkeyPatch) -> Count:
     """Do what main does, less download and upload: count(bam, index, **inputs) -> count file."""
 
-    def count_bam(bam: Path, index: Path | None = None, **inputs: int) -> str:
+    def count_bam(bam: Path, index: Path | None = None, **inputs: int | str) -> str:
         monkeypatch.setattr(applet, "download_inputs", lambda _: (bam, index))
         applet.main({}, {"given": True} if index else None, **inputs)
         return count_files.pop()

@@ -7,6 +7,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
+from dxpy.app_categories import APP_CATEGORIES
 
 import applet
 import outputs
@@ -98,6 +99,28 @@ def test_every_output_is_written_under_a_name_that_only_its_own_pattern_matches(
 
 def test_the_version_in_the_report_is_that_of_the_applet():
     assert DXAPP["version"] == summary.VERSION
+
+
+def test_metadata_are_those_of_a_well_kept_app():
+    assert set(DXAPP["categories"]) <= APP_CATEGORIES
+    assert DXAPP["title"] == "SAMtools count, parallel by region"
+    assert not DXAPP["summary"].endswith(".")
+    assert DXAPP["details"]["whatsNew"].startswith(f"{DXAPP['version']}: ")
+    assert all(one.startswith("doi:10.") for one in DXAPP["details"]["citations"])
+    for project in DXAPP["details"]["upstreamProjects"]:
+        assert {"name", "repoUrl", "version", "license", "licenseUrl"} <= set(project)
+
+
+def test_the_description_starts_with_what_it_does_and_links_to_no_file():
+    titles = re.findall(r"^## (.+)$", README, re.MULTILINE)
+    assert titles[0] == "Run it on DNAnexus"
+    assert titles[-3:] == [
+        "Try it in a minute, with no account",
+        "How the code works",
+        "Development",
+    ]
+    assert re.findall(r"\]\((?!https://)", README) == []
+    assert "`test/README.md`" in DXAPP["developerNotes"]
 
 
 def test_samtools_is_declared_and_the_network_is_not():

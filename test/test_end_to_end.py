@@ -30,6 +30,15 @@ def built(dx_anywhere: Dx) -> Dx:
     return dx_anywhere
 
 
+def test_dx_build_prints_the_applet_and_no_warning(dx: Dx, tmp_path: Path) -> None:
+    # dx build warns where a folder is not named like its applet.
+    source = tmp_path / NAME
+    source.symlink_to(APPLET)
+    result = dx("build", str(source))
+    assert list(json.loads(result.stdout)) == ["id"]
+    assert result.stderr == ""
+
+
 def upload(dx: Dx, name: str, records: Iterable[str] = RECORDS) -> str:
     """Build a BAM file, upload it, and return its ID."""
     build_bam(dx.folder / name, CONTIGS, records)
@@ -54,7 +63,7 @@ def test_counts_are_downloaded_under_the_name_of_the_bam(built: Dx) -> None:
 
 def test_every_output_is_named_like_the_bam_and_says_what_was_counted(built: Dx) -> None:
     bam = upload(built, "outputs.bam")
-    inputs = (f"-imappings_sorted_bam={bam}", "-imin_mapping_quality=60", "-iexclude_flags=1024")
+    inputs = (f"-imappings_sorted_bam={bam}", "-imin_mapping_quality=60", "-iexclude_flags=DUP")
     job = built("run", NAME, *inputs, "-y", "--brief").stdout.strip()
     built("wait", job)
     outputs = json.loads(built("describe", job, "--json").stdout)["output"]
@@ -62,10 +71,11 @@ def test_every_output_is_named_like_the_bam_and_says_what_was_counted(built: Dx)
         name: dxpy.DXFile(link).describe(incl_properties=True) for name, link in outputs.items()
     }
     assert {name: one["name"] for name, one in described.items()} == {
-        "count_file": "outputs_count.txt",
-        "count_table": "outputs_count.tsv",
-        "multiqc_section": "outputs_count_mqc.tsv",
-        "count_report": "outputs_count.html",
+        "count_file": "outputs_q60_exclude1024_count.txt",
+        "count_table": "outputs_q60_exclude1024_count.tsv",
+        "multiqc_section": "outputs_q60_exclude1024_count_mqc.json",
+        "multiqc_general_stats": "outputs_q60_exclude1024_count_stats_mqc.json",
+        "count_report": "outputs_q60_exclude1024_count.html",
     }
     assert described["count_report"]["media"] == "text/html"
     for one in described.values():
@@ -79,6 +89,25 @@ def test_every_output_is_named_like_the_bam_and_says_what_was_counted(built: Dx)
             "unplaced_reads": "1",
         }
     assert "*total\t\t\t1800\t8\t" in dxpy.DXFile(outputs["count_table"]).read()
+
+
+def test_a_prefix_names_the_outputs_and_the_sample(built: Dx) -> None:
+    bam = upload(built, "named.bam")
+    inputs = (f"-imappings_sorted_bam={bam}", "-ioutput_prefix=tumour 1", "-irequire_flags=0")
+    watched = built("run", NAME, *inputs, "-y", "--watch").stdout
+    assert "WARNING" not in watched
+    assert built("cat", "tumour 1_count.txt").stdout == COUNTS
+    statistics = json.loads(built("cat", "tumour 1_count_stats_mqc.json").stdout)
+    assert list(statistics["data"]) == ["tumour 1"]
+
+
+def test_filters_that_no_record_can_pass_are_warned_of(built: Dx) -> None:
+    bam = upload(built, "contradiction.bam")
+    inputs = (f"-imappings_sorted_bam={bam}", "-irequire_flags=4", "-iexclude_flags=UNMAP")
+    watched = built("run", NAME, *inputs, "-y", "--watch").stdout
+    assert "WARNING: No record can pass: UNMAP is both required and excluded." in watched
+    counts = built("cat", "contradiction_require4_exclude4_count.txt").stdout
+    assert counts.endswith("Total reads: 0")
 
 
 def test_counts_from_the_index_need_no_command(built: Dx) -> None:

@@ -1,6 +1,7 @@
 """Filters: the counts are those of samtools view -c with the same options, region by region."""
 
 import random
+import subprocess
 from collections import Counter
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 import applet
 from bam_builder import build_bam, index_bam, sam_line
-from filters import Filters, verify_filters
+from filters import FLAG_BITS, Filters, parse_flags, read_filters, verify_filters
 from index_editor import PSEUDO_BIN
 
 CONTIGS = [
@@ -70,12 +71,14 @@ def count_drawn(quality: int = 0, require: int = 0, exclude: int = 0) -> str:
 def test_exactly_the_records_that_pass_are_counted(count, bam, monkeypatch, share, filters):
     monkeypatch.setattr("slices.SMALLEST_SHARE", share)
     monkeypatch.setattr("slices.SMALLEST_SLICE", share)
-    assert count(bam, **Filters(*filters)._asdict()) == count_drawn(*filters)
+    quality, require, exclude = filters
+    inputs = {"require_flags": str(require), "exclude_flags": str(exclude)}
+    assert count(bam, min_mapping_quality=quality, **inputs) == count_drawn(*filters)
 
 
 def test_the_command_with_its_filters_is_in_the_log(count, bam, capsys):
-    count(bam, min_mapping_quality=30, exclude_flags=2308)
-    assert "samtools view -c -q 30 -F 2308 flags.bam chr1\n" in capsys.readouterr().out
+    count(bam, min_mapping_quality=30, exclude_flags="2308")
+    assert "like samtools view -c -q 30 -F 2308 flags.bam chr1, in" in capsys.readouterr().out
 
 
 def test_only_unplaced_reads_that_pass_are_reported(count, bam, capsys):
@@ -107,9 +110,67 @@ def test_a_filter_out_of_range_is_refused(filters, message):
         verify_filters(filters)
 
 
+@pytest.mark.parametrize(
+    ("text", "flags"),
+    [
+        ("", 0),
+        ("0", 0),
+        ("2308", 2308),
+        ("0x904", 2308),
+        ("UNMAP", 4),
+        ("UNMAP,SECONDARY,SUPPLEMENTARY", 2308),
+        (" dup, unmap ,DUP,", 1028),
+    ],
+)
+def test_flags_are_a_sum_or_names(text, flags):
+    assert parse_flags("require_flags", text) == flags
+
+
+@pytest.mark.parametrize("text", ["1,024", "UNMAP,256", "DUPLICATE", "010", "4.0", "UNMAP|DUP"])
+def test_flags_that_are_neither_are_refused_with_the_names(text):
+    with pytest.raises(dxpy.AppError, match=r"^exclude_flags is .* names are PAIRED, PROPER_PAIR,"):
+        parse_flags("exclude_flags", text)
+
+
+def test_the_names_of_flags_are_those_of_samtools():
+    listed = subprocess.run(["samtools", "flags"], capture_output=True, text=True)
+    rows = [line.split() for line in (listed.stdout + listed.stderr).splitlines() if "0x" in line]
+    assert {row[2]: int(row[1]) for row in rows} == FLAG_BITS
+
+
+def test_filters_are_read_and_verified():
+    assert read_filters(30, "", "DUP") == Filters(30, 0, 1024)
+    with pytest.raises(dxpy.AppError, match="require_flags is -4"):
+        read_filters(0, "-4", "")
+
+
+@pytest.mark.parametrize(
+    ("filters", "name"),
+    [
+        (Filters(), ""),
+        (Filters(min_mapping_quality=30, exclude_flags=2308), "_q30_exclude2308"),
+        (Filters(require_flags=4), "_require4"),
+        (Filters(exclude_flags=4), "_exclude4"),
+    ],
+)
+def test_filters_have_a_name_unless_all_records_pass(filters, name):
+    assert filters.name == name
+
+
+def test_filters_that_no_record_can_pass_say_why():
+    contradiction = Filters(require_flags=4 + 16, exclude_flags=4 + 1024).contradiction
+    assert contradiction == "No record can pass: UNMAP is both required and excluded."
+    assert Filters(require_flags=4, exclude_flags=1024).contradiction is None
+
+
 def test_filters_and_counts_from_the_index_exclude_each_other():
     with pytest.raises(dxpy.AppError, match="no counts of filtered records"):
         applet.main({}, min_mapping_quality=1, count_from_index=True)
+
+
+def test_a_prefix_that_is_a_path_is_refused():
+    with pytest.raises(dxpy.AppError, match="output_prefix is 'a/b', and a file's name has no '/'"):
+        applet.main({}, output_prefix="a/b")
 
 
 def test_a_call_killed_in_the_middle_of_a_pipeline_is_a_failure(count, bam, sabotage_samtools):

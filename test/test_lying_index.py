@@ -100,7 +100,7 @@ def count(request):
 def blame(count, bam):
     """Count with a forged index, which must be shown to lie; return the message."""
 
-    def blame_index(claims: list[Claim | None], unplaced: int, **filters: int) -> str:
+    def blame_index(claims: list[Claim | None], unplaced: int, **filters: str) -> str:
         with pytest.raises(dxpy.AppError) as refusal:
             count(bam, forge_index(bam, claims, unplaced), **filters)
         message = str(refusal.value)
@@ -142,7 +142,7 @@ def test_a_border_is_moved_and_the_numbers_with_it(blame):
     assert "promises 56 records in region 'B', but samtools counts 60" in message
 
 
-@pytest.mark.parametrize("filters", [{}, {"exclude_flags": 1024}], ids=["all", "filtered"])
+@pytest.mark.parametrize("filters", [{}, {"exclude_flags": "1024"}], ids=["all", "filtered"])
 def test_a_border_is_moved_and_the_numbers_are_not(count, bam, filters):
     """What is counted does not hang on where a border is said to be."""
     index = forge_index(bam, [Claim(0, 404, 400), Claim(404, 460, 60), C], UNPLACED)
@@ -154,12 +154,9 @@ def test_a_border_is_moved_and_no_numbers_are_given(count, bam):
     assert count(bam, forge_index(bam, claims, UNPLACED)) == TRUTH
 
 
-def test_a_region_is_said_to_begin_within_the_one_before(count, blame, bam):
+def test_a_region_is_said_to_begin_within_the_one_before(count, bam):
     claims = [Claim(0, 396, 400), Claim(396, 460, 60), C]
-    if slices.SMALLEST_SLICE == 1:
-        assert "it has a record of 'B' at byte " in blame(claims, UNPLACED)
-    else:
-        assert count(bam, forge_index(bam, claims, UNPLACED)) == TRUTH
+    assert count(bam, forge_index(bam, claims, UNPLACED)) == TRUTH
 
 
 def test_a_slice_is_said_to_end_within_the_next_region(count, blame, bam):

@@ -1,6 +1,7 @@
 """Files: parts in any order, checks, ranges, signed URLs, and large ones in bounded memory."""
 
 import hashlib
+import socket
 import subprocess
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 import urllib3
 from dxpy.exceptions import InvalidState
 
-from platform_fixtures import Dx, Platform
+from platform_fixtures import Dx, Platform, until
 
 MEBIBYTE = 2**20
 LARGE = 300 * MEBIBYTE
@@ -197,6 +198,69 @@ def test_cat_head_and_make_download_url(dx: Dx) -> None:
     assert dx("head", "-n", "1", "lines.txt").stdout == "one\n"
     url = dx("make_download_url", "lines.txt").stdout.strip()
     assert get(url).data == b"one\ntwo\n"
+
+
+@pytest.fixture
+def in_parts(project: str) -> dxpy.DXFile:
+    """Upload a file of three parts."""
+    del project
+    file = dxpy.new_dxfile(name="parts")
+    for number in (1, 2, 3):
+        file.upload_part(bytes([64 + number]) * 12 * MEBIBYTE, number)
+    file.close(block=True)
+    return dxpy.DXFile(file.get_id())
+
+
+def part_on_disk(platform: Platform, file: dxpy.DXFile, number: int) -> Path:
+    """Return where the platform keeps a part."""
+    return platform.state / "parts" / file.get_id() / str(number)
+
+
+def received_until_cut(reply: urllib3.BaseHTTPResponse) -> bytes:
+    """Return what a download brings before its connection is cut."""
+    received = bytearray()
+    try:
+        for chunk in reply.stream(MEBIBYTE):
+            received += chunk
+    except urllib3.exceptions.ProtocolError:
+        reply.close()
+        return bytes(received)
+    pytest.fail("the download came to an end")
+
+
+def test_part_that_is_cut_short_on_disk_cuts_the_download(
+    in_parts: dxpy.DXFile, platform: Platform
+) -> None:
+    with part_on_disk(platform, in_parts, 2).open("r+b") as part:
+        part.truncate(MEBIBYTE)
+    url, _ = in_parts.get_download_url(preauthenticated=True)
+    reply = urllib3.request("GET", url, preload_content=False)
+    assert received_until_cut(reply) == b"A" * 12 * MEBIBYTE + b"B" * MEBIBYTE
+    assert "part 2 of" in platform.complaints()
+    assert get(url, Range="bytes=0-3").data == b"AAAA"
+
+
+def test_file_that_is_removed_during_its_download_cuts_it(
+    in_parts: dxpy.DXFile, project: str, platform: Platform
+) -> None:
+    url, _ = in_parts.get_download_url(preauthenticated=True)
+    reply = urllib3.request("GET", url, preload_content=False)
+    first = reply.read(4)
+    dxpy.DXProject(project).remove_objects([in_parts.get_id()])
+    assert set(first + received_until_cut(reply)) <= set(b"ABC")
+    assert platform.complaints() == ""
+
+
+def test_upload_that_breaks_off_is_no_defect(project: str, platform: Platform) -> None:
+    del project
+    file = dxpy.new_dxfile(name="broken off")
+    target = dxpy.api.file_upload(file.get_id(), declared(b"x" * MEBIBYTE))
+    address = urllib3.util.parse_url(target["url"])
+    with socket.create_connection((address.host, address.port)) as connection:
+        headers = {"Host": address.netloc, "Content-Length": MEBIBYTE} | target["headers"]
+        lines = [f"PUT {address.path} HTTP/1.1", *(f"{k}: {v}" for k, v in headers.items())]
+        connection.sendall("\r\n".join([*lines, "", "half"]).encode())
+    assert until(lambda: not list((platform.state / "incoming").iterdir()))
 
 
 def peak_memory(pid: int) -> int:

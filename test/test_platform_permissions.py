@@ -17,7 +17,7 @@ from platform_fixtures import Dx, Platform, ended, in_state, job_log
 MakeApplet = Callable[..., dxpy.DXApplet]
 WHOAMI = "/system/whoami"
 # A program that answers with what its token is refused, and with what it finds.
-TRIES = """
+REFUSED = """
 import dxpy
 
 def refused(method, *arguments):
@@ -26,11 +26,12 @@ def refused(method, *arguments):
     except dxpy.exceptions.PermissionDenied:
         return True
     return False
-
+"""
+TRIES = f"""{REFUSED}
 @dxpy.entry_point("main")
 def main(target):
     context = dxpy.PROJECT_CONTEXT_ID
-    return {answers}
+    return {{answers}}
 """
 
 
@@ -205,6 +206,96 @@ def test_subjob_gets_no_file_the_job_may_not_read(make_applet: MakeApplet) -> No
         refused(dxpy.new_dxjob, {"target": dxpy.dxlink(target)}, "main"),
     """
     assert answers(make_applet, secret.get_id(), tried) == [True]
+
+
+DESTROYS = f"""{REFUSED}
+@dxpy.entry_point("main")
+def main(other):
+    new = {{"project": dxpy.PROJECT_CONTEXT_ID, "name": "new"}}
+    return {{
+        "reads": refused(dxpy.api.project_list_folder, other),
+        "writes": refused(dxpy.api.file_new, new),
+        "destroys": refused(dxpy.api.project_destroy, other),
+    }}
+"""
+EVERYTHING = {"project": "ADMINISTER", "allProjects": "ADMINISTER", "projectCreation": True}
+
+
+def test_subjob_has_at_most_the_rights_of_its_caller(make_applet: MakeApplet) -> None:
+    other = dxpy.api.project_new({"name": "other"})["id"]
+    greedy = make_applet(DESTROYS, access=EVERYTHING)
+    code = f"""
+import dxpy
+
+@dxpy.entry_point("main")
+def main(other):
+    job = dxpy.DXApplet("{greedy.get_id()}").run({{"other": other}})
+    return {{name: job.get_output_ref(name) for name in ("reads", "writes", "destroys")}}
+"""
+    output = ended(make_applet(code).run({"other": other}))["output"]
+    assert output == {"reads": True, "writes": True, "destroys": True}
+    with_rights = ended(make_applet(code, access={"project": "UPLOAD"}).run({"other": other}))
+    assert with_rights["output"] == {"reads": True, "writes": False, "destroys": True}
+    own = ended(greedy.run({"other": other}))
+    assert own["output"] == {"reads": False, "writes": False, "destroys": False}
+
+
+@pytest.mark.parametrize("access", [{}, {"project": "UPLOAD"}])
+def test_detached_run_needs_the_right_to_change_the_project(
+    make_applet: MakeApplet, access: dict
+) -> None:
+    inner = make_applet("true", "bash")
+    code = f"""
+import dxpy
+
+@dxpy.entry_point("main")
+def main():
+    try:
+        dxpy.DXApplet("{inner.get_id()}").run({{}}, detach=True)
+    except dxpy.exceptions.PermissionDenied:
+        return {{"refused": True}}
+"""
+    assert ended(make_applet(code, access=access).run({}))["output"] == {"refused": True}
+
+
+def test_detached_run_has_at_most_the_rights_of_its_caller(make_applet: MakeApplet) -> None:
+    other = dxpy.api.project_new({"name": "other"})["id"]
+    greedy = make_applet(DESTROYS, access=EVERYTHING)
+    code = f"""
+import dxpy
+
+@dxpy.entry_point("main")
+def main(other):
+    job = dxpy.DXApplet("{greedy.get_id()}").run({{"other": other}}, detach=True)
+    return {{"job": job.get_id()}}
+"""
+    launching = make_applet(code, access={"project": "CONTRIBUTE"}).run({"other": other})
+    detached = dxpy.DXJob(ended(launching)["output"]["job"])
+    description = ended(detached)
+    assert description["rootExecution"] == detached.get_id()
+    assert description["output"] == {"reads": True, "writes": False, "destroys": True}
+
+
+@pytest.mark.parametrize(("access", "refused"), [({}, True), (EVERYTHING, False)])
+def test_job_makes_projects_only_where_its_access_says_so(
+    make_applet: MakeApplet, access: dict, refused: bool
+) -> None:
+    tried = """refused(dxpy.api.project_new, {"name": "made by a job"})"""
+    code = TRIES.replace("{answers}", "{'answer': " + tried + "}")
+    job = make_applet(code, access=access).run({"target": ""})
+    assert ended(job)["output"] == {"answer": refused}
+
+
+def test_job_waits_for_nothing_that_it_may_not_see(make_applet: MakeApplet) -> None:
+    other = make_applet("true", "bash").run({})
+    secret = dxpy.new_dxrecord(project=dxpy.api.project_new({"name": "other"})["id"])
+    tried = f"""
+        [
+            refused(dxpy.api.job_new, {{"function": "main", "input": {{}}, "dependsOn": [one]}})
+            for one in ("{other.get_id()}", "{secret.get_id()}")
+        ],
+    """
+    assert answers(make_applet, "", tried) == [[True, True]]
 
 
 def test_only_a_job_makes_subjobs(project: str) -> None:

@@ -16,7 +16,7 @@ from slices import (
     describe_call,
     get_fair_share,
     plan_calls,
-    split_off_border,
+    split_off_borders,
     write_slice_index,
 )
 
@@ -172,7 +172,8 @@ def test_pieces_are_the_stretch(size):
 def test_a_stretch_without_record_starts_stays_whole():
     stretch = Stretch(10 << 16, 99 << 16)
     assert cut_stretch(stretch, [], 5) == [stretch]
-    assert split_off_border(stretch, []) == (Stretch(10 << 16, 10 << 16), stretch)
+    end = Stretch(99 << 16, 99 << 16)
+    assert split_off_borders(stretch, [10 << 16]) == (stretch, end, end)
 
 
 def test_slice_indexes_show_each_record_of_a_region_exactly_once(tmp_path):

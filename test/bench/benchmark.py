@@ -52,7 +52,9 @@ def take_counts_from_index(bam: Path, index: Path) -> int:
 
 def count_filtered_with_applet(bam: Path, index: Path) -> None:
     """Count forward reads of good quality as the applet does."""
-    _run_applet(bam, index, **FORWARD._asdict())
+    quality, require, exclude = FORWARD
+    inputs = {"require_flags": str(require), "exclude_flags": str(exclude)}
+    _run_applet(bam, index, min_mapping_quality=quality, **inputs)
 
 
 def count_filtered_in_one_pass(bam: Path, index: Path) -> None:  # noqa: ARG001 - reads the whole file
@@ -60,7 +62,7 @@ def count_filtered_in_one_pass(bam: Path, index: Path) -> None:  # noqa: ARG001 
     run_cmd(["samtools", "view", "-c", *FORWARD.options, "-@", str(CPUS - 1), str(bam)])
 
 
-def _run_applet(bam: Path, index: Path, **inputs: int) -> int:
+def _run_applet(bam: Path, index: Path, **inputs: int | str) -> int:
     """Do what the applet's main does, from its inputs on disk to the count file."""
     totals: list[int] = []
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from local_platform.environment import client_environment, is_foreign
+from local_platform.jobs.scheduler import Scheduler
 from local_platform.server import HOST, Server
 from local_platform.store import Store
 
@@ -24,8 +25,10 @@ async def serve(state: Path, port: int, command: list[str]) -> int:
     store.add_token(token)
     configuration = state / "dnanexus_config"
     configuration.mkdir(exist_ok=True)
-    server = Server(store)
+    scheduler = Scheduler(store)
+    server = Server(store, after_change=scheduler.wake)
     await server.start(port)
+    serving = asyncio.create_task(scheduler.serve(server.port))
     try:
         variables = client_environment(HOST, server.port, token, configuration)
         if command:
@@ -33,6 +36,8 @@ async def serve(state: Path, port: int, command: list[str]) -> int:
         await until_signalled(ready=lambda: print_exports(variables))
         return 0
     finally:
+        serving.cancel()
+        await scheduler.close()
         await server.stop()
         store.close()
 

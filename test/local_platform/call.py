@@ -3,57 +3,43 @@
 Levels: https://documentation.dnanexus.com/developer/api/data-containers/project-api-methods
 """
 
-import re
 from dataclasses import dataclass
-from typing import Any
 
-from local_platform.errors import InvalidInput, PermissionDenied, ResourceNotFound
+from local_platform.errors import (
+    InvalidAuthentication,
+    InvalidInput,
+    PermissionDenied,
+    ResourceNotFound,
+)
+from local_platform.fields import Fields
 from local_platform.store import Placement, Store
+from local_platform.strict_json import Hash
 
 USER = "user-local"
+# What a job may do in its own project, and in all others, if its applet says nothing of them.
+USUAL_ACCESS = {"project": "VIEW", "allProjects": "NONE"}
+OTHER_ACCESS = ("projectCreation", "developer")
 LEVELS = ("NONE", "VIEW", "UPLOAD", "CONTRIBUTE", "ADMINISTER")
-REQUIRED = object()
-KIND_NAMES = {
-    str: "a string",
-    int: "an integer",
-    bool: "a boolean",
-    dict: "a hash",
-    list: "an array",
-}
 
 
 @dataclass(frozen=True)
-class Call:
-    """What every handler is given."""
+class Caller:
+    """The user, or a job with the rights of its own token."""
 
     store: Store
-    object_id: str
-    body: dict
     job_id: str | None = None
-    """The job whose token came with the call; None for the user's own."""
-    base_url: str = ""
 
-    def field(self, name: str, kind: type, default: Any = REQUIRED) -> Any:
-        """Return a field of the request.
+    @classmethod
+    def with_token(cls, store: Store, scheme: object, token: object) -> "Caller":
+        """Return whom a token stands for.
 
         Raises:
-            InvalidInput: it is missing and has no default, or is of another type.
+            InvalidAuthentication: nobody has this token.
         """
-        value = self.body.get(name)
-        if value is None:
-            if default is REQUIRED:
-                raise InvalidInput(f'The field "{name}" is missing')
-            return default
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            raise InvalidInput(f'Expected the field "{name}" to be {KIND_NAMES[kind]}')
-        return value
-
-    def folder(self, name: str = "folder", default: Any = "/") -> str:
-        """Return a field that holds the absolute path of a folder."""
-        path = self.field(name, str, default)
-        if not path.startswith("/"):
-            raise InvalidInput(f'Expected the field "{name}" to be an absolute path')
-        return "/" + re.sub("/+", "/", path).strip("/")
+        known, job_id = store.token_holder(token) if isinstance(token, str) else (False, None)
+        if scheme != "Bearer" or not known:
+            raise InvalidAuthentication("The token could not be found")
+        return cls(store, job_id)
 
     def level(self, container_id: str) -> str:
         """Return what the caller may do in a project or workspace."""
@@ -66,12 +52,29 @@ class Call:
         if container_id == job["workspace"]:
             return "CONTRIBUTE"
         if container_id == job["project"]:
-            return job["access"].get("project", "VIEW")
+            return str(job["access"].get("project", USUAL_ACCESS["project"]))
         if container["class"] == "project":
-            return job["access"].get("allProjects", "NONE")
+            return str(job["access"].get("allProjects", USUAL_ACCESS["allProjects"]))
         return "NONE"
 
-    def container(self, container_id: str, level: str) -> dict:
+    def at_most_own(self, access: Hash) -> Hash:
+        """Return rights cut down to those that the caller has; the user has all."""
+        if self.job_id is None:
+            return access
+        own = self.store.get(self.job_id)["access"]
+        networks = [
+            one for one in access.get("network", []) if {one, "*"} & {*own.get("network", [])}
+        ]
+        levels = {
+            field: min(access.get(field, usual), own.get(field, usual), key=LEVELS.index)
+            for field, usual in USUAL_ACCESS.items()
+        }
+        others = {
+            right: access.get(right, False) and own.get(right, False) for right in OTHER_ACCESS
+        }
+        return access | levels | others | {"network": networks}
+
+    def container(self, container_id: str, level: str) -> Hash:
         """Return a project or workspace in which the caller has at least this level.
 
         Raises:
@@ -109,7 +112,7 @@ class Call:
         """Tell whether the caller has at least this level in a project or workspace."""
         return LEVELS.index(self.level(container_id)) >= LEVELS.index(level)
 
-    def job(self, job_id: str) -> dict:
+    def job(self, job_id: str) -> Hash:
         """Return a job that the caller may see: the user any, a job those of its own tree.
 
         Raises:
@@ -124,3 +127,20 @@ class Call:
             if own["rootExecution"] != job["rootExecution"]:
                 raise PermissionDenied(f"{job_id} is not part of this job's tree")
         return job
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call(Caller, Fields):
+    """What every handler is given."""
+
+    object_id: str
+    base_url: str
+
+    def properties(self) -> dict[str, str]:
+        """Return the field "properties" of the request: strings, without the nulls."""
+        properties: Hash = self.field("properties", dict, {})
+        given = {name: value for name, value in properties.items() if value is not None}
+        for name, value in given.items():
+            if not isinstance(value, str):
+                raise InvalidInput(f'Expected the property "{name}" to be a string')
+        return given

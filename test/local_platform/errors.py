@@ -3,6 +3,8 @@
 Status codes and types: https://documentation.dnanexus.com/developer/api/protocols#errors
 """
 
+from local_platform.strict_json import Hash
+
 # ruff: noqa: N818 - these are the names on the wire
 
 
@@ -11,7 +13,7 @@ class ApiError(Exception):
 
     status = 422
 
-    def body(self) -> dict:
+    def body(self) -> Hash:
         """Return the JSON that the clients turn into the exception of the same name."""
         return {"error": {"type": type(self).__name__, "message": str(self)}}
 

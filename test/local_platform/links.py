@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from local_platform.strict_json import Hash
+
 LINK = "$dnanexus_link"
 OBJECT_ID = re.compile(r"(file|applet|record|workflow|database)-[0-9A-Za-z]{24}\Z")
 
@@ -27,12 +29,13 @@ def object_id(value: Any) -> str | None:
     return linked if isinstance(linked, str) and OBJECT_ID.match(linked) else None
 
 
-def reference(value: Any) -> dict | None:
+def reference(value: Any) -> Hash | None:
     """Return {"job", "field", "index"?} when a value is a job-based object reference."""
     linked = target(value)
-    if isinstance(linked, dict) and isinstance(linked.get("job"), str) and "field" in linked:
-        return linked
-    return None
+    if not isinstance(linked, dict) or not isinstance(linked.get("index", 0), int):
+        return None
+    names = (linked.get("job"), linked.get("field"))
+    return linked if all(isinstance(name, str) for name in names) else None
 
 
 def walk(value: Any) -> Iterator[Any]:
@@ -53,13 +56,13 @@ def object_ids(value: Any) -> list[str]:
     return list(dict.fromkeys(one for one in found if one))
 
 
-def references(value: Any) -> list[dict]:
+def references(value: Any) -> list[Hash]:
     """Return every job-based object reference inside a value."""
     found = (reference(link) for link in walk(value))
     return [one for one in found if one]
 
 
-def resolve(value: Any, outputs: dict[str, dict]) -> Any:
+def resolve(value: Any, outputs: dict[str, Hash]) -> Any:
     """Replace the references inside a value by the outputs of the jobs they name.
 
     A reference that stands in an array and yields an array is flattened into it.
@@ -85,7 +88,7 @@ def resolve(value: Any, outputs: dict[str, dict]) -> Any:
     if isinstance(value, dict):
         return {name: resolve(item, outputs) for name, item in value.items()}
     if isinstance(value, list):
-        items: list = []
+        items: list[Any] = []
         for item in value:
             resolved = resolve(item, outputs)
             flatten = reference(item) and isinstance(resolved, list)

@@ -1,90 +1,182 @@
 """What every search shares: filters, pages, and the choice of fields in a description."""
 
-import fnmatch
 import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import re2
+
 from local_platform.errors import InvalidInput
+from local_platform.fields import Fields
+from local_platform.strict_json import Hash
 
 LARGEST_PAGE = 1000
+LONGEST_PATTERN = 1000
+# A backslash makes the next character an ordinary one.
+GLOB = re.compile(
+    r"\\(?P<escaped>.)|(?P<many>\*+)|(?P<one>\?)"
+    r"|\[(?P<not>!?)(?P<set>\]?[^\]]*)\]|(?P<plain>.)",
+    re.DOTALL,
+)
+
+Test = Callable[[Hash], bool]
 
 
-def matches_name(wanted: Any, name: str) -> bool:
-    """Match a name against a string, {"glob": pattern} or {"regexp": pattern, "flags": "i"}."""
+class Filter:
+    """What a search asks of a description; all of it must hold.
+
+    Raises:
+        InvalidInput: a field of the query is malformed.
+    """
+
+    def __init__(self, query: Fields) -> None:
+        """Read the filters that every search has: name, tags, types, properties and times."""
+        self._tests: list[Test] = []
+        body = query.body
+        if body.get("name") is not None:
+            matches = _name_test(query)
+            self._tests.append(lambda found: matches(found["name"]))
+        for field, labels in (("tag", "tags"), ("tags", "tags"), ("type", "types")):
+            if body.get(field) is not None:
+                self._tests.append(_combined(body[field], _label_test(labels), field))
+        if body.get("properties") is not None:
+            self._tests.append(_combined(body["properties"], _properties_test, "properties"))
+        for field in ("created", "modified"):
+            self._tests += _time_tests(query.within(field), field)
+
+    def add(self, test: Test) -> None:
+        """Ask one more thing."""
+        self._tests.append(test)
+
+    def add_exact(self, query: Fields, field: str) -> None:
+        """Ask that a field is the one in the query, or one of those in it, if there is one."""
+        if field not in query.body:
+            return
+        wanted = query.body[field]
+        values = wanted if isinstance(wanted, list) else [wanted]
+        self._tests.append(lambda found: found[field] in values)
+
+    def __call__(self, description: Hash) -> bool:
+        """Tell whether all of it holds."""
+        return all(test(description) for test in self._tests)
+
+
+def plain_name(query: Fields) -> str | None:
+    """Return the one name that a query asks for, if it is one: clients send most as globs."""
+    name = query.body.get("name")
+    glob = name.get("glob") if isinstance(name, dict) else None
+    if isinstance(glob, str):
+        parts = list(GLOB.finditer(glob))
+        plain = [part["escaped"] or part["plain"] for part in parts]
+        name = "".join(plain) if all(plain) else None
+    return name if isinstance(name, str) else None
+
+
+def _name_test(query: Fields) -> Callable[[str], bool]:
+    """Return a test for a name, {"glob": pattern} or {"regexp": pattern, "flags": "i"}.
+
+    RE2 matches in linear time: no pattern of one caller can hold up the others.
+    """
+    wanted = query.body["name"]
     if isinstance(wanted, str):
-        return name == wanted
-    if isinstance(wanted, dict) and isinstance(wanted.get("glob"), str):
-        return re.match(_glob_to_regexp(wanted["glob"]), name) is not None
-    if isinstance(wanted, dict) and isinstance(wanted.get("regexp"), str):
-        flags = re.IGNORECASE if "i" in wanted.get("flags", "") else 0
-        try:
-            return re.search(wanted["regexp"], name, flags) is not None
-        except re.error as error:
-            raise InvalidInput(f'The field "name" holds an invalid regexp: {error}') from None
-    raise InvalidInput('Expected the field "name" to be a string, a glob or a regexp')
+        return lambda name: name == wanted
+    pattern = query.within("name")
+    glob, regexp = pattern.optional("glob", str), pattern.optional("regexp", str)
+    if (given := glob or regexp or "") and len(given) > LONGEST_PATTERN:
+        raise InvalidInput(f'Expected the field "name" to have up to {LONGEST_PATTERN} characters')
+    options = re2.Options()
+    options.log_errors = False
+    options.case_sensitive = "i" not in pattern.field("flags", str, "")
+    options.dot_nl = glob is not None
+    try:
+        if glob is not None:
+            whole = re2.compile(_glob_to_regexp(glob), options)
+            return lambda name: whole.fullmatch(name) is not None
+        if regexp is not None:
+            part = re2.compile(regexp, options)
+            return lambda name: part.search(name) is not None
+    except re2.error as error:
+        raise InvalidInput(
+            f'The field "name" holds a regexp that is invalid, or has look-around or'
+            f" back-references, which are not served: {error}"
+        ) from None
+    raise query.expected("name", "a string, a glob or a regexp")
 
 
 def _glob_to_regexp(glob: str) -> str:
-    """Translate a glob in which a backslash makes the next character an ordinary one."""
-    literal = re.compile(r"\\(.)", re.DOTALL)
-    return fnmatch.translate(
-        literal.sub(lambda match: f"[{match[1]}]" if match[1] in "*?[" else match[1], glob)
-    )
+    """Translate a glob."""
+
+    def translate(match: re.Match[str]) -> str:
+        if match["many"]:
+            return ".*"
+        if match["one"]:
+            return "."
+        if match["set"]:
+            characters = re.sub(r"([\\\[\]^])", r"\\\1", match["set"])
+            return f"[{'^' if match['not'] else ''}{characters}]"
+        return str(re2.escape(match["escaped"] or match["plain"]))
+
+    return GLOB.sub(translate, glob)
 
 
-def matches_labels(query: dict, description: dict) -> bool:
-    """Match tags, types, properties and the times of creation and change."""
-    for field, labels in (("tag", "tags"), ("tags", "tags"), ("type", "types")):
-        held = description.get(labels, [])
-        if field in query and not _holds(query[field], lambda label, held=held: label in held):
-            return False
-    properties = description.get("properties", {})
-    if "properties" in query and not _holds(
-        query["properties"],
-        lambda pairs: all(
-            name in properties and value in (True, properties[name])
-            for name, value in pairs.items()
-        ),
-    ):
-        return False
-    return all(
-        query.get(field, {}).get("after", 0) <= description[field]
-        and description[field] <= query.get(field, {}).get("before", description[field])
-        for field in ("created", "modified")
-    )
+def _combined(condition: Any, make_test: Callable[[Any], Test | None], field: str) -> Test:
+    """Return the test of a condition that may be combined with $and and $or."""
+    if isinstance(condition, dict):
+        for word, combine in (("$and", all), ("$or", any)):
+            if isinstance(condition.get(word), list):
+                tests = [_combined(part, make_test, field) for part in condition[word]]
+                return lambda found: combine(test(found) for test in tests)
+    test = make_test(condition)
+    if test is None:
+        raise InvalidInput(f'The field "{field}" holds a condition that is not understood')
+    return test
 
 
-def _holds(condition: Any, test: Callable[[Any], bool]) -> bool:
-    """Evaluate a condition that may be combined with $and and $or."""
-    if isinstance(condition, dict) and "$and" in condition:
-        return all(_holds(part, test) for part in condition["$and"])
-    if isinstance(condition, dict) and "$or" in condition:
-        return any(_holds(part, test) for part in condition["$or"])
-    return test(condition)
+def _label_test(labels: str) -> Callable[[Any], Test | None]:
+    """Return what makes the test for one tag or type."""
+
+    def make_test(label: Any) -> Test | None:
+        if not isinstance(label, str):
+            return None
+        return lambda found: label in found.get(labels, [])
+
+    return make_test
 
 
-def one_of(wanted: Any, value: Any) -> bool:
-    """Match a value against one wanted value or a list of them."""
-    return value in wanted if isinstance(wanted, list) else value == wanted
-
-
-def start(query: dict) -> int | None:
-    """Return the sequence number that this page goes on after."""
-    starting = query.get("starting")
-    if starting is None:
+def _properties_test(wanted: Any) -> Test | None:
+    """Return the test for properties: each has a value, or (true) is there."""
+    if not isinstance(wanted, dict):
         return None
-    if not isinstance(starting, dict) or not isinstance(starting.get("before"), int):
-        raise InvalidInput('The field "starting" is not a "next" that a search returned')
-    return starting["before"]
+    return lambda found: all(
+        name in found["properties"] and value in (True, found["properties"][name])
+        for name, value in wanted.items()
+    )
 
 
-def page(query: dict, found: Iterable[tuple[int, dict]]) -> dict:
+def _time_tests(limits: Fields, field: str) -> list[Test]:
+    """Return the tests for a time in milliseconds: {"after", "before"}."""
+    after, before = limits.optional("after", int), limits.optional("before", int)
+    tests: list[Test] = []
+    if after is not None:
+        tests.append(lambda found: found[field] >= after)
+    if before is not None:
+        tests.append(lambda found: found[field] <= before)
+    return tests
+
+
+def start(query: Fields) -> int | None:
+    """Return the sequence number that this page goes on after."""
+    if query.body.get("starting") is None:
+        return None
+    return query.within("starting").field("before", int)
+
+
+def page(query: Fields, found: Iterable[tuple[int, Hash]]) -> Hash:
     """Return one page of (sequence number, result), and where the next one starts."""
-    limit = query.get("limit", LARGEST_PAGE)
-    if not isinstance(limit, int) or not 1 <= limit <= LARGEST_PAGE:
-        raise InvalidInput(f'Expected the field "limit" to be from 1 to {LARGEST_PAGE}')
-    results: list[dict] = []
+    limit = query.field("limit", int, LARGEST_PAGE)
+    if not 1 <= limit <= LARGEST_PAGE:
+        raise query.expected("limit", f"from 1 to {LARGEST_PAGE}")
+    results: list[Hash] = []
     last = None
     for seq, result in found:
         if len(results) == limit:
@@ -94,19 +186,35 @@ def page(query: dict, found: Iterable[tuple[int, dict]]) -> dict:
     return {"results": results, "next": None}
 
 
-def select(description: dict, options: Any, on_demand: Iterable[str] = ()) -> dict:
-    """Return the fields asked for, in either of the dialects that clients speak.
+class Selection:
+    """The fields asked for, in either of the dialects that clients speak.
 
     `{"fields": {name: true}}` names each field, `defaultFields` adds the usual ones; without
     "fields", the usual ones come, and `{name: true}` adds one that comes on demand only.
     """
-    options = options if isinstance(options, dict) else {}
-    usual = description.keys() - set(on_demand)
-    if "fields" in options or "defaultFields" in options:
-        fields = options.get("fields", {})
-        wanted = usual if options.get("defaultFields") else {"id"}
-        wanted = wanted | {name for name, want in fields.items() if want}
-        wanted = wanted - {name for name, want in fields.items() if not want}
-    else:
-        wanted = usual | {name for name, want in options.items() if want is True}
-    return {name: value for name, value in description.items() if name in wanted}
+
+    def __init__(self, options: Any, on_demand: Iterable[str] = ()) -> None:
+        """Read what a request asks for; anything but a hash stands for the usual fields.
+
+        Raises:
+            InvalidInput: it is malformed.
+        """
+        asked = Fields(body=options if isinstance(options, dict) else {}, path="describe.")
+        newer = "fields" in asked.body or "defaultFields" in asked.body
+        names: Hash = asked.field("fields", dict, {}) if newer else asked.body
+        self._usual = not newer or bool(asked.body.get("defaultFields"))
+        self._named = ["id", *(name for name, want in names.items() if want is True)]
+        dropped = {name for name, want in names.items() if newer and not want}
+        self._left_out = dropped | set(on_demand).difference(self._named)
+
+    def of(self, description: Hash) -> Hash:
+        """Return the fields asked for.
+
+        What is costly stands in a description as a function, called only if it is asked for.
+        """
+        if self._usual:
+            names = [name for name in description if name not in self._left_out]
+        else:
+            names = [name for name in self._named if name in description]
+        fields = ((name, description[name]) for name in names)
+        return {name: value() if callable(value) else value for name, value in fields}

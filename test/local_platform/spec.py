@@ -7,8 +7,9 @@ import re
 from typing import Any
 
 from local_platform import links
-from local_platform.call import Call
+from local_platform.call import Caller
 from local_platform.errors import InvalidInput
+from local_platform.strict_json import Hash
 
 NAME = re.compile(r"[a-zA-Z_][0-9a-zA-Z_]*\Z")
 OBJECT_CLASSES = ("file", "record", "applet")
@@ -45,7 +46,7 @@ def check_spec(spec: Any, field: str) -> None:
         _check_choices(entry, where)
 
 
-def _check_choices(entry: dict, where: str) -> None:
+def _check_choices(entry: Hash, where: str) -> None:
     """Check that choices and default have the class of their input, and agree."""
     choices = entry.get("choices")
     if choices is not None:
@@ -82,7 +83,7 @@ def conforms(value: Any, class_name: str) -> bool:
     return isinstance(value, {"string": str, "hash": dict}[class_name])
 
 
-def _among(value: Any, entry: dict) -> bool:
+def _among(value: Any, entry: Hash) -> bool:
     """Tell whether a value, or each item of it, is among the entry's choices."""
     choices = entry.get("choices")
     if choices is None:
@@ -91,13 +92,13 @@ def _among(value: Any, entry: dict) -> bool:
     return all(item in choices or links.reference(item) for item in items)
 
 
-def with_defaults(values: dict, spec: list[dict]) -> dict:
+def with_defaults(values: Hash, spec: list[Hash]) -> Hash:
     """Return an input with the defaults of what was left out."""
     defaults = {entry["name"]: entry["default"] for entry in spec if "default" in entry}
     return defaults | values
 
 
-def check_values(values: dict, spec: list[dict] | None, what: str) -> None:
+def check_values(values: Hash, spec: list[Hash] | None, what: str) -> None:
     """Check an "input" or "output" against its specification; without one anything goes.
 
     Raises:
@@ -120,7 +121,7 @@ def check_values(values: dict, spec: list[dict] | None, what: str) -> None:
             raise InvalidInput(f'the {what} "{name}" is not one of its choices: {allowed}')
 
 
-def check_links(call: Call, values: dict, what: str) -> None:
+def check_links(caller: Caller, values: Hash, what: str) -> None:
     """Check that every object and job linked to exists, and that the caller may read it.
 
     Raises:
@@ -130,9 +131,9 @@ def check_links(call: Call, values: dict, what: str) -> None:
     for name, value in values.items():
         jobs = [reference["job"] for reference in links.references(value)]
         for linked in links.object_ids(value) + jobs:
-            if call.store.find(linked) is None:
+            if caller.store.find(linked) is None:
                 raise InvalidInput(f'the {what} "{name}": {linked} could not be found')
         for object_id in links.object_ids(value):
-            call.placement(object_id)
+            caller.placement(object_id)
         for job_id in jobs:
-            call.job(job_id)
+            caller.job(job_id)

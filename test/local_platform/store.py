@@ -1,13 +1,15 @@
 """All state of the platform: SQLite for descriptions, a folder for file parts and jobs.
 
 Everything is written inside a transaction, and a part is renamed into place before its row is
-written, so a server killed at any moment leaves a state that can be opened again.
+written, so a server killed at any moment leaves a state that can be opened again. What is promised
+to a client (`promise`) survives a power cut too.
 """
 
 import contextlib
 import fcntl
 import hashlib
 import json
+import os
 import secrets
 import shutil
 import sqlite3
@@ -15,11 +17,16 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from local_platform.errors import ResourceNotFound
+from local_platform.errors import InvalidInput, ResourceNotFound
+from local_platform.strict_json import Hash
 
 # The service draws identifiers from these, so that they never spell a word.
 ID_ALPHABET = "0123456789BFGJKPQVXYZbfgjkpqvxyz"
+# dx download -r makes them on a disk, where paths are not longer.
+LONGEST_FOLDER = 4096
+DEEPEST_FOLDER = 255
 NONCE_LIFETIME = 60 * 60 * 1000
 SCHEMA = Path(__file__).with_name("schema.sql").read_text()
 
@@ -36,7 +43,16 @@ def new_id(class_name: str) -> str:
 
 def sha256(text: str) -> str:
     """Return the hexadecimal SHA-256 of a text."""
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+
+
+def sync(path: Path) -> None:
+    """Have a file or folder written to the disk itself."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @dataclass(frozen=True)
@@ -69,10 +85,15 @@ class Store:
         self._database.execute("PRAGMA synchronous = NORMAL")
         self._database.executescript(SCHEMA)
         self._unused_parts: list[Path] = []
+        self._promised = False
         shutil.rmtree(self.incoming, ignore_errors=True)
         self.incoming.mkdir()
+        (root / "parts").mkdir(exist_ok=True)
+        sync(root)
+        files = self._database.execute("SELECT id FROM entity WHERE class = 'file'")
+        known = {file_id for (file_id,) in files}
         for folder in (root / "parts").glob("*"):
-            if self.find(folder.name) is None:
+            if folder.name not in known:
                 shutil.rmtree(folder)
 
     @property
@@ -99,11 +120,25 @@ class Store:
         except BaseException:
             self._database.execute("ROLLBACK")
             self._unused_parts.clear()
+            self._promised = False
             raise
         self._database.execute("COMMIT")
+        if self._promised:
+            self._promised = False
+            # It writes the log of changes to the disk, and syncs it, before anything else.
+            self._database.execute("PRAGMA wal_checkpoint(PASSIVE)")
         # Only now: a description must never outlive its bytes.
         while self._unused_parts:
             shutil.rmtree(self._unused_parts.pop(), ignore_errors=True)
+
+    def promise(self) -> None:
+        """Let what this transaction writes, and all before it, survive a power cut."""
+        self._promised = True
+
+    @property
+    def changes(self) -> int:
+        """How many rows were written since the state was opened."""
+        return self._database.total_changes
 
     def setting(self, name: str) -> str:
         """Return a secret of this state, drawn at its first use."""
@@ -111,11 +146,11 @@ class Store:
             "INSERT OR IGNORE INTO setting VALUES (?, ?)", (name, secrets.token_urlsafe(32))
         )
         row = self._database.execute("SELECT value FROM setting WHERE name = ?", (name,))
-        return row.fetchone()[0]
+        return str(row.fetchone()[0])
 
     # Entities: projects, containers, data objects and jobs, each with its description.
 
-    def save(self, description: dict) -> None:
+    def save(self, description: Hash) -> None:
         """Write a new or changed description."""
         self._database.execute(
             "INSERT INTO entity (id, class, state, description) VALUES (?, ?, ?, ?)"
@@ -129,13 +164,13 @@ class Store:
             ),
         )
 
-    def find(self, object_id: str) -> dict | None:
+    def find(self, object_id: str) -> Hash | None:
         """Return a description, or None when there is no such object."""
         row = self._database.execute("SELECT description FROM entity WHERE id = ?", (object_id,))
         found = row.fetchone()
         return json.loads(found[0]) if found else None
 
-    def get(self, object_id: str) -> dict:
+    def get(self, object_id: str) -> Hash:
         """Return a description.
 
         Raises:
@@ -157,22 +192,36 @@ class Store:
             self._database.execute(f"DELETE FROM {table} WHERE {column} = ?", (object_id,))  # noqa: S608
         self._unused_parts.append(self.part_path(object_id, 1).parent)
 
-    def newest(
-        self, class_name: str, states: Iterable[str] | None = None, before: int | None = None
-    ) -> Iterator[tuple[int, dict]]:
+    def newest(self, class_name: str, before: int | None = None) -> Iterator[tuple[int, Hash]]:
         """Yield (sequence number, description) of one class, newest first."""
         query = "SELECT seq, description FROM entity WHERE class = ?"
-        values: list = [class_name]
-        if states is not None:
-            values += states
-            query += f" AND state IN ({', '.join('?' * (len(values) - 1))})"
+        values: list[Any] = [class_name]
         if before is not None:
             query += " AND seq < ?"
             values.append(before)
         for seq, description in self._database.execute(query + " ORDER BY seq DESC", values):
             yield seq, json.loads(description)
 
-    def tree(self, root_execution: str) -> list[dict]:
+    def oldest(self, class_name: str, states: Iterable[str], limit: int = -1) -> list[Hash]:
+        """Return those of one class in some states, oldest first, at most so many."""
+        rows = self._database.execute(
+            "SELECT description FROM entity WHERE class = ?"
+            " AND state IN (SELECT value FROM json_each(?)) ORDER BY seq LIMIT ?",
+            (class_name, json.dumps(list(states)), limit),
+        )
+        return [json.loads(description) for (description,) in rows]
+
+    def parents(self, job_ids: Iterable[str], states: Iterable[str]) -> set[str]:
+        """Return those of some jobs that have a subjob in one of some states."""
+        rows = self._database.execute(
+            "SELECT DISTINCT json_extract(description, '$.parentJob') FROM entity"
+            " WHERE json_extract(description, '$.parentJob') IN (SELECT value FROM json_each(?))"
+            " AND state IN (SELECT value FROM json_each(?))",
+            (json.dumps(list(job_ids)), json.dumps(list(states))),
+        )
+        return {job_id for (job_id,) in rows}
+
+    def tree(self, root_execution: str) -> list[Hash]:
         """Return every job of a tree, oldest first."""
         rows = self._database.execute(
             "SELECT description FROM entity"
@@ -207,26 +256,66 @@ class Store:
         )
         return [Placement(*row) for row in rows]
 
-    def contents(
+    def holders(self, object_id: str) -> list[str]:
+        """Return the containers an object lies in."""
+        return [place.container for place in self.placements(object_id)]
+
+    def contents(self, container: str, folder: str = "/") -> list[Placement]:
+        """Return what lies in a folder and those below it, newest first."""
+        return [place for place, _ in self.objects([container], folder)]
+
+    def objects(
         self,
-        container: str,
+        containers: list[str],
         folder: str = "/",
         recurse: bool = True,
         before: int | None = None,
-    ) -> Iterator[Placement]:
-        """Yield what lies in a folder, newest first."""
-        query = "SELECT * FROM placement WHERE container = ? AND (folder = ?"
-        values: list = [container, folder]
-        if recurse:
-            query += " OR substr(folder, 1, ?) = ?"
-            prefix = folder.rstrip("/") + "/"
-            values += [len(prefix), prefix]
-        query += ")"
+        name: str | None = None,
+    ) -> Iterator[tuple[Placement, Hash]]:
+        """Yield what lies in a folder of some containers with its description, newest first."""
+        values: list[Any] = []
+        conditions = ["entity.id = placement.object"]
+
+        def require(condition: str, *more: Any) -> None:
+            conditions.append(condition)
+            values.extend(more)
+
+        # Of one container, and even of one folder, the index knows the order already.
+        if len(containers) == 1:
+            require("container = ?", *containers)
+        else:
+            require("+container IN (SELECT value FROM json_each(?))", json.dumps(containers))
+        if not recurse:
+            require("folder = ?", folder)
+        elif folder != "/":
+            below = folder + "/"
+            require("(+folder = ? OR substr(folder, 1, ?) = ?)", folder, len(below), below)
         if before is not None:
-            query += " AND seq < ?"
-            values.append(before)
-        for row in self._database.execute(query + " ORDER BY seq DESC", values):
-            yield Placement(*row)
+            require("placement.seq < ?", before)
+        tables = "placement CROSS JOIN entity"
+        # The JSON functions of SQLite end a string at NUL.
+        if name is not None and "\0" not in name:
+            tables = "entity CROSS JOIN placement"
+            require("json_extract(description, '$.name') = ?", name)
+        rows = self._database.execute(
+            f"SELECT placement.*, description FROM {tables}"  # noqa: S608
+            f" WHERE {' AND '.join(conditions)} ORDER BY placement.seq DESC",
+            values,
+        )
+        for *place, text in rows:
+            description = json.loads(text)
+            if name in (None, description["name"]):
+                yield Placement(*place), description
+
+    def usage(self, container: str) -> int:
+        """Return the size of a container's files, in bytes."""
+        rows = self._database.execute(
+            "SELECT SUM(json_extract(description, '$.size'))"
+            " FROM placement JOIN entity ON entity.id = placement.object"
+            " WHERE container = ? AND class = 'file'",
+            (container,),
+        )
+        return rows.fetchone()[0] or 0
 
     def folders(self, container: str) -> list[str]:
         """Return the absolute paths of a container's folders, sorted."""
@@ -235,11 +324,26 @@ class Store:
         )
         return [path for (path,) in rows]
 
+    def has_folder(self, container: str, path: str) -> bool:
+        """Tell whether a folder exists."""
+        rows = self._database.execute(
+            "SELECT 1 FROM folder WHERE container = ? AND path = ?", (container, path)
+        )
+        return rows.fetchone() is not None
+
     def add_folder(self, container: str, path: str) -> None:
-        """Make a folder and those above it."""
-        while path:
-            self._database.execute("INSERT OR IGNORE INTO folder VALUES (?, ?)", (container, path))
-            path = "" if path == "/" else path.rpartition("/")[0] or "/"
+        """Make a folder and those above it.
+
+        Raises:
+            InvalidInput: it lies too deep.
+        """
+        if path.count("/") > DEEPEST_FOLDER or len(path) > LONGEST_FOLDER:
+            raise InvalidInput(
+                f"A folder has up to {DEEPEST_FOLDER} levels and {LONGEST_FOLDER} characters"
+            )
+        while not self.has_folder(container, path):
+            self._database.execute("INSERT INTO folder VALUES (?, ?)", (container, path))
+            path = path.rpartition("/")[0] or "/"
 
     def remove_folder(self, container: str, path: str) -> None:
         """Remove one folder, without looking into it."""
@@ -253,6 +357,15 @@ class Store:
         """Return where the bytes of a part lie."""
         return self.root / "parts" / file_id / str(number)
 
+    def keep_part(self, received: Path, file_id: str, number: int) -> None:
+        """Move the bytes of a part to their place, to stay there."""
+        path = self.part_path(file_id, number)
+        path.parent.mkdir(exist_ok=True)
+        sync(received)
+        received.replace(path)
+        for folder in (path.parent, path.parent.parent):
+            sync(folder)
+
     def save_part(self, file_id: str, number: int, size: int, md5: str, state: str) -> None:
         """Write a part's row: pending when its upload was asked for, complete when it is here."""
         self._database.execute(
@@ -260,7 +373,7 @@ class Store:
             (file_id, number, size, md5, state),
         )
 
-    def parts(self, file_id: str) -> dict[int, dict]:
+    def parts(self, file_id: str) -> dict[int, Hash]:
         """Return the parts of a file by number, in order: state, size in bytes, md5."""
         rows = self._database.execute(
             "SELECT number, size, md5, state FROM part WHERE file = ? ORDER BY number", (file_id,)
@@ -292,13 +405,13 @@ class Store:
 
     # Logs and nonces.
 
-    def add_log(self, frame: dict) -> None:
+    def add_log(self, frame: Hash) -> None:
         """Append one line of a job's log."""
         self._database.execute(
             "INSERT INTO log (job, frame) VALUES (?, ?)", (frame["job"], json.dumps(frame))
         )
 
-    def log_after(self, jobs: list[str], seq: int) -> list[tuple[int, dict]]:
+    def log_after(self, jobs: list[str], seq: int) -> list[tuple[int, Hash]]:
         """Return (sequence number, frame) of these jobs' lines after a number, at most 1,000."""
         marks = ", ".join("?" * len(jobs))
         rows = self._database.execute(
@@ -308,14 +421,14 @@ class Store:
         )
         return [(number, json.loads(frame)) for number, frame in rows]
 
-    def nonce_reply(self, key: str) -> tuple[str, dict] | None:
+    def nonce_reply(self, key: str) -> tuple[str, Hash] | None:
         """Return what a nonce was first used for and the answer given, within the last hour."""
         self._database.execute("DELETE FROM nonce WHERE time < ?", (now() - NONCE_LIFETIME,))
         row = self._database.execute("SELECT request, reply FROM nonce WHERE key = ?", (key,))
         found = row.fetchone()
         return (found[0], json.loads(found[1])) if found else None
 
-    def save_nonce(self, key: str, request: str, reply: dict) -> None:
+    def save_nonce(self, key: str, request: str, reply: Hash) -> None:
         """Remember the answer to a request with a nonce."""
         self._database.execute(
             "INSERT INTO nonce VALUES (?, ?, ?, ?)", (key, request, json.dumps(reply), now())

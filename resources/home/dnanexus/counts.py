@@ -10,7 +10,8 @@ and there are no counts.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import dxpy
@@ -18,7 +19,7 @@ import dxpy
 from bam_file import UNPLACED, Bam, find_placed_record, find_second_header
 from bam_index import BamCutError, BamIndex, BamIndexError, read_index
 from filters import Filters
-from job_log import log
+from job_log import explain_limits, log
 from samtools import CommandResult
 from slices import Call, describe_region
 
@@ -124,6 +125,20 @@ def _check_what_follows(bam: Bam, end: int) -> None:
     with bam.open() as file:
         if address := find_second_header(file, end):
             raise BamIndexError(f"another BAM follows this one from byte {address:,} on")
+
+
+@contextmanager
+def explain_failures(bam: Bam, index: BamIndex) -> Iterator[None]:
+    """Turn what goes wrong in a process that counts into an error for the user.
+
+    Raises:
+        dxpy.AppError: the index is wrong about where records begin, or the machine is too small.
+    """
+    with explain_limits(f"counting {bam.name!r}"):
+        try:
+            yield
+        except BamIndexError as error:
+            raise contradict(bam, index, str(error)) from error
 
 
 def contradict(bam: Bam, index: BamIndex, contradiction: str) -> dxpy.AppError:

@@ -103,6 +103,10 @@ class PartialFile:
         self.held[:] = merged
 
 
+# Where a BAM is: all of it here, or a part.
+BamFile = Path | PartialFile
+
+
 class _FetchingReader(io.FileIO):
     """Reads a partial file, and fetches first what is not there."""
 
@@ -119,6 +123,11 @@ class _FetchingReader(io.FileIO):
             end = max(end, begin + LARGEST_BLOCK)
         self._partial.fetch(begin, end)
         return super().read(size) or b""
+
+
+def fetch_inputs(bam: dict[str, Any], index: dict[str, Any] | None) -> tuple[BamFile, Path | None]:
+    """Fetch the two ends of a BAM, and its index, if one is given; the parameters are links."""
+    return fetch_ends(bam), fetch_index(index) if index else None
 
 
 def fetch_ends(link: dict[str, Any]) -> PartialFile:

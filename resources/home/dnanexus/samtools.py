@@ -21,7 +21,7 @@ import dxpy
 from bam_file import Bam, BamFormatError, Stretch, copy_stretches, open_bam
 from bam_index import BamCutError, BamIndex, BamIndexError, read_index
 from job_log import MORE_DISK, MORE_MEMORY, log, log_seconds
-from partial_bam import PartialFile, hold_whole
+from partial_bam import BamFile, hold_whole
 
 # Lines on stderr that are no errors: htslib's warnings; what quickcheck -vv begins with; and that
 # idxstats finds no index of a stream, which it then reads as it should.
@@ -39,9 +39,9 @@ UNWRITTEN_SIGN = "failed to create or write index"
 # Bases; a longer region needs a CSI index ("Sequence Alignment/Map Format Specification", 5).
 LONGEST_BAI_REGION = 2**29 - 1
 
-# On some damaged files samtools index -@ waits for itself for ever (1.16.1). A process that uses
-# less CPU time than this share of so many seconds is taken for one that does.
-STALL_SECONDS = 60
+# On some files, most of them damaged, samtools index -@ waits for itself for ever (1.16.1). A
+# process that uses less CPU time than this share of so many seconds is taken for one that does.
+STALL_SECONDS = 30
 STALL_SHARE = 0.005
 
 # htslib takes what follows this in a name for the name of an index.
@@ -195,7 +195,7 @@ def get_samtools_version() -> str:
     return run_cmd(["samtools", "--version"]).stdout.partition("\n")[0]
 
 
-def verify_bam(file: Path | PartialFile) -> Bam:
+def verify_bam(file: BamFile) -> Bam:
     """Verify that a file is a BAM file, and whole as far as its two ends show.
 
     Raises:

@@ -9,7 +9,7 @@ and the rest shares calls that tell the records of one region from those of anot
 
 A slice begins and ends at a record of its region. In a file that is sorted there are only records
 of that region between two of them, so samtools, which stops at the first record of another region,
-must have read a slice to its end. Everything else, borders between regions among it, is in the
+must have read a slice to its end. Everything else, both borders of each region among it, is in the
 shared calls, which count whatever they meet. So an index can make counting slow, but not wrong.
 """
 
@@ -79,11 +79,11 @@ def plan_calls(bam: Bam, index: BamIndex, cpus: int, machines: int = 1) -> list[
     rest: list[tuple[int, Stretch]] = []
     extents = ((number, extent) for number, extent in enumerate(index.extents) if extent)
     for number, extent in sorted(extents, key=lambda one: one[1].stretch):
-        inner, border = split_off_border(extent.stretch, index.record_starts[number])
+        head, inner, tail = split_off_borders(extent.stretch, index.record_starts[number])
         if inner.size >= SMALLEST_SLICE:
             pieces = cut_stretch(inner, index.record_starts[number], share)
             slices += [Call([piece], [number], bam.regions[number]) for piece in pieces]
-            rest.append((number, border))
+            rest += [(number, head), (number, tail)]
         else:
             rest.append((number, extent.stretch))
     rest.append((UNPLACED, Stretch(index.end, bam.size << 16)))
@@ -102,15 +102,18 @@ def get_fair_share(work: int, cpus: int, machines: int = 1) -> float:
     return share if machines == 1 else min(share, work / machines)
 
 
-def split_off_border(stretch: Stretch, record_starts: Iterable[int]) -> tuple[Stretch, Stretch]:
-    """Split a region's stretch at the last record start that is known.
+def split_off_borders(
+    stretch: Stretch, record_starts: Iterable[int]
+) -> tuple[Stretch, Stretch, Stretch]:
+    """Split a region's stretch at the first and the last record start that is known within it.
 
     Returns:
-        The part before it, which begins and ends at a record of the region, and the rest.
+        The part before, the part between them, which begins and ends at a record of the region, and
+        the part after.
     """
-    inside = (start for start in record_starts if stretch.begin < start < stretch.end)
-    last = max(inside, default=stretch.begin)
-    return Stretch(stretch.begin, last), Stretch(last, stretch.end)
+    inside = [start for start in record_starts if stretch.begin < start < stretch.end]
+    first, last = min(inside, default=stretch.end), max(inside, default=stretch.end)
+    return Stretch(stretch.begin, first), Stretch(first, last), Stretch(last, stretch.end)
 
 
 def cut_stretch(stretch: Stretch, record_starts: Iterable[int], size: float) -> list[Stretch]:
@@ -183,7 +186,8 @@ def _share_calls(parts: Iterable[tuple[int, Stretch]], share: float, cpus: int) 
                 stretches[-1] = Stretch(stretches[-1].begin, part.end)
             else:
                 stretches.append(part)
-            numbers.append(number)
+            if number != numbers[-1]:
+                numbers.append(number)
     return calls
 
 

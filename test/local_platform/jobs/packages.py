@@ -3,20 +3,46 @@
 https://documentation.dnanexus.com/developer/apps/execution-environment
 """
 
+import lzma
 import os
 import re
 import shutil
 import subprocess
 import tarfile
+import tempfile
 import threading
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, cast
+
+from local_platform.jobs import private_root
+from local_platform.jobs.private_root import UnsafeError
+from local_platform.strict_json import Hash
 
 PACKAGE_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]*\Z")
 # Present on every worker, and here with dxpy.
 ALWAYS_THERE = ("dx-toolkit", "python-argcomplete")
 APT_LOCK = threading.Lock()
+
+
+# What tarfile raises, and what passes through it, where an archive is broken.
+ARCHIVE_ERRORS = (
+    UnsafeError,
+    tarfile.TarError,
+    OSError,
+    EOFError,
+    ArithmeticError,
+    LookupError,
+    ValueError,
+    zlib.error,
+    lzma.LZMAError,
+)
+
+
+class BundleError(Exception):
+    """A bundle cannot be unpacked; the message names it."""
 
 
 class MissingPackageError(Exception):
@@ -31,21 +57,44 @@ class Bundle:
     parts: list[Path]
 
 
-def unpack(bundle: Bundle, root: Path, home: Path) -> None:
-    """Unpack an archive at the private root; anything else goes to the home folder."""
-    archive = home / Path(bundle.name).name
-    with archive.open("wb") as joined:
+class _Reader:
+    """Reads a file until the job is stopped: an archive may hold more than anybody waits for."""
+
+    def __init__(self, source: BinaryIO, stopped: threading.Event) -> None:
+        self._source, self._stopped = source, stopped
+        self.seek, self.tell = source.seek, source.tell
+
+    def read(self, size: int = -1) -> bytes:
+        if self._stopped.is_set():
+            raise BundleError("The job was stopped")
+        return self._source.read(size)
+
+
+def unpack(bundle: Bundle, root: Path, stopped: threading.Event) -> None:
+    """Unpack an archive at the private root; anything else goes to the home folder.
+
+    Raises:
+        BundleError: the archive is broken, holds what a bundle may not hold, or was stopped.
+    """
+    with tempfile.TemporaryFile(dir=root.parent) as joined:
         for part in bundle.parts:
             with part.open("rb") as source:
                 shutil.copyfileobj(source, joined)
-    if tarfile.is_tarfile(archive):
-        with tarfile.open(archive) as contents:
-            # The filter refuses members that would land outside of the root.
-            contents.extractall(root, filter="tar")
-        archive.unlink()
+        joined.seek(0)
+        reader = cast("BinaryIO", _Reader(joined, stopped))
+        try:
+            if tarfile.is_tarfile(reader):
+                with tarfile.open(fileobj=reader) as archive:
+                    private_root.unpack(archive, root)
+                return
+        except ARCHIVE_ERRORS as error:
+            raise BundleError(f"{bundle.name} could not be unpacked: {error}") from None
+        joined.seek(0)
+        with private_root.create(root, f"home/dnanexus/{Path(bundle.name).name}") as target:
+            shutil.copyfileobj(joined, target)
 
 
-def missing(exec_depends: list[dict], function: str, path: str) -> list[str]:
+def missing(exec_depends: list[Hash], function: str, path: str) -> list[str]:
     """Return the packages declared for an entry point that are not on this machine.
 
     A package is there when dpkg says so, or when a program of its name is on the path.

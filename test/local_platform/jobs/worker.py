@@ -8,17 +8,19 @@ This module knows neither the store nor the API: it gets an Assignment and retur
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
-import tarfile
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from local_platform import packages, process
-from local_platform.packages import Bundle, MissingPackageError
+from local_platform.jobs import packages, private_root, process
+from local_platform.jobs.packages import Bundle, BundleError, MissingPackageError
+from local_platform.jobs.private_root import UnsafeError
+from local_platform.strict_json import Hash, parse
 
+HOME = "home/dnanexus"
+LARGEST_JSON = 64 * 2**20
 PYTHON_HEAD = "import dxpy\n"
 PYTHON_TAIL = """
 
@@ -28,7 +30,9 @@ if __name__ == "__main__":
     if dxpy.utils.exec_utils.RUN_COUNT == 0:
         dxpy.run()
 """
+# The inputs are the variables that the real client makes of them.
 BASH_PROGRAM = """
+dx-print-bash-vars > environment
 . ./environment
 . "./$DX_JOB_ID"
 if [[ $(type -t "$0") == function ]]; then "$0"; fi
@@ -39,8 +43,8 @@ if [[ $(type -t "$0") == function ]]; then "$0"; fi
 class Assignment:
     """All that is needed to run one job."""
 
-    job: dict
-    applet: dict
+    job: Hash
+    applet: Hash
     bundles: list[Bundle]
     root: Path
     environment: dict[str, str]
@@ -51,7 +55,7 @@ class Assignment:
 class Outcome:
     """How a job's process ended: with an output, or for a reason."""
 
-    output: dict = field(default_factory=dict)
+    output: Hash = field(default_factory=dict)
     reason: str | None = None
     message: str = ""
 
@@ -65,7 +69,7 @@ class Run:
         self._run_spec = assignment.applet["runSpec"]
         self._assignment = assignment
         self._root = assignment.root
-        self._home = assignment.root / "home" / "dnanexus"
+        self._home = assignment.root / HOME
         self._log = log
         self._stopped = threading.Event()
 
@@ -76,13 +80,15 @@ class Run:
             return self._outcome(self._run())
         except MissingPackageError as error:
             return Outcome(reason="AppInternalError", message=str(error))
+        except (BundleError, UnsafeError) as error:
+            return Outcome(reason="ExecutionError", message=str(error))
         except subprocess.TimeoutExpired:
             limit = f"its limit of {self._timeout():g} seconds"
             return Outcome(reason="JobTimeoutExceeded", message=f"The job ran longer than {limit}")
-        except (OSError, subprocess.SubprocessError, tarfile.TarError) as error:
+        except (OSError, subprocess.SubprocessError) as error:
             return Outcome(reason="ExecutionError", message=f"The job could not be run: {error}")
         finally:
-            shutil.rmtree(self._root, ignore_errors=True)
+            private_root.remove(self._root)
 
     def stop(self) -> None:
         """Have the job's processes killed; `execute` then returns."""
@@ -94,7 +100,7 @@ class Run:
         (self._root / "tmp").mkdir()
         for bundle in self._assignment.bundles:
             self._log("INFO", [f"Unpacking {bundle.name}"])
-            packages.unpack(bundle, self._root, self._home)
+            packages.unpack(bundle, self._root, self._stopped)
         path = self._environment()["PATH"]
         declared = self._run_spec.get("execDepends", [])
         if wanted := packages.missing(declared, self._job["function"], path):
@@ -105,15 +111,9 @@ class Run:
             ("dnanexus-executable.json", self._assignment.applet),
             ("job_input.json", self._job["input"]),
         ):
-            (self._home / name).write_text(json.dumps(content))
-        (self._home / self._job["id"]).write_text(self._program(), encoding="utf-8")
-        interpreter = self._run_spec["interpreter"]
-        if interpreter == "bash":
-            # The inputs, as the variables that the real client makes of them.
-            command = ["dx-print-bash-vars"]
-            done = subprocess.run(command, env=self._environment(), capture_output=True, check=True)
-            (self._home / "environment").write_bytes(done.stdout)
-        self._log("INFO", [f"{interpreter} running (job ID {self._job['id']})"])
+            private_root.write(self._root, f"{HOME}/{name}", json.dumps(content).encode())
+        private_root.write(self._root, f"{HOME}/{self._job['id']}", self._program().encode())
+        self._log("INFO", [f"{self._run_spec['interpreter']} running (job ID {self._job['id']})"])
 
     def _environment(self) -> dict[str, str]:
         """Return the variables that the program sees: the worker's, and none of the caller's."""
@@ -139,7 +139,7 @@ class Run:
 
     def _program(self) -> str:
         """Return the source as the worker runs it: it imports dxpy and calls run() if need be."""
-        code = self._run_spec["code"]
+        code: str = self._run_spec["code"]
         if self._run_spec["interpreter"] == "bash":
             return code
         imports = re.search(r"^\s*(import|from) dxpy", code, re.MULTILINE)
@@ -153,7 +153,7 @@ class Run:
 
     def _timeout(self) -> float:
         """Return the running time allowed, in seconds."""
-        return self._job["timeout"] / 1000
+        return float(self._job["timeout"] / 1000)
 
     def _run(self) -> int:
         """Run the program in the job's environment and folder, and return its exit status."""
@@ -168,34 +168,38 @@ class Run:
     def _outcome(self, status: int) -> Outcome:
         """Read what the program left."""
         try:
-            error = _read_json(self._home / "job_error.json")
+            error = self._read_json("job_error.json")
             if status != 0 or error is not None:
-                return _failure(status, (error or {}).get("error", {}))
-            return Outcome(output=_read_json(self._home / "job_output.json") or {})
-        except ValueError as error:
+                return _failure(status, (error or {}).get("error"))
+            return Outcome(output=self._read_json("job_output.json") or {})
+        except (ValueError, UnsafeError) as error:
             return Outcome(reason="OutputError", message=str(error))
 
+    def _read_json(self, name: str) -> Hash | None:
+        """Return the hash that a file in the home folder holds, or None without the file.
 
-def _failure(status: int, error: dict) -> Outcome:
+        Raises:
+            UnsafeError: it is no regular file.
+            ValueError: it does not hold a hash.
+        """
+        text = private_root.read(self._root, f"{HOME}/{name}", LARGEST_JSON)
+        if text is None:
+            return None
+        try:
+            content = parse(text)
+        except ValueError as error:
+            raise ValueError(f"{name} is not JSON that can be kept: {error}") from None
+        if not isinstance(content, dict):
+            raise ValueError(f"{name} is not a hash")
+        return content
+
+
+def _failure(status: int, error: object) -> Outcome:
     """Return what a failed program said of itself, or how it ended."""
     ended = f"signal {-status}" if status < 0 else f"exit status {status}"
-    unexplained = f"The program ended with {ended} and no job_error.json; see its log"
-    reason = "AppError" if error.get("type") == "AppError" else "AppInternalError"
-    return Outcome(reason=reason, message=error.get("message", unexplained))
-
-
-def _read_json(path: Path) -> dict | None:
-    """Return the hash that a file holds, or None when there is no such file.
-
-    Raises:
-        ValueError: it does not hold a hash.
-    """
-    if not path.exists():
-        return None
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path.name} is not JSON: {error}") from None
-    if not isinstance(content, dict):
-        raise ValueError(f"{path.name} is not a hash")
-    return content
+    message = f"The program ended with {ended} and no job_error.json; see its log"
+    reason = "AppInternalError"
+    if isinstance(error, dict):
+        reason = "AppError" if error.get("type") == "AppError" else reason
+        message = str(error.get("message", message))
+    return Outcome(reason=reason, message=message)

@@ -3,29 +3,29 @@
 https://documentation.dnanexus.com/user/running-apps-and-workflows/job-lifecycle
 """
 
-from local_platform import file, links, spec
-from local_platform.call import Call
-from local_platform.ending import end, fail
+from local_platform import containers, files, links, spec
+from local_platform.call import Caller
 from local_platform.errors import ApiError
-from local_platform.job import FINAL, dependencies, set_state
+from local_platform.jobs import life
 from local_platform.store import Store
+from local_platform.strict_json import Hash
 
 
-def wait_for_input(store: Store, job: dict) -> None:
+def look_for_input(store: Store, job: Hash) -> None:
     """Make a job runnable once everything it needs is there."""
+    waits_for = [reference["job"] for reference in links.references(job["input"])]
     try:
-        needed = [store.get(dependency) for dependency in dependencies(job)]
+        needed = [store.get(dependency) for dependency in waits_for + job["dependsOn"]]
         objects = [store.get(one) for one in links.object_ids(job["input"])]
     except ApiError as error:
-        fail(store, job, "DependencyUnsatisfiable", str(error))
+        life.fail(store, job, "DependencyUnsatisfiable", str(error))
         return
     for one in needed:
         if one.get("state") in ("failed", "terminated"):
-            fail(store, job, "DependencyUnsatisfiable", f"{one['id']} {one['state']}")
+            life.fail(store, job, "DependencyUnsatisfiable", f"{one['id']} {one['state']}")
             return
     if any(one.get("state", "closed") not in ("done", "closed") for one in needed + objects):
-        if job["state"] == "idle":
-            set_state(store, job, "waiting_on_input")
+        life.wait_for_input(store, job)
         return
     try:
         values = links.resolve(job["input"], _outputs(store, job["input"]))
@@ -33,53 +33,45 @@ def wait_for_input(store: Store, job: dict) -> None:
             executable = store.get(job["executable"])
             spec.check_values(values, executable.get("inputSpec"), "input")
     except (LookupError, ApiError) as error:
-        fail(store, job, "InputError", str(error))
+        life.fail(store, job, "InputError", str(error))
         return
-    _clone(store, links.object_ids(values), job["workspace"], "/")
-    set_state(store, job, "runnable", input=values)
+    containers.share(store, links.object_ids(values), job["workspace"], "/")
+    life.make_runnable(store, job, values)
 
 
-def _outputs(store: Store, value: object) -> dict[str, dict]:
+def _outputs(store: Store, value: object) -> dict[str, Hash]:
     """Return the outputs of the jobs that references in a value name."""
     named = {reference["job"] for reference in links.references(value)}
     return {job_id: store.get(job_id)["output"] or {} for job_id in named}
 
 
-def finish(store: Store, job: dict) -> None:
-    """End a job whose tree below is done: resolve, check and hand over its output."""
+def look_for_output(store: Store, job: Hash) -> None:
+    """Finish a job once its tree below is done: resolve, check and hand over its output."""
+    if any(member["state"] not in life.FINAL for member in life.subtree(store, job)[1:]):
+        return
     try:
         # With the job's own rights: an output gives nobody access to what the job may not read.
-        own = Call(store, job["id"], {}, job["id"])
-        spec.check_links(own, job["output"], "output")
+        spec.check_links(Caller(store, job["id"]), job["output"], "output")
         references = links.references(job["output"])
-        if any(store.get(reference["job"])["state"] not in FINAL for reference in references):
+        if any(store.get(reference["job"])["state"] not in life.FINAL for reference in references):
             return
         output = links.resolve(job["output"], _outputs(store, job["output"]))
         if job["outputFolder"]:
             executable = store.get(job["executable"])
             spec.check_values(output, executable.get("outputSpec"), "output")
     except (LookupError, ApiError) as error:
-        fail(store, job, "OutputError", str(error))
+        life.fail(store, job, "OutputError", str(error))
         return
     try:
         _close_files(store, links.object_ids(output))
     except ApiError as error:
-        fail(store, job, "IncompleteUploads", str(error))
+        life.fail(store, job, "IncompleteUploads", str(error))
         return
-    if job["outputFolder"]:
-        _clone(store, links.object_ids(output), *job["outputFolder"])
-    end(store, job, "done", output=output)
+    life.finish(store, job, output)
 
 
 def _close_files(store: Store, object_ids: list[str]) -> None:
     """Close the files of an output that the program left open."""
     for object_id in object_ids:
         if store.get(object_id)["state"] == "open" and object_id.startswith("file-"):
-            file.finish(store, object_id)
-
-
-def _clone(store: Store, object_ids: list[str], container: str, folder: str) -> None:
-    """Put objects into a container under their own IDs, unless they are there."""
-    for object_id in object_ids:
-        if container not in [place.container for place in store.placements(object_id)]:
-            store.place(object_id, container, folder)
+            files.close(store, object_id)

@@ -1,0 +1,110 @@
+"""/applet: made once, run many times.
+
+https://documentation.dnanexus.com/developer/api/running-analyses/applets-and-entry-points
+"""
+
+from local_platform import limits, links, spec
+from local_platform.api import data_object, job
+from local_platform.call import LEVELS, OTHER_ACCESS, USUAL_ACCESS, Call
+from local_platform.containers import REGION
+from local_platform.errors import InvalidInput
+from local_platform.fields import Fields
+from local_platform.jobs import life
+from local_platform.strict_json import Hash
+
+REQUEST_ONLY = ("project", "folder", "parents", "nonce")
+INTERPRETERS = ("python3", "bash")
+RELEASES = ("24.04", "20.04")
+
+
+def new(call: Call) -> Hash:
+    """/applet/new: fields that the platform does not know are kept as they are."""
+    call.field("dxapi", str)
+    for field in ("inputSpec", "outputSpec"):
+        if field in call.body:
+            spec.check_spec(call.body[field], field)
+    run_spec = call.field("runSpec", dict)
+    _check_run_spec(call, call.within("runSpec"))
+    _check_access(call.within("access"))
+    known = {
+        "title": call.field("title", str, call.field("name", str, "")),
+        "summary": call.field("summary", str, ""),
+        "description": call.field("description", str, ""),
+        "access": call.field("access", dict, {}),
+        "runSpec": run_spec
+        | {
+            "bundledDependsByRegion": {REGION: run_spec.get("bundledDepends", [])},
+            "systemRequirementsByRegion": {REGION: run_spec.get("systemRequirements", {})},
+        },
+    }
+    others = {name: value for name, value in call.body.items() if name not in REQUEST_ONLY}
+    return data_object.create(call, "applet", "closed", others | known)
+
+
+def _check_run_spec(call: Call, run_spec: Fields) -> None:
+    """Check the fields of a runSpec that this platform acts on."""
+    run_spec.one_of("interpreter", INTERPRETERS)
+    run_spec.one_of("distribution", ("Ubuntu",))
+    run_spec.one_of("release", RELEASES)
+    run_spec.one_of("version", ("0",))
+    run_spec.field("code", str)
+    run_spec.one_of("restartableEntryPoints", ("master", "all"), "master")
+    limits.durations(run_spec.within("timeoutPolicy"))
+    limits.restarts(run_spec.within("executionPolicy"))
+    limits.machines(run_spec.within("systemRequirements"))
+    for package in run_spec.each("execDepends"):
+        package.field("name", str)
+        package.optional("package_manager", str)
+        package.strings("stages", [])
+    for bundle in run_spec.each("bundledDepends"):
+        bundle.field("name", str)
+        bundle_id = links.object_id(bundle.body.get("id"))
+        if bundle_id is None:
+            raise bundle.expected("id", "a link to a file")
+        call.placement(bundle_id)
+        if call.store.get(bundle_id)["state"] != "closed":
+            raise InvalidInput(f'the field "{bundle.path}id": {bundle_id} is not closed')
+
+
+def _check_access(access: Fields) -> None:
+    for field in USUAL_ACCESS:
+        access.one_of(field, LEVELS, "NONE")
+    for right in OTHER_ACCESS:
+        access.optional(right, bool)
+    access.strings("network", [])
+
+
+def get(call: Call) -> Hash:
+    """/applet-x/get: the description with the code."""
+    place = call.placement(call.object_id)
+    applet = call.store.get(call.object_id)
+    everything = data_object.selection({"details": True, "properties": True})
+    return data_object.view(call.store, place, applet, everything) | {"runSpec": applet["runSpec"]}
+
+
+def run(call: Call) -> Hash:
+    """/applet-x/run: from a job, a subjob with a workspace of its own."""
+    call.placement(call.object_id)
+    executable = call.store.get(call.object_id)
+    given = call.field("input", dict)
+    values = spec.with_defaults(given, executable.get("inputSpec", []))
+    spec.check_values(values, executable.get("inputSpec"), "input")
+    spec.check_links(call, values, "input")
+    fields = job.requested(call, executable, "main")
+    fields |= {"runInput": given, "originalInput": values, "input": values}
+    return {"id": life.create(call.store, executable, _origin(call, executable), fields)}
+
+
+def _origin(call: Call, executable: Hash) -> life.Origin:
+    """Return where a run comes from, and what it may do: no more than who calls."""
+    access = call.at_most_own(executable["access"])
+    if call.job_id is None:
+        project = call.container(call.field("project", str), "CONTRIBUTE")["id"]
+        return life.Origin(project, call.folder(), access)
+    parent = call.store.get(call.job_id)
+    project, folder = parent["project"], parent["folder"]
+    if call.field("detach", bool, False):
+        # Its output goes to the project, not to the workspace of the job that calls.
+        call.container(project, "CONTRIBUTE")
+        return life.Origin(project, folder, access)
+    return life.Origin(project, folder, access, parent)

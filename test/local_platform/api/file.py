@@ -1,0 +1,68 @@
+"""/file: uploaded in parts, closed, read in ranges.
+
+https://documentation.dnanexus.com/developer/api/introduction-to-data-object-classes/files
+"""
+
+import re
+
+from local_platform import files
+from local_platform.api import data_object
+from local_platform.call import Call
+from local_platform.containers import MAXIMUM_PART_SIZE, MAXIMUM_PARTS
+from local_platform.errors import InvalidInput, InvalidState
+from local_platform.store import now
+from local_platform.strict_json import Hash
+
+DAY = 24 * 60 * 60
+
+
+def new(call: Call) -> Hash:
+    """/file/new."""
+    media = call.optional("media", str)
+    return data_object.create(call, "file", "open", {"media": media} if media else {})
+
+
+def upload(call: Call) -> Hash:
+    """/file-x/upload: a URL for one part, whose size and md5 are fixed by it."""
+    call.placement(call.object_id, "UPLOAD")
+    files.require_open(call.store, call.object_id)
+    number = call.field("index", int, 1)
+    size = call.field("size", int)
+    md5 = call.field("md5", str)
+    if not 1 <= number <= MAXIMUM_PARTS:
+        raise InvalidInput(f'Expected the field "index" to be from 1 to {MAXIMUM_PARTS}')
+    if not 0 <= size <= MAXIMUM_PART_SIZE:
+        raise InvalidInput(f'Expected the field "size" to be from 0 to {MAXIMUM_PART_SIZE}')
+    if not re.fullmatch("[0-9a-f]{32}", md5):
+        raise InvalidInput('Expected the field "md5" to be 32 hexadecimal digits')
+    call.store.save_part(call.object_id, number, size, md5, "pending")
+    expires = now() + DAY * 1000
+    path = files.upload_path(files.Part(call.object_id, number, size, md5), expires)
+    return {
+        "url": f"{call.base_url}/F/{path}",
+        "headers": {files.SIGNATURE_HEADER: files.sign(call.store, path)},
+        "expires": expires,
+    }
+
+
+def close(call: Call) -> Hash:
+    """/file-x/close."""
+    call.placement(call.object_id, "UPLOAD")
+    if call.store.get(call.object_id)["state"] != "closed":
+        files.close(call.store, call.object_id)
+    return {"id": call.object_id}
+
+
+def download(call: Call) -> Hash:
+    """/file-x/download: a URL that works alone if preauthenticated, else with its header."""
+    call.placement(call.object_id, "VIEW", call.optional("project", str))
+    description = call.store.get(call.object_id)
+    if description["state"] != "closed":
+        raise InvalidState(f"{call.object_id} is not closed: it cannot be downloaded")
+    expires = now() + call.field("duration", int, DAY) * 1000
+    name = call.field("filename", str, description["name"])
+    path = files.download_path(call.object_id, name, expires)
+    url, signature = f"{call.base_url}/F/{path}", files.sign(call.store, path)
+    if call.field("preauthenticated", bool, False):
+        return {"url": f"{url}?signature={signature}", "headers": {}, "expires": expires}
+    return {"url": url, "headers": {files.SIGNATURE_HEADER: signature}}

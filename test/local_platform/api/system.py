@@ -1,0 +1,199 @@
+"""/system: searches over everything the caller can see, and who the caller is.
+
+https://documentation.dnanexus.com/developer/api/system-methods and .../search
+"""
+
+from collections.abc import Iterator
+
+from local_platform import containers
+from local_platform.api import data_object, job, project
+from local_platform.call import LEVELS, USER, Call
+from local_platform.errors import ApiError, ResourceNotFound
+from local_platform.fields import Fields
+from local_platform.search import Filter, page, plain_name, start
+from local_platform.strict_json import Hash
+
+JOB_FIELDS = (
+    "id",
+    "project",
+    "launchedBy",
+    "originJob",
+    "rootExecution",
+    "parentJob",
+    "state",
+    "executable",
+)
+
+
+def whoami(_call: Call) -> Hash:
+    """/system/whoami."""
+    return {"id": USER}
+
+
+def describe_user(call: Call) -> Hash:
+    """/user-x/describe: there is one user."""
+    if call.object_id != USER:
+        raise ResourceNotFound(f'The entity "{call.object_id}" could not be found')
+    handle = USER.removeprefix("user-")
+    names = {"handle": handle, "first": "Local", "last": "User"}
+    return {
+        "id": USER,
+        "class": "user",
+        "billTo": USER,
+        "permittedRegions": [containers.REGION],
+    } | names
+
+
+def greet(_call: Call) -> Hash:
+    """/system/greet."""
+    return {"messages": []}
+
+
+def destroy_auth_token(call: Call) -> Hash:
+    """/system/destroyAuthToken, which `dx logout` sends to the authentication server."""
+    call.store.remove_token(call.field("tokenSignature", str))
+    return {}
+
+
+def find_nothing(_call: Call) -> Hash:
+    """/system/findApps, /system/findGlobalWorkflows: there are none here."""
+    return {"results": [], "next": None}
+
+
+def no_such_executable(call: Call) -> Hash:
+    """/app-x/describe, /globalworkflow-x/describe: clients try these names first."""
+    raise ResourceNotFound(f'The entity "{call.object_id}" could not be found')
+
+
+def find_projects(call: Call) -> Hash:
+    """/system/findProjects."""
+    least = LEVELS.index(call.one_of("level", LEVELS, "CONTRIBUTE"))
+    wanted = Filter(call)
+    options = call.body.get("describe")
+    selection = project.selection(options)
+
+    def found() -> Iterator[tuple[int, Hash]]:
+        for seq, one in call.store.newest("project", before=start(call)):
+            level = call.level(one["id"])
+            if LEVELS.index(level) < max(least, 1) or not wanted(one):
+                continue
+            result = {"id": one["id"], "level": level, "public": False}
+            if options:
+                result["describe"] = project.view(call, one["id"], selection)
+            yield seq, result
+
+    return page(call, found())
+
+
+def find_data_objects(call: Call) -> Hash:
+    """/system/findDataObjects."""
+    scope = call.within("scope")
+    places = call.store.objects(
+        _in_scope(call, scope),
+        scope.folder(),
+        scope.field("recurse", bool, True),
+        before=start(call),
+        name=plain_name(call),
+    )
+    wanted = _object_filter(call)
+    options = call.body.get("describe")
+    selection = data_object.selection(options)
+
+    def found() -> Iterator[tuple[int, Hash]]:
+        for place, one in places:
+            if not wanted(one):
+                continue
+            result: Hash = {"id": place.object, "project": place.container}
+            if options:
+                result["describe"] = data_object.view(call.store, place, one, selection)
+            yield place.seq, result
+
+    return page(call, found())
+
+
+def _in_scope(call: Call, scope: Fields) -> list[str]:
+    """Return the containers to be searched: the one named, or every project in reach."""
+    if named := scope.optional("project", str):
+        return [call.container(named, "VIEW")["id"]]
+    projects = [one["id"] for _, one in call.store.newest("project")]
+    return [one for one in projects if call.level(one) != "NONE"]
+
+
+def _object_filter(query: Fields) -> Filter:
+    """Return the test for what a search asks of data objects."""
+    wanted = Filter(query)
+    visibility = query.one_of("visibility", ("visible", "hidden", "either"), "visible")
+    if visibility != "either":
+        wanted.add(lambda one: one["hidden"] == (visibility == "hidden"))
+    if (state := query.field("state", str, "any")) != "any":
+        wanted.add(lambda one: one["state"] == state)
+    for field in ("class", "id"):
+        wanted.add_exact(query, field)
+    return wanted
+
+
+def resolve_data_objects(call: Call) -> Hash:
+    """/system/resolveDataObjects: one list of matches per name, in the order asked."""
+    results = []
+    for wanted in call.each("objects"):
+        container = wanted.optional("project", str) or call.field("project", str)
+        call.container(container, "VIEW")
+        folder = wanted.folder(default=call.folder())
+        recurse = wanted.field("recurse", bool, False)
+        name = wanted.field("name", str)
+        places = call.store.objects([container], folder, recurse, name=name)
+        results.append(
+            [{"project": container, "id": one["id"]} for _, one in places if not one["hidden"]]
+        )
+    return {"results": results}
+
+
+def describe_data_objects(call: Call) -> Hash:
+    """/system/describeDataObjects: each its description or its error."""
+    objects = call.field("objects", list)
+    asked = Fields(
+        body={"objects": [{"id": one} if isinstance(one, str) else one for one in objects]}
+    )
+    return {"results": [_description_or_error(call, wanted) for wanted in asked.each("objects")]}
+
+
+def _description_or_error(call: Call, wanted: Fields) -> Hash:
+    try:
+        object_id = wanted.field("id", str)
+        place = call.placement(object_id, "VIEW", wanted.optional("project", str))
+        one = call.store.get(object_id)
+        selection = data_object.selection(wanted.body.get("describe"))
+        view = data_object.view(call.store, place, one, selection)
+    except ApiError as error:
+        return error.body()
+    return {"describe": view}
+
+
+def find_executions(call: Call) -> Hash:
+    """/system/findExecutions: there are jobs only, no analyses."""
+    own = call.store.get(call.job_id)["rootExecution"] if call.job_id else None
+    wanted = _job_filter(call)
+    options = call.body.get("describe")
+    selection = job.selection(options)
+
+    def found() -> Iterator[tuple[int, Hash]]:
+        if call.field("class", str, "job") != "job" or call.body.get("parentAnalysis"):
+            return
+        for seq, one in call.store.newest("job", before=start(call)):
+            if own in (None, one["rootExecution"]) and wanted(one):
+                result: Hash = {"id": one["id"]}
+                if options:
+                    result["describe"] = selection.of(one)
+                yield seq, result
+
+    return page(call, found())
+
+
+def _job_filter(query: Fields) -> Filter:
+    """Return the test for what a search asks of jobs."""
+    wanted = Filter(query)
+    for field in JOB_FIELDS:
+        wanted.add_exact(query, field)
+    if not query.field("includeSubjobs", bool, True):
+        wanted.add(lambda one: one["parentJob"] is None)
+    return wanted

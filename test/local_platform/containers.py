@@ -1,0 +1,61 @@
+"""Projects and jobs' workspaces: what they have in common, and what they take.
+
+https://documentation.dnanexus.com/developer/api/data-containers
+"""
+
+from local_platform.call import USER
+from local_platform.store import Store, new_id, now
+
+REGION = "aws:us-east-1"
+MINIMUM_PART_SIZE = 5 * 2**20
+MAXIMUM_PART_SIZE = 5 * 2**30
+MAXIMUM_PARTS = 10_000
+# The figures of a project on AWS.
+UPLOAD_PARAMETERS = {
+    "minimumPartSize": MINIMUM_PART_SIZE,
+    "maximumPartSize": MAXIMUM_PART_SIZE,
+    "maximumNumParts": MAXIMUM_PARTS,
+    "maximumFileSize": 5 * 2**40,
+    "emptyLastPartAllowed": True,
+}
+
+
+def create(store: Store, class_name: str, name: str, **fields: object) -> str:
+    """Make an empty project or container and return its ID."""
+    container_id = new_id(class_name)
+    time = now()
+    description = {
+        "id": container_id,
+        "class": class_name,
+        "name": name,
+        "summary": "",
+        "description": "",
+        "region": REGION,
+        "billTo": USER,
+        "created": time,
+        "modified": time,
+        "createdBy": {"user": USER},
+        "protected": False,
+        "restricted": False,
+        "downloadRestricted": False,
+        "containsPHI": False,
+        "tags": [],
+        "properties": {},
+        "permissions": {USER: "ADMINISTER"},
+    }
+    store.save(description | fields)
+    store.add_folder(container_id, "/")
+    return container_id
+
+
+def empty(store: Store, container_id: str, folder: str = "/") -> None:
+    """Take everything out of a folder and those below it."""
+    for place in store.contents(container_id, folder):
+        store.unplace(place.object, container_id)
+
+
+def share(store: Store, object_ids: list[str], container_id: str, folder: str) -> None:
+    """Put objects into a container under their own IDs, unless they are there."""
+    for object_id in object_ids:
+        if container_id not in store.holders(object_id):
+            store.place(object_id, container_id, folder)

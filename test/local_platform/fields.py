@@ -1,0 +1,113 @@
+"""What a client sent: each field is checked for its type as it is read."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from local_platform.errors import InvalidInput, MalformedJSON
+from local_platform.strict_json import Hash, LimitError, parse
+
+T = TypeVar("T")
+REQUIRED: Any = object()
+KIND_NAMES: dict[type, str] = {
+    str: "a string",
+    int: "an integer",
+    bool: "a boolean",
+    dict: "a hash",
+    list: "an array",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fields:
+    """A hash of a request, and where it stands in it, for messages."""
+
+    body: Hash
+    path: str = ""
+
+    def field(self, name: str, kind: type[T], default: T = REQUIRED) -> T:
+        """Return a field.
+
+        Raises:
+            InvalidInput: it is missing and has no default, or is of another type.
+        """
+        value = self.optional(name, kind)
+        if value is not None:
+            return value
+        if default is REQUIRED:
+            raise InvalidInput(f'The field "{self.path}{name}" is missing')
+        return default
+
+    def optional(self, name: str, kind: type[T]) -> T | None:
+        """Return a field, or None when it is absent or null.
+
+        Raises:
+            InvalidInput: it is of another type.
+        """
+        value = self.body.get(name)
+        if value is None:
+            return None
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            raise self.expected(name, KIND_NAMES[kind])
+        return value
+
+    def one_of(self, name: str, allowed: tuple[str, ...], default: str = REQUIRED) -> str:
+        """Return a field that is one of a few words."""
+        value = self.field(name, str, default)
+        if value not in allowed:
+            raise self.expected(name, " or ".join(allowed))
+        return value
+
+    def strings(self, name: str, default: list[str] = REQUIRED) -> list[str]:
+        """Return a field that is an array of strings."""
+        values: list[Any] = self.field(name, list, default)
+        if not all(isinstance(value, str) for value in values):
+            raise self.expected(name, "an array of strings")
+        return values
+
+    def folder(self, name: str = "folder", default: str = "/") -> str:
+        """Return a field that holds the absolute path of a folder."""
+        path = self.field(name, str, default)
+        if not path.startswith("/"):
+            raise self.expected(name, "an absolute path")
+        return "/" + re.sub("/+", "/", path).strip("/")
+
+    def within(self, name: str) -> "Fields":
+        """Return the fields of a field, which has none when it is absent."""
+        return Fields(body=self.field(name, dict, {}), path=f"{self.path}{name}.")
+
+    def each(self, name: str) -> Iterator["Fields"]:
+        """Yield the fields of each hash in an array, which may be absent."""
+        for position, item in enumerate(self.field(name, list, [])):
+            path = f"{self.path}{name}[{position}]"
+            if not isinstance(item, dict):
+                raise InvalidInput(f'Expected the field "{path}" to be a hash')
+            yield Fields(body=item, path=f"{path}.")
+
+    def hashes(self) -> Iterator[tuple[str, "Fields"]]:
+        """Yield the name and the fields of each field, which must be a hash."""
+        for name in self.body:
+            yield name, Fields(body=self.field(name, dict, REQUIRED), path=f"{self.path}{name}.")
+
+    def expected(self, name: str, what: str) -> InvalidInput:
+        """Return the refusal of a field that is not what it must be."""
+        return InvalidInput(f'Expected the field "{self.path}{name}" to be {what}')
+
+
+def hash_of(content: bytes) -> Hash:
+    """Return the hash that a client sent.
+
+    Raises:
+        MalformedJSON: it is none.
+        InvalidInput: it is one, but beyond what can be kept.
+    """
+    try:
+        body = parse(content)
+    except LimitError as error:
+        raise InvalidInput(f"The body cannot be taken: {error}") from None
+    except ValueError as error:
+        raise MalformedJSON(f"The body is not JSON: {error}") from None
+    if not isinstance(body, dict):
+        raise MalformedJSON("The body is not a JSON object")
+    return body

@@ -1,0 +1,118 @@
+"""Files and their bytes: parts, and the signed URLs by which they come and go.
+
+https://documentation.dnanexus.com/developer/api/introduction-to-data-object-classes/files
+"""
+
+import hashlib
+import hmac
+import mimetypes
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from local_platform.containers import MINIMUM_PART_SIZE
+from local_platform.errors import InvalidState, PermissionDenied
+from local_platform.store import Store, now
+
+SIGNATURE_HEADER = "X-DX-Signature"
+
+
+@dataclass(frozen=True)
+class Part:
+    """What an upload URL was signed for; size in bytes."""
+
+    file: str
+    number: int
+    size: int
+    md5: str
+
+
+def require_open(store: Store, file_id: str) -> None:
+    """Raise InvalidState unless parts can be added to a file."""
+    if store.get(file_id)["state"] != "open":
+        raise InvalidState(f"{file_id} is closed: no part can be added")
+
+
+def upload_path(part: Part, expires: int) -> str:
+    """Return the path to be signed for one part, until a time in milliseconds."""
+    return f"U/{expires}/{part.file}/{part.number}/{part.size}/{part.md5}"
+
+
+def download_path(file_id: str, name: str, expires: int) -> str:
+    """Return the path to be signed for a file, until a time in milliseconds."""
+    return f"D/{expires}/{file_id}/{quote(name, safe='', errors='replace')}"
+
+
+def sign(store: Store, path: str) -> str:
+    """Return the signature of a path."""
+    key = store.setting("url_key").encode()
+    return hmac.new(key, path.encode(), hashlib.sha256).hexdigest()
+
+
+def expected_part(store: Store, path: str, signature: str) -> Part:
+    """Return the part that a PUT on this path may bring.
+
+    Raises:
+        PermissionDenied: the path was altered, or has expired.
+        InvalidState: the file is no longer open.
+    """
+    file_id, number, size, md5 = _verified(store, path, signature)
+    require_open(store, file_id)
+    return Part(file_id, int(number), int(size), md5)
+
+
+def keep_part(store: Store, part: Part, received: Path) -> None:
+    """Move a received part to its place; only then is it complete."""
+    require_open(store, part.file)
+    store.keep_part(received, part.file, part.number)
+    store.save_part(part.file, part.number, part.size, part.md5, "complete")
+
+
+def readable_parts(store: Store, path: str, signature: str) -> list[tuple[Path, int]]:
+    """Return the parts behind a download path, as files and sizes in bytes.
+
+    Raises:
+        PermissionDenied: the path was altered, or has expired.
+        ResourceNotFound: the file was removed meanwhile.
+    """
+    file_id, _ = _verified(store, path, signature)
+    store.get(file_id)
+    parts = store.parts(file_id)
+    return [(store.part_path(file_id, number), part["size"]) for number, part in parts.items()]
+
+
+def close(store: Store, file_id: str) -> None:
+    """Close a file; there is nothing to assemble, so "closing" is never seen.
+
+    Raises:
+        InvalidState: a part has not arrived, or one before the last is too small.
+    """
+    parts = store.parts(file_id)
+    for number, part in parts.items():
+        if part["state"] != "complete":
+            raise InvalidState(f"Part {number} of {file_id} has not been uploaded")
+        if part["size"] < MINIMUM_PART_SIZE and number != max(parts):
+            raise InvalidState(
+                f"Part {number} of {file_id} is smaller than {MINIMUM_PART_SIZE} bytes"
+            )
+    description = store.get(file_id)
+    guessed = mimetypes.guess_type(description["name"])[0] or "application/octet-stream"
+    changes = {
+        "state": "closed",
+        "size": sum(part["size"] for part in parts.values()),
+        "media": description.get("media", guessed),
+        "modified": now(),
+    }
+    store.save(description | changes)
+    store.promise()
+
+
+def _verified(store: Store, path: str, signature: str) -> list[str]:
+    """Return the elements of a signed path after its kind and time of expiry."""
+    given = signature.encode(errors="surrogatepass")
+    if not hmac.compare_digest(sign(store, path).encode(), given):
+        raise PermissionDenied("The signature of this URL does not match it")
+    _, expires, *elements = path.split("/")
+    if int(expires) < now():
+        raise PermissionDenied("This URL has expired")
+    return elements

@@ -1,0 +1,246 @@
+"""The life of a job: its states, and every change from one to another.
+
+https://documentation.dnanexus.com/user/running-apps-and-workflows/job-lifecycle
+
+Nobody else changes a state. Only descriptions change here: the scheduler starts the processes of
+jobs that run, and stops those of jobs that no longer do.
+"""
+
+from dataclasses import dataclass
+
+from local_platform import containers, links
+from local_platform.call import USER
+from local_platform.store import Store, new_id, now
+from local_platform.strict_json import Hash
+
+FINAL = ("done", "failed", "terminated")
+UNFINISHED = (
+    "idle",
+    "waiting_on_input",
+    "runnable",
+    "running",
+    "waiting_on_output",
+    "terminating",
+)
+EXECUTABLE_FOLDER = "/.executable"
+MAXIMUM_RESTARTS = 9
+# A user's mistake (AppError, InputError) stays one when it is tried again.
+RESTARTABLE = (
+    "ExecutionError",
+    "UnresponsiveWorker",
+    "JMInternalError",
+    "AppInternalError",
+    "AppInsufficientResourceError",
+    "JobTimeoutExceeded",
+    "SpotInstanceInterruption",
+)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a new job comes from, and what it may do."""
+
+    project: str
+    folder: str
+    access: Hash
+    parent: Hash | None = None
+    shares_workspace: bool = False
+    """With its parent: another entry point of the same applet."""
+
+
+def create(store: Store, executable: Hash, origin: Origin, fields: Hash) -> str:
+    """Make an idle job and return its ID; `fields` is what its request says of it."""
+    job_id = new_id("job")
+    time = now()
+    description = {
+        "id": job_id,
+        "class": "job",
+        "executableName": executable["name"],
+        "executable": executable["id"],
+        "applet": executable["id"],
+        "state": "idle",
+        "stateTransitions": [],
+        "parentAnalysis": None,
+        "analysis": None,
+        "stage": None,
+        "launchedBy": USER,
+        "created": time,
+        "modified": time,
+        "output": None,
+        "billTo": USER,
+        "isFree": True,
+        "totalPrice": 0,
+        "try": 0,
+        "failureCounts": {},
+        "access": origin.access,
+        "networkAccess": origin.access.get("network", []),
+    }
+    tree = _tree(job_id, origin.parent)
+    store.save(description | tree | _place(store, job_id, executable, origin) | fields)
+    return job_id
+
+
+def _tree(job_id: str, parent: Hash | None) -> Hash:
+    """Return the fields that tie a job to those above it."""
+    return {
+        "parentJob": parent["id"] if parent else None,
+        "originJob": parent["originJob"] if parent else job_id,
+        "rootExecution": parent["rootExecution"] if parent else job_id,
+    }
+
+
+def _place(store: Store, job_id: str, executable: Hash, origin: Origin) -> Hash:
+    """Return the fields that say where a job works, and make its workspace.
+
+    A job with a workspace of its own hands its output on: a root job to the project, another to
+    its parent's workspace.
+    """
+    place = {
+        "project": origin.project,
+        "folder": origin.folder,
+        "region": store.get(origin.project)["region"],
+    }
+    if origin.parent and origin.shares_workspace:
+        return place | {"workspace": origin.parent["workspace"], "outputFolder": None}
+    workspace = containers.create(store, "container", f"Workspace of {job_id}")
+    # Somebody may remove the applet from the project while the job runs.
+    bundles = links.object_ids(executable["runSpec"].get("bundledDepends", []))
+    kept = [one for one in [executable["id"], *bundles] if store.find(one)]
+    containers.share(store, kept, workspace, EXECUTABLE_FOLDER)
+    to_project = [origin.project, origin.folder]
+    output_folder = [origin.parent["workspace"], "/"] if origin.parent else to_project
+    return place | {"workspace": workspace, "outputFolder": output_folder}
+
+
+def subtree(store: Store, top: Hash) -> list[Hash]:
+    """Return a job and those below it, oldest first."""
+    found = {top["id"]: top}
+    for job in store.tree(top["rootExecution"]):
+        if job["parentJob"] in found:
+            found[job["id"]] = job
+    return list(found.values())
+
+
+def wait_for_input(store: Store, job: Hash) -> None:
+    """Note that something a job needs is not there yet."""
+    if job["state"] == "idle":
+        _set_state(store, job, "waiting_on_input")
+
+
+def make_runnable(store: Store, job: Hash, values: Hash) -> None:
+    """Let a job run with an input in which nothing is to be waited for."""
+    _set_state(store, job, "runnable", input=values)
+
+
+def start(store: Store, job: Hash) -> None:
+    """Note that a job has a worker."""
+    _set_state(store, job, "running", startedRunning=now())
+
+
+def wait_for_output(store: Store, job: Hash, output: Hash) -> None:
+    """Note what a program left as its output; its subjobs may still be running."""
+    _set_state(store, job, "waiting_on_output", output=output)
+
+
+def finish(store: Store, job: Hash, output: Hash) -> None:
+    """Let a job be done with an output in which nothing is to be waited for."""
+    if job["outputFolder"]:
+        containers.share(store, links.object_ids(output), *job["outputFolder"])
+    _end(store, job, "done", output=output)
+    store.promise()
+
+
+def ask_to_terminate(store: Store, job: Hash) -> None:
+    """Have a job and those below it ended; the scheduler first ends their processes."""
+    for member in subtree(store, job):
+        if member["state"] not in FINAL:
+            _set_state(store, member, "terminating")
+
+
+def terminate(store: Store, job: Hash) -> None:
+    """End a job that somebody wanted ended; the tree above it cannot succeed any more."""
+    _end(store, job, "terminated")
+    parent = store.find(job["parentJob"]) if job["parentJob"] else None
+    if parent and parent["state"] not in (*FINAL, "terminating"):
+        fail(store, parent, "JobTreeFailure", f"The subjob {job['id']} was terminated")
+
+
+def fail(store: Store, job: Hash, reason: str, message: str) -> None:
+    """Restart a job if its policy says so; else fail it, and with it its whole tree."""
+    restarted = _to_restart(store, job, reason)
+    if restarted:
+        _restart(store, restarted, reason)
+    else:
+        _fail_tree(store, job, reason, message)
+
+
+def abort(store: Store, job_id: str, message: str) -> None:
+    """End a job and its whole tree on a defect of the platform: another try would meet it too."""
+    job = store.get(job_id)
+    if job["state"] not in FINAL:
+        _fail_tree(store, job, "JMInternalError", message)
+
+
+def _fail_tree(store: Store, job: Hash, reason: str, message: str) -> None:
+    """Fail a job, and with it its whole tree."""
+    cause = {"id": job["id"], "name": job["name"], "class": "job", "try": job["try"]}
+    failure = {"failureReason": reason, "failureMessage": message, "failureFrom": cause}
+    _end(store, job, "failed", **failure)
+    above = _ancestors(store, job)
+    for member in store.tree(job["rootExecution"]):
+        if member["state"] not in FINAL:
+            beside = {} if member["id"] in above else {"failureReason": "JobTreeFailure"}
+            _end(store, member, "failed", **failure | beside)
+
+
+def _ancestors(store: Store, job: Hash) -> list[str]:
+    """Return the IDs of the jobs above a job, nearest first."""
+    found = []
+    while job["parentJob"]:
+        job = store.get(job["parentJob"])
+        found.append(job["id"])
+    return found
+
+
+def _to_restart(store: Store, job: Hash, reason: str) -> Hash | None:
+    """Return the job that a failure restarts: this one, or the main one above it."""
+    if job["restartableEntryPoints"] != "all":
+        while not job["outputFolder"]:
+            job = store.get(job["parentJob"])
+    policy = job["executionPolicy"]
+    restart_on = policy.get("restartOn", {})
+    allowed = restart_on.get(reason, restart_on.get("*", 0)) if reason in RESTARTABLE else 0
+    used_up = job["failureCounts"].get(reason, 0) >= allowed
+    return None if used_up or job["try"] >= policy.get("maxRestarts", MAXIMUM_RESTARTS) else job
+
+
+def _restart(store: Store, job: Hash, reason: str) -> None:
+    """Run a job again from its start, and end what its earlier try had begun."""
+    for member in subtree(store, job)[1:]:
+        if member["state"] not in FINAL:
+            _end(store, member, "terminated")
+    store.remove_job_tokens(job["id"])
+    counts = job["failureCounts"] | {reason: job["failureCounts"].get(reason, 0) + 1}
+    job.pop("startedRunning", None)
+    attempt = job["try"] + 1
+    _set_state(store, job, "runnable", **{"try": attempt}, output=None, failureCounts=counts)
+
+
+def _end(store: Store, job: Hash, state: str, **changes: object) -> None:
+    """Put a job into a final state; its token ends, and the workspace if it is its own."""
+    store.remove_job_tokens(job["id"])
+    if job["outputFolder"] and not job["delayWorkspaceDestruction"]:
+        containers.empty(store, job["workspace"])
+        store.delete(job["workspace"])
+    if "startedRunning" in job:
+        # Clients take this field as a sign that "startedRunning" is there.
+        changes["stoppedRunning"] = now()
+    _set_state(store, job, state, **changes)
+
+
+def _set_state(store: Store, job: Hash, state: str, **changes: object) -> None:
+    """Move a job to a state, noting when, and write it with other changes."""
+    time = now()
+    job |= changes | {"state": state, "modified": time}
+    job["stateTransitions"].append({"newState": state, "setAt": time})
+    store.save(job)

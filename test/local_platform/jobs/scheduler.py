@@ -1,0 +1,244 @@
+"""Moves jobs through their states: waits for inputs, starts workers, checks outputs, ends trees.
+
+https://documentation.dnanexus.com/user/running-apps-and-workflows/job-lifecycle
+"""
+
+import asyncio
+import contextlib
+import itertools
+import json
+import logging
+import os
+import secrets
+import shutil
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from local_platform import links
+from local_platform.errors import ApiError
+from local_platform.jobs import life, log, waiting
+from local_platform.jobs.packages import Bundle
+from local_platform.jobs.process import kill_job
+from local_platform.jobs.worker import Assignment, Outcome, Run
+from local_platform.store import Store
+from local_platform.strict_json import Hash
+
+LOG = logging.getLogger("local_platform")
+
+
+# How long the end of the running jobs is waited for when the platform stops, in seconds.
+LONGEST_STOP = 15
+
+
+@dataclass
+class Running:
+    """A job that has a worker; `attempt` tells a restarted job from its earlier self."""
+
+    run: Run
+    attempt: int
+
+
+class Scheduler:
+    """Owns the running jobs, and decides what happens to a job next."""
+
+    def __init__(self, store: Store) -> None:
+        """Prepare a scheduler."""
+        self._store = store
+        self._slots = os.cpu_count() or 1
+        self._running: dict[str, Running] = {}
+        self._awakened = asyncio.Event()
+        self._closing = False
+        self._endings: set[asyncio.Task[None]] = set()
+
+    def wake(self) -> None:
+        """Look again at what can be done: something has changed."""
+        self._awakened.set()
+
+    async def serve(self, port: int) -> None:
+        """Advance jobs, which call the API on this port, whenever awakened, until cancelled."""
+        self._port = port
+        self._recover()
+        self.wake()
+        while True:
+            await self._awakened.wait()
+            self._awakened.clear()
+            before = self._store.changes
+            try:
+                self._advance_all()
+            except Exception:
+                # The disk may be full: jobs go on when it no longer is.
+                LOG.exception("jobs cannot be advanced")
+                await asyncio.sleep(1)
+            if self._store.changes != before:
+                self.wake()
+
+    async def close(self) -> None:
+        """Kill every running job; the next start of the platform says what becomes of them."""
+        self._closing = True
+        for running in self._running.values():
+            running.run.stop()
+        if self._endings:
+            await asyncio.wait(self._endings, timeout=LONGEST_STOP)
+
+    def _recover(self) -> None:
+        """Settle the jobs that an earlier process of this platform left running."""
+        for job in self._store.oldest("job", ("running", "terminating")):
+            kill_job(job["id"])
+        for job in self._store.oldest("job", ("running",)):
+            self._change(job["id"], "running", self._lose)
+        shutil.rmtree(self._store.jobs, ignore_errors=True)
+
+    def _lose(self, job: Hash) -> None:
+        """Fail, or restart, a job whose worker went with an earlier process."""
+        message = "The platform was stopped meanwhile"
+        life.fail(self._store, job, "UnresponsiveWorker", message)
+
+    def _advance_all(self) -> None:
+        """Advance each job that can be by one state, oldest first."""
+        self._stop_ended()
+        for states, advance in (
+            (("terminating",), self._terminate),
+            (("running",), self._miss_worker),
+            (("waiting_on_output",), partial(waiting.look_for_output, self._store)),
+            (("idle", "waiting_on_input"), partial(waiting.look_for_input, self._store)),
+        ):
+            for job in self._store.oldest("job", states):
+                self._change(job["id"], job["state"], advance)
+        free = self._slots - self._busy()
+        if free > 0:
+            for job in self._store.oldest("job", ("runnable",), limit=free):
+                if job["id"] not in self._running:
+                    self._change(job["id"], "runnable", self._start)
+
+    def _change(self, job_id: str, state: str, change: Callable[[Hash], None]) -> None:
+        """Do something with a job in one transaction, if it still is in a state.
+
+        Whatever that raises ends the job: no job stays in a state that it cannot leave.
+        """
+        try:
+            with self._store.transaction():
+                # Another change may have ended its tree meanwhile.
+                job = self._store.get(job_id)
+                if job["state"] == state:
+                    change(job)
+        except Exception as error:
+            LOG.exception("%s", job_id)
+            with self._store.transaction():
+                life.abort(self._store, job_id, repr(error))
+
+    def _stop_ended(self) -> None:
+        """Kill the processes of jobs that have been terminated, failed or restarted."""
+        for job_id, running in self._running.items():
+            job = self._store.find(job_id)
+            if not job or (job["state"], job["try"]) != ("running", running.attempt):
+                running.run.stop()
+
+    def _terminate(self, job: Hash) -> None:
+        """End a job that is to be terminated once its processes are gone."""
+        if job["id"] not in self._running:
+            life.terminate(self._store, job)
+
+    def _miss_worker(self, job: Hash) -> None:
+        """End a job whose worker has gone, and how it ended could not be written down."""
+        if job["id"] not in self._running:
+            life.abort(self._store, job["id"], "How the job ended could not be written down")
+
+    def _busy(self) -> int:
+        """Return how many slots are taken.
+
+        A parent with unfinished subjobs takes none, because it may be waiting for them.
+        """
+        return len(self._running.keys() - self._store.parents(self._running, life.UNFINISHED))
+
+    def _start(self, job: Hash) -> None:
+        """Give a job its token and a worker."""
+        life.start(self._store, job)
+        try:
+            executable = self._store.get(job["executable"])
+            bundles = [
+                self._bundle(entry) for entry in executable["runSpec"].get("bundledDepends", [])
+            ]
+        except ApiError as error:
+            life.fail(self._store, job, "ExecutionError", str(error))
+            return
+        token = secrets.token_urlsafe(32)
+        self._store.add_token(token, job["id"])
+        environment = {
+            "DX_APISERVER_PROTOCOL": "http",
+            "DX_APISERVER_HOST": "127.0.0.1",
+            "DX_APISERVER_PORT": str(self._port),
+            "DX_SECURITY_CONTEXT": json.dumps({"auth_token_type": "Bearer", "auth_token": token}),
+            "DX_JOB_ID": job["id"],
+            "DX_WORKSPACE_ID": job["workspace"],
+            "DX_PROJECT_CONTEXT_ID": job["project"],
+        }
+        root = self._store.jobs / f"{job['id']}-{job['try']}"
+        run = Run(Assignment(job, executable, bundles, root, environment), self._log_writer(job))
+        self._running[job["id"]] = Running(run, job["try"])
+        ending = asyncio.create_task(self._follow(job["id"], run))
+        self._endings.add(ending)
+        ending.add_done_callback(self._endings.discard)
+
+    def _bundle(self, entry: Hash) -> Bundle:
+        """Return the bytes of a bundledDepends entry."""
+        file_id = links.object_id(entry["id"]) or ""
+        self._store.get(file_id)
+        numbers = self._store.parts(file_id)
+        return Bundle(entry["name"], [self._store.part_path(file_id, number) for number in numbers])
+
+    def _log_writer(self, job: Hash) -> Callable[[str, list[str]], None]:
+        """Return what the worker's threads call; it waits, so a flood of lines is held back."""
+        loop = asyncio.get_running_loop()
+        numbers = itertools.count(1)
+
+        async def write(level: str, lines: list[str]) -> None:
+            if not self._closing:
+                log.write(self._store, job, level, lines, numbers)
+
+        def write_and_wait(level: str, lines: list[str]) -> None:
+            # A process that hid from its job may still print when the platform has stopped.
+            with contextlib.suppress(RuntimeError):
+                asyncio.run_coroutine_threadsafe(write(level, lines), loop).result()
+
+        return write_and_wait
+
+    async def _follow(self, job_id: str, run: Run) -> None:
+        """Wait for a run's end and write down how it ended."""
+        attempt = self._running[job_id].attempt
+        try:
+            outcome = await _in_thread(run.execute)
+            if not self._closing:
+                settle = partial(self._settle, attempt, outcome)
+                self._change(job_id, "running", settle)
+        finally:
+            del self._running[job_id]
+            self.wake()
+
+    def _settle(self, attempt: int, outcome: Outcome, job: Hash) -> None:
+        """Take over what a run left: an output to be checked, or the reason of its failure."""
+        if job["try"] != attempt:
+            return
+        if outcome.reason:
+            life.fail(self._store, job, outcome.reason, outcome.message)
+        else:
+            life.wait_for_output(self._store, job, outcome.output)
+
+
+def _in_thread(execute: Callable[[], Outcome]) -> "asyncio.Future[Outcome]":
+    """Run a job in a thread that does not keep the platform from ending."""
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[Outcome] = loop.create_future()
+
+    def run() -> None:
+        try:
+            outcome = execute()
+        except Exception as error:
+            LOG.exception("a job could not be run")
+            outcome = Outcome(reason="JMInternalError", message=repr(error))
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(ended.set_result, outcome)
+
+    threading.Thread(target=run, daemon=True).start()
+    return ended

@@ -1,0 +1,42 @@
+"""What an applet or a run says of a job's machine, time and restarts, checked.
+
+https://documentation.dnanexus.com/developer/api/running-analyses/io-and-run-specifications
+"""
+
+from local_platform.errors import InvalidInput
+from local_platform.fields import Fields
+from local_platform.strict_json import Hash
+
+UNIT_MILLISECONDS = {"days": 86_400_000, "hours": 3_600_000, "minutes": 60_000}
+LARGEST_AMOUNT = 100_000
+
+
+def durations(asked: Fields) -> Hash:
+    """Return time limits by entry point, each {"days", "hours", "minutes"}."""
+    for entry_point, limit in asked.hashes():
+        for unit, amount in limit.body.items():
+            number = isinstance(amount, int | float) and not isinstance(amount, bool)
+            if unit not in UNIT_MILLISECONDS or not number or not 0 <= amount <= LARGEST_AMOUNT:
+                raise asked.expected(entry_point, f"a hash of {', '.join(UNIT_MILLISECONDS)}")
+    return asked.body
+
+
+def milliseconds(limit: Hash) -> float:
+    """Return a time limit in milliseconds."""
+    return float(sum(UNIT_MILLISECONDS[unit] * amount for unit, amount in limit.items()))
+
+
+def restarts(asked: Fields) -> Hash:
+    """Return an execution policy: how often which failure restarts a job."""
+    counts = asked.within("restartOn")
+    given = [counts.field(reason, int) for reason in counts.body]
+    if min([*given, asked.field("maxRestarts", int, 0)]) < 0:
+        raise InvalidInput(f'Expected the field "{asked.path[:-1]}" to hold no negative number')
+    return asked.body
+
+
+def machines(asked: Fields) -> Hash:
+    """Return system requirements by entry point."""
+    for _, requirement in asked.hashes():
+        requirement.optional("instanceType", str)
+    return asked.body

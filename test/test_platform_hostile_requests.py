@@ -1,0 +1,247 @@
+"""What a hostile or clumsy client can send: a refusal names it, and nobody else notices."""
+
+import json
+import random
+from collections.abc import Callable, Iterator
+
+import dxpy
+import pytest
+import urllib3
+from dxpy.exceptions import InvalidInput, MalformedJSON
+
+from local_platform.routes import ROUTES
+from platform_fixtures import Platform, ended
+
+MakeApplet = Callable[..., dxpy.DXApplet]
+
+
+def send(path: str, body: str | bytes) -> None:
+    """Call a route with a body that dxpy would not write."""
+    dxpy.DXHTTPRequest(path, body, jsonify_data=False)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ('{"name": "\\ud800"}', "surrogate"),
+        ('{"name": ' + "9" * 5000 + "}", "digits"),
+        ('{"name": ' + "-" + "9" * 30 + "}", "digits"),
+        ('{"name": ' + "[" * 900 + "]" * 900 + "}", "deep"),
+        ('{"name": ' + '{"a":' * 100_000 + "1" + "}" * 100_001, "deep"),
+        ('{"name": 1e999}', "1e999"),
+    ],
+)
+def test_json_beyond_what_can_be_kept_is_refused(
+    platform: Platform, body: str, message: str
+) -> None:
+    del platform
+    with pytest.raises(InvalidInput, match=message):
+        send("/project/new", body)
+
+
+@pytest.mark.parametrize(
+    "body", ['{"name": NaN}', '{"name": -Infinity}', b'{"name": "\xed\xa0\x80"}']
+)
+def test_what_is_no_json_is_refused(platform: Platform, body: str | bytes) -> None:
+    del platform
+    with pytest.raises(MalformedJSON):
+        send("/project/new", body)
+
+
+def test_name_may_hold_any_character_of_unicode(project: str) -> None:
+    name = "\0 \U0001f9ec \u202e \x7f"
+    record = dxpy.new_dxrecord(name=name, project=project)
+    assert record.describe()["name"] == name
+    assert [one["id"] for one in dxpy.find_data_objects(project=project, name=name)] == [
+        record.get_id()
+    ]
+
+
+def test_regular_expression_that_backtracks_is_answered(project: str) -> None:
+    dxpy.new_dxrecord(name="a" * 60 + "b", project=project)
+    query = {"project": project, "name": "(a+)+$", "name_mode": "regexp"}
+    assert list(dxpy.find_data_objects(**query)) == []
+
+
+def test_glob_that_backtracks_is_answered(project: str) -> None:
+    dxpy.new_dxrecord(name="a" * 200, project=project)
+    query = {"project": project, "name": "*a" * 30 + "b", "name_mode": "glob"}
+    assert list(dxpy.find_data_objects(**query)) == []
+
+
+@pytest.mark.parametrize("expression", ["(", r"(a)\1", "(?=a)", "(((a{1000}){1000}){1000})"])
+def test_regular_expression_that_cannot_be_matched_in_time_is_refused(
+    project: str, expression: str
+) -> None:
+    dxpy.new_dxrecord(name="a", project=project)
+    with pytest.raises(InvalidInput, match="regexp"):
+        list(dxpy.find_data_objects(project=project, name=expression, name_mode="regexp"))
+
+
+def test_folder_of_thousands_of_levels_is_refused(project: str) -> None:
+    deep = "/a" * 6000
+    made: list[Callable[[], object]] = [
+        lambda: dxpy.DXProject(project).new_folder(deep, parents=True),
+        lambda: dxpy.new_dxrecord(project=project, folder=deep, parents=True),
+    ]
+    for make in made:
+        with pytest.raises(InvalidInput, match="levels"):
+            make()
+    assert dxpy.DXProject(project).list_folder()["folders"] == []
+
+
+def test_folder_is_not_moved_deeper_than_folders_go(project: str) -> None:
+    one = dxpy.DXProject(project)
+    one.new_folder("/a" * 200, parents=True)
+    one.new_folder("/b" * 100, parents=True)
+    with pytest.raises(InvalidInput, match="levels"):
+        one.move_folder("/a", "/b" * 100)
+    assert "/a" in one.list_folder()["folders"]
+
+
+@pytest.mark.parametrize("field", ["size", "links", "parts", "media"])
+def test_foreign_field_of_an_applet_harms_nothing(
+    make_applet: MakeApplet, project: str, field: str
+) -> None:
+    applet = make_applet("true", "bash", **{field: "x"})
+    assert dxpy.DXProject(project).describe()["dataUsage"] == 0
+    assert applet.describe()["id"] == applet.get_id()
+    assert ended(applet.run({}))["state"] == "done"
+
+
+def test_mistyped_title_of_an_applet_is_refused(make_applet: MakeApplet) -> None:
+    with pytest.raises(InvalidInput, match="title"):
+        make_applet("true", "bash", title=5)
+
+
+@pytest.mark.parametrize("asked", ["bytes=-3", "bytes=0-", "bytes=0-0"])
+def test_range_of_an_empty_file_is_not_satisfiable(project: str, asked: str) -> None:
+    assert project
+    file = dxpy.upload_string("", name="empty", wait_on_close=True)
+    url, _ = file.get_download_url(preauthenticated=True)
+    assert urllib3.request("GET", url, headers={"Range": asked}).status == 416
+
+
+@pytest.mark.parametrize("asked", ["bytes=x", "bytes=5-2", "bytes=-", "lines=1-2", "bytes=1-2,4-5"])
+def test_range_that_is_not_understood_is_refused(project: str, asked: str) -> None:
+    assert project
+    file = dxpy.upload_string("0123456789", name="digits", wait_on_close=True)
+    url, _ = file.get_download_url(preauthenticated=True)
+    reply = urllib3.request("GET", url, headers={"Range": asked})
+    assert reply.status == 422
+    assert reply.json()["error"]["type"] == "InvalidInput"
+
+
+@pytest.mark.parametrize("header", ["Bearer \xff\xfe", "Bearer", "\xff", "Basic eDp5"])
+def test_token_of_any_bytes_is_refused(platform: Platform, header: str) -> None:
+    headers = {"Authorization": header.encode("latin-1")}
+    url = f"http://127.0.0.1:{platform.port}/system/whoami"
+    assert urllib3.request("POST", url, headers=headers).status == 401
+
+
+@pytest.mark.parametrize("frame", ["", "x", "[]", "5", '{"access_token": []}', '{"a": NaN}'])
+def test_log_stream_with_a_strange_first_frame_is_closed(platform: Platform, frame: str) -> None:
+    from websocket import create_connection
+
+    socket = create_connection(
+        f"ws://127.0.0.1:{platform.port}/job-{'B' * 24}/getLog/websocket", timeout=30
+    )
+    socket.send(frame)
+    opcode, content = socket.recv_data()
+    close = 8
+    assert opcode == close
+    assert int.from_bytes(content[:2], "big") == 1008
+    socket.shutdown()
+
+
+IDENTIFIERS = ("project", "container", "file", "record", "applet", "job")
+WORDS = """
+    access created dependsOn describe destination details detach duration dxapi executionPolicy
+    fields filename folder folders force function hidden id ignoreReuse includeHidden index
+    input inputSpec io level limit md5 media modified name newpath nonce objects only outputSpec
+    parents parentJob preauthenticated priority project properties rank recurse region runSpec
+    scope size starting state summary systemRequirements tags timeoutPolicyByExecutable title
+    tokenSignature types visibility class tag type executable originJob after before glob regexp
+    flags hours * a $and $or $dnanexus_link job field restartOn maxRestarts interpreter code
+    distribution release version bundledDepends execDepends stages package_manager choices
+    default optional
+"""
+FIELDS = WORDS.split()
+
+
+def anything(chance: random.Random, known: list[str], depth: int = 0) -> object:
+    """Return a JSON value that may be what a handler expects, or anything else."""
+    plain = [
+        None,
+        True,
+        False,
+        0,
+        -1,
+        1.5,
+        2**62,
+        "",
+        "x",
+        "/",
+        "/a/b",
+        "..",
+        "\0",
+        "any",
+        "closed",
+    ]
+    kind = chance.randrange(8 if depth < 4 else 4)
+    if kind < 3:
+        return chance.choice(plain)
+    if kind == 3:
+        return chance.choice(known)
+    if kind < 6:
+        return hostile_body(chance, known, depth + 1)
+    return [anything(chance, known, depth + 1) for _ in range(chance.randrange(3))]
+
+
+def hostile_body(chance: random.Random, known: list[str], depth: int = 0) -> dict:
+    """Return a hash of a few fields that some handler knows."""
+    names = chance.sample(FIELDS, chance.randrange(1, 8))
+    return {name: anything(chance, known, depth) for name in names}
+
+
+def hostile_requests(chance: random.Random, known: list[str], count: int) -> Iterator[tuple]:
+    """Yield requests for every route in turn."""
+    routes = [route for route in ROUTES if route != ("system", "destroyAuthToken")]
+    for number in range(count):
+        name, method = routes[number % len(routes)]
+        ids = [one for one in known if one.startswith(f"{name}-")]
+        target = chance.choice([name, f"{name}-x", *ids, *ids, *ids])
+        yield f"/{target}/{method}", hostile_body(chance, known)
+
+
+def refusal(path: str, body: dict) -> tuple[int, str]:
+    """Call a route; return the status and the sentence of its refusal, if it is refused."""
+    try:
+        dxpy.DXHTTPRequest(path, body, max_retries=0, always_retry=False)
+    except dxpy.exceptions.DXAPIError as error:
+        return error.code, str(error)
+    return 200, ""
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_any_request_is_answered_or_refused_in_a_sentence(
+    project: str, make_applet: MakeApplet, platform: Platform, seed: int
+) -> None:
+    applet = make_applet(
+        "true", "bash", inputSpec=[{"name": "a", "class": "file", "optional": True}]
+    )
+    job = applet.run({})
+    known = [
+        project,
+        job.describe()["workspace"],
+        dxpy.upload_string("x", name="x", project=project).get_id(),
+        dxpy.new_dxrecord(name="x", project=project).get_id(),
+        applet.get_id(),
+        job.get_id(),
+        "user-local",
+    ]
+    for path, body in hostile_requests(random.Random(seed), known, 800):
+        code, message = refusal(path, body)
+        assert code < 500, (path, body)
+        assert "The local platform failed" not in message, (path, json.dumps(body), message)
+    assert platform.complaints() == ""

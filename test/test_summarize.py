@@ -1,0 +1,76 @@
+"""How a count is summed up: regions paired with numbers, and how they came about."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from bam_file import UNPLACED, Bam
+from bam_index import BamIndex
+from filters import Filters
+from summary import summarize
+
+NO_FILTERS = Filters()
+
+
+def summarize_counts(name="x.bam", filters=NO_FILTERS, count_from_index=False, prefix=""):
+    bam = Bam(Path(name), name, ["chr1", "HLA-A*01:01"], [900, 90], 1 << 16, 5_000)
+    index = BamIndex("x.bai", [None, None], [[], []], 0, 1 << 16)
+    counts = Counter({0: 7, UNPLACED: 3})
+    return summarize(
+        bam, bam.regions, counts, index, filters, count_from_index, prefix, "samtools 1"
+    )
+
+
+def test_regions_are_paired_with_their_counts():
+    summary = summarize_counts()
+    assert summary.regions == [("chr1", 900, 7), ("HLA-A*01:01", 90, 0)]
+    assert summary.unplaced == 3
+
+
+@pytest.mark.parametrize(
+    ("bam_name", "sample"),
+    [
+        ("sample.bam", "sample"),
+        ("sample.bam.bam", "sample.bam"),
+        ("sample.BAM", "sample.BAM"),
+        ("bamabm", "bamabm"),
+    ],
+)
+def test_the_sample_is_the_name_of_the_bam_less_its_ending(bam_name, sample):
+    summary = summarize_counts(bam_name)
+    assert (summary.sample, summary.prefix) == (sample, sample)
+
+
+def test_filters_are_in_the_names_of_files_unless_a_prefix_is_given():
+    filters = Filters(min_mapping_quality=30)
+    filtered = summarize_counts("s.bam", filters)
+    assert (filtered.sample, filtered.prefix) == ("s", "s_q30")
+    named = summarize_counts("s.bam", filters, prefix="other")
+    assert (named.sample, named.prefix) == ("other", "other")
+
+
+@pytest.mark.parametrize(
+    ("filters", "count_from_index", "note"),
+    [
+        (Filters(), False, "Every record of the file was read."),
+        (Filters(require_flags=16), False, "those that pass the filters are counted."),
+        (Filters(), True, "no record was read."),
+    ],
+    ids=["all", "filtered", "from index"],
+)
+def test_the_summary_says_where_its_counts_are_from(filters, count_from_index, note):
+    summary = summarize_counts(filters=filters, count_from_index=count_from_index)
+    assert summary.note.endswith(note)
+
+
+@pytest.mark.parametrize(
+    ("bam_name", "region", "command"),
+    [
+        ("x.bam", "chr1", "samtools view -c -q 30 x.bam chr1"),
+        ("a b.bam", "HLA-A*01:01", "samtools view -c -q 30 'a b.bam' '{HLA-A*01:01}'"),
+        ("-x.bam", "1,000", "samtools view -c -q 30 ./-x.bam '{1,000}'"),
+    ],
+)
+def test_the_command_is_one_that_a_person_can_run(bam_name, region, command):
+    assert Filters(30).describe_command(bam_name, region) == command
