@@ -109,6 +109,7 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     server: _Server
 
     def do_GET(self) -> None:
@@ -122,8 +123,8 @@ class _Handler(BaseHTTPRequestHandler):
         wanted = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
         found = re.search(r"/(file-\w+)/", self.path)
         file_id = found[1] if found else ""
-        if wanted and file_id in self.server.files:
-            self._send_range(file_id, int(wanted[1]), int(wanted[2]))
+        if file_id in self.server.files:
+            self._send_file(file_id, wanted)
             return
         fault = self.server.faults.popleft() if wanted and self.server.faults else ""
         status, headers, body = self._pass_on()
@@ -199,20 +200,21 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
 
-    def _send_range(self, file_id: str, begin: int, last: int) -> None:
-        """Send a range of a file of this machine, no faster than the rate."""
+    def _send_file(self, file_id: str, wanted: re.Match[str] | None) -> None:
+        """Send a file of this machine or a range of it, no faster than the rate."""
         path = self.server.files[file_id]
+        size = path.stat().st_size
+        begin, end = (int(wanted[1]), min(int(wanted[2]) + 1, size)) if wanted else (0, size)
+        content_range = {"Content-Range": f"bytes {begin}-{end - 1}/{size}"} if wanted else {}
+        self._send_head(206 if wanted else 200, content_range, end - begin)
+        self.wfile.flush()
+        self.server.ranges.append((file_id, begin, end - begin))
         with path.open("rb") as file:
-            size = path.stat().st_size
-            end = min(last + 1, size)
-            self._send_head(206, {"Content-Range": f"bytes {begin}-{end - 1}/{size}"}, end - begin)
-            self.wfile.flush()
             at = begin
             while at < end:
                 part = min(CHUNK, end - at)
                 self.server.wait_for_turn(part)
                 at += os.sendfile(self.connection.fileno(), file.fileno(), at, part)
-            self.server.ranges.append((file_id, begin, end - begin))
 
 
 def _serve(sender: Any, *options: Any) -> None:

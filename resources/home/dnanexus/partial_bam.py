@@ -33,8 +33,9 @@ from remote_file import (
     get_fetched_size,
 )
 
-# The header of a BAM of some thousand regions, and the block that ends every BAM.
+# The header of a BAM of some thousand regions; the last records, and the block that ends every BAM.
 HEAD_SIZE, TAIL_SIZE = 256 << 10, 64 << 10  # bytes
+END_BLOCK_SIZE = 28  # bytes
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,9 @@ class PartialFile:
         copy = PartialFile(path, self.remote._replace(part=part))
         copy.make()
         with self.open() as source:
-            for begin, end in [(0, header_end), (self.remote.size - TAIL_SIZE, self.remote.size)]:
-                for gap_begin, gap_end in copy._find_gaps(max(0, begin), end):
+            tail = max(0, self.remote.size - END_BLOCK_SIZE)
+            for begin, end in [(0, header_end), (tail, self.remote.size)]:
+                for gap_begin, gap_end in copy._find_gaps(begin, end):
                     source.seek(gap_begin)
                     copy._write(gap_begin, source.read(gap_end - gap_begin))
         return copy
@@ -187,7 +189,8 @@ def hold_stretches(bam: Bam, stretches: Sequence[Stretch], what: str) -> Iterato
         yield bam
         return
     with NamedTemporaryFile(suffix=".bam") as file:
-        header_end = min((bam.first_record >> 16) + LARGEST_BLOCK, bam.size)
+        block, within = divmod(bam.first_record, 1 << 16)
+        header_end = min(block + (LARGEST_BLOCK if within else 0), bam.size)
         held = bam.source.copy_ends(Path(file.name), header_end, f" in {what}")
         for begin, end in stretches:
             # The block in which a stretch ends is read, too.
