@@ -57,6 +57,7 @@ test-live: $(VENV)/can_test samtools ## end-to-end tests where you are logged in
 .PHONY: bench
 bench: $(VENV)/can_run samtools ## compare with other ways of counting (20 minutes, 3 GB of disk)
 	PYTHONPATH=src:resources/home/dnanexus:test $(PYTHON) test/bench/benchmark.py $(ARGS)
+	@PYTHONPATH=src:resources/home/dnanexus:test/bench $(LOCAL_PLATFORM) -- python test/bench/remote_benchmark.py
 
 .PHONY: lint
 lint: $(VENV)/can_test ## check format, style and types

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import dxpy
 import pytest
@@ -28,6 +29,13 @@ def make_applet(dx_project: str) -> Callable[..., dxpy.DXApplet]:
         return dxpy.DXApplet(dxpy.api.applet_new(request | fields)["id"], project=dx_project)
 
     return make
+
+
+@pytest.fixture
+def upload(dx_project: str) -> Callable[[Path], dict]:
+    """Upload a file to the test's project, and return a link to it."""
+    del dx_project
+    return lambda path: dxpy.dxlink(dxpy.upload_local_file(str(path), wait_on_close=True))
 
 
 def until(condition: Callable[[], object]) -> object:

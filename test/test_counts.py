@@ -53,14 +53,15 @@ def count_with_idxstats(bam: Path, folder: Path, kind: str) -> str:
 
 
 @pytest.fixture
-def check(count, tmp_path):
-    """Check a BAM's counts against idxstats, with no index and with a good one."""
+def check(count, count_parts, tmp_path):
+    """Check a BAM's counts against idxstats: with no index, with a good one, and in parts."""
 
     def check_bam(bam: Path, kind: str = "bai") -> str:
         expected = count_with_idxstats(bam, tmp_path, kind)
         assert count(bam) == expected
         index = index_bam(bam, tmp_path / f"given.{kind}")
         assert count(bam, index) == expected
+        assert count_parts(bam, index) == expected
         return expected
 
     return check_bam

@@ -90,6 +90,12 @@ def forge_index(bam: Path, claims: list[Claim | None], unplaced: int) -> Path:
     return index
 
 
+@pytest.fixture(params=["count", "count_parts"], ids=["one machine", "three"])
+def count(request):
+    """Count on one machine or in parts: the answers are the same, and so are the sentences."""
+    return request.getfixturevalue(request.param)
+
+
 @pytest.fixture
 def blame(count, bam):
     """Count with a forged index, which must be shown to lie; return the message."""

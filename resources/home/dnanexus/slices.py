@@ -30,6 +30,9 @@ from bam_index import BamIndex, BamIndexError
 CALLS_PER_OTHER_CPU = 20
 SMALLEST_SHARE = 12 << 20  # compressed bytes
 
+# A call needs so much of the disk where its bytes are fetched. Above, it would gain nothing.
+LARGEST_SHARE = 256 << 20  # compressed bytes
+
 # A slice is worth a call of its own if passing its bytes on to a shared one would cost more than
 # starting samtools does.
 SMALLEST_SLICE = 2 << 20  # compressed bytes
@@ -60,7 +63,7 @@ class Call(NamedTuple):
         return sum(stretch.size for stretch in self.stretches)
 
 
-def plan_calls(bam: Bam, index: BamIndex, cpus: int) -> list[Call]:
+def plan_calls(bam: Bam, index: BamIndex, cpus: int, machines: int = 1) -> list[Call]:
     """Split the workload into calls that are about equal in work, the largest first.
 
     Together they cover the file from the end of the header to the end of the file, nothing twice.
@@ -68,9 +71,10 @@ def plan_calls(bam: Bam, index: BamIndex, cpus: int) -> list[Call]:
     Args:
         bam: the file.
         index: of it.
-        cpus: number of processes that will run the calls.
+        cpus: of each machine that will run the calls.
+        machines: number of them.
     """
-    share = get_fair_share(bam.size, cpus)
+    share = get_fair_share(bam.size, cpus, machines)
     slices: list[Call] = []
     rest: list[tuple[int, Stretch]] = []
     extents = ((number, extent) for number, extent in enumerate(index.extents) if extent)
@@ -87,10 +91,15 @@ def plan_calls(bam: Bam, index: BamIndex, cpus: int) -> list[Call]:
     return sorted(calls, key=lambda call: call.work, reverse=True)
 
 
-def get_fair_share(work: int, cpus: int) -> float:
-    """Return how much of all work, in compressed bytes, one call should do at most."""
-    other_cpus = max(1, cpus - 1)
-    return max(work / (other_cpus * CALLS_PER_OTHER_CPU), SMALLEST_SHARE)
+def get_fair_share(work: int, cpus: int, machines: int = 1) -> float:
+    """Return how much of all work, in compressed bytes, one call should do at most.
+
+    Of the machines that somebody asked for, each should have something to do.
+    """
+    other_cpus = max(1, cpus * machines - 1)
+    share = work / (other_cpus * CALLS_PER_OTHER_CPU)
+    share = min(max(share, SMALLEST_SHARE), LARGEST_SHARE)
+    return share if machines == 1 else min(share, work / machines)
 
 
 def split_off_borders(
@@ -188,7 +197,7 @@ def check_borders(bam: Bam, call: Call) -> None:
     Raises:
         BamIndexError: it does not.
     """
-    with bam.path.open("rb") as file:
+    with bam.open() as file:
         for offset in {offset for stretch in call.stretches for offset in stretch}:
             with suppress(zlib.error):  # of which samtools will tell
                 number = read_reference_id(file, offset)

@@ -114,7 +114,7 @@ class LocalPlatform:
         return [
             path.parent.name
             for path in Path("/proc").glob("[0-9]*/environ")
-            if {mark, b"USER=dnanexus"} <= set(_environment(path))
+            if {mark, b"USER=dnanexus"} <= set(read_environment(path))
         ]
 
     @contextlib.contextmanager
@@ -148,7 +148,7 @@ def _leave(project_id: str) -> None:
         dxpy.api.project_destroy(project_id)
 
 
-def _environment(path: Path) -> list[bytes]:
+def read_environment(path: Path) -> list[bytes]:
     """Return the variables of a process that may just have ended."""
     try:
         return path.read_bytes().split(b"\0")
