@@ -28,7 +28,7 @@ from benchmark import describe_machine
 from faulty_server import FaultyServer
 from filters import Filters
 from layouts import layout_bam
-from machines import make_part_inputs, share_calls
+from machines import make_part_inputs
 from partial_bam import fetch_ends, fetch_index
 from remote_file import RANGE_SIZE, RemoteFile, fetch_range, find_remote_file
 from samtools import verify_bam
@@ -142,11 +142,11 @@ def measure_count_from_index(server: FaultyServer, links: dict, index_size: int)
 
 
 def measure_part(links: dict) -> list[Row]:
-    """Count a part, and compare that with the bare transfer of its bytes."""
+    """Count all of the BAM as one part, and compare that with the bare transfer of its bytes."""
     bam = verify_bam(fetch_ends(links["bam"]))
     index = read_index(fetch_index(links["index"]), bam)
-    share = share_calls(plan_calls(bam, index, CPUS, MACHINES), MACHINES)[0]
-    inputs = make_part_inputs(MACHINES, CPUS, index, Filters(), links)
+    share = plan_calls(bam, index, CPUS)
+    inputs = make_part_inputs(1, CPUS, index, Filters(), links)
     remote = find_remote_file(links["bam"])
     seconds, bare, peaks = [], [], []
     for _ in range(ROUNDS):

@@ -27,6 +27,7 @@ SMALLEST_RECORD = 38  # bytes, uncompressed
 LARGEST_BLOCK_DATA, SMALLEST_FULL_BLOCK = 1 << 16, 90  # bytes
 
 LARGEST_BLOCK = 1 << 16  # bytes, compressed
+BLOCK_HEAD_SIZE = 18  # bytes, in which a block tells its size
 
 _END_BLOCK = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 
@@ -65,6 +66,10 @@ class Source(Protocol):
 
     def open(self) -> BinaryIO:
         """Open it for reading."""
+        ...
+
+    def fetch_heads(self, addresses: Iterable[int]) -> None:
+        """Fetch at once the heads of blocks that will be looked at."""
         ...
 
 
@@ -249,7 +254,7 @@ def _read_block_size(file: BinaryIO, address: int) -> int | None:
     A block is a gzip member that tells its size in an extra subfield, BC. Other subfields may stand
     before it.
     """
-    head = _read_at(file, address, 18)
+    head = _read_at(file, address, BLOCK_HEAD_SIZE)
     if len(head) < 18 or head[:4] != b"\x1f\x8b\x08\x04":
         return None
     extra_length = int.from_bytes(head[10:12], "little")

@@ -150,7 +150,10 @@ def _check_extents(index: BamIndex, bam: Bam) -> None:
     """
     extents = sorted((extent for extent in index.extents if extent), key=lambda one: one.stretch)
     addresses = {extent.stretch.begin >> 16 for extent in extents}
-    looked_at = set(_spread(addresses)) if bam.source else addresses
+    looked_at = addresses
+    if bam.source:
+        looked_at = set(_spread(addresses))
+        bam.source.fetch_heads(looked_at)
     position = bam.first_record
     with bam.open() as file:
         for extent in extents:

@@ -119,7 +119,8 @@ def write_part(bam: Bam, share: Sequence[Call], counts: Counter[int]) -> dict[st
     """
     log_fetched(bam)
     text = json.dumps(list(counts.items()))
-    file = dxpy.upload_string(text, name="counts.json", hidden=True, wait_on_close=True)
+    # The platform waits until the file is closed.
+    file = dxpy.upload_string(text, name="counts.json", hidden=True)
     return {"share": _describe_share(share), "counts": dxpy.dxlink(file)}
 
 
@@ -165,7 +166,7 @@ def _start_part(number: int, share: Sequence[Call], inputs: dict[str, Any]) -> d
     name = f"count_part {number + 1}"
     job = dxpy.new_dxjob(inputs | {"number": number}, "count_part", name=name)
     calls, size = _describe_share(share)
-    log(f"Started {name}, {job.get_id()}: {calls:,} calls, {size:,} bytes of the BAM")
+    log(f"Started {name}, {job.get_id()}: {size:,} bytes of the BAM, in calls: {calls:,}")
     return job
 
 
@@ -192,7 +193,6 @@ def _upload_index(index: BamIndex) -> dict[str, Any]:
     """Put an index that was built here where the parts find it, and return a link to it."""
     with dxpy.new_dxfile(mode="wb", name="fresh.bai", hidden=True) as file:
         file.write(index.data)
-    file.wait_on_close()
     return dict(dxpy.dxlink(file))
 
 

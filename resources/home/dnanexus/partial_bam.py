@@ -12,7 +12,8 @@ when it is read, so the answers are those of the whole file.
 """
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,9 +24,10 @@ import dxpy
 from dxpy.utils.describe import get_size_str
 from dxpy.utils.file_load_utils import get_input_dir
 
-from bam_file import LARGEST_BLOCK, Bam, Stretch
+from bam_file import BLOCK_HEAD_SIZE, LARGEST_BLOCK, Bam, Stretch
 from job_log import explain_limits, log, log_seconds
 from remote_file import (
+    CONNECTIONS,
     RANGE_SIZE,
     RemoteFile,
     fetch_range,
@@ -60,6 +62,19 @@ class PartialFile:
         for gap_begin, gap_end in self._find_gaps(begin, min(end, self.remote.size)):
             for at in range(gap_begin, gap_end, RANGE_SIZE):
                 self._write(at, fetch_range(self.remote, at, min(at + RANGE_SIZE, gap_end)))
+
+    def fetch_heads(self, addresses: Iterable[int]) -> None:
+        """Fetch the heads of blocks, several at once: most of their time is latency.
+
+        Raises:
+            dxpy.AppError: one does not come.
+        """
+        ends = [(address, address + BLOCK_HEAD_SIZE) for address in sorted(addresses)]
+        gaps = [gap for begin, end in ends for gap in self._find_gaps(begin, end)]
+        with ThreadPoolExecutor(CONNECTIONS) as executor:
+            fetched = executor.map(lambda gap: fetch_range(self.remote, *gap), gaps)
+            for (begin, _), data in zip(gaps, fetched, strict=True):
+                self._write(begin, data)
 
     def copy_ends(self, path: Path, header_end: int, part: str) -> "PartialFile":
         """Make another partial file of the same remote one, with the two ends that this one has.

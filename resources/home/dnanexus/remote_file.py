@@ -23,6 +23,9 @@ from dxpy.utils.file_load_utils import make_unix_filename
 
 RANGE_SIZE = 4 << 20  # bytes; the latency of a request is then a tenth of its transfer
 
+# Kept connections of a process at most.
+CONNECTIONS = 8
+
 # A server that sends nothing for so long has stalled.
 TIMEOUT_SECONDS = 60
 TRIES = 7
@@ -160,11 +163,11 @@ def _get_url(file: RemoteFile) -> tuple[str, dict[str, str]]:
 
 
 def _connect() -> urllib3.PoolManager:
-    """Return this process's connection."""
+    """Return this process's connections: one, but for what several threads ask for."""
     global _connections
     if _connections is None:
         _connections = urllib3.PoolManager(
-            maxsize=1, cert_reqs="CERT_REQUIRED", ca_certs=certifi.where()
+            maxsize=CONNECTIONS, cert_reqs="CERT_REQUIRED", ca_certs=certifi.where()
         )
     return _connections
 
