@@ -166,6 +166,7 @@ def test_hard_link_to_a_file_outside_is_refused(make_applet: MakeApplet, tmp_pat
         ([member("home/dnanexus/job_output.json", type=tarfile.FIFOTYPE)], "job_output.json"),
         ([member("dev/null", type=tarfile.CHRTYPE, devmajor=1, devminor=3)], "dev/null"),
         ([member("late", b"x", mtime=2**70)], "resources.tar.gz"),
+        ([member("name\udcff", type=tarfile.FIFOTYPE)], "name? is not a file"),
     ],
 )
 def test_bundle_of_other_things_than_files_is_refused(

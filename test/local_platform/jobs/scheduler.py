@@ -221,7 +221,9 @@ class Scheduler:
         if job["try"] != attempt:
             return
         if outcome.reason:
-            life.fail(self._store, job, outcome.reason, outcome.message)
+            # It may name a file whose name is no text.
+            message = outcome.message.encode(errors="replace").decode()
+            life.fail(self._store, job, outcome.reason, message)
         else:
             life.wait_for_output(self._store, job, outcome.output)
 
