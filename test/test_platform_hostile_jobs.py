@@ -217,6 +217,11 @@ def test_lines_of_a_process_that_outlives_its_job_are_no_defect(make_applet: Mak
     assert ended(make_applet(code, "bash").run({}))["state"] == "done"
 
 
+def test_source_of_many_empty_lines_is_run(make_applet: MakeApplet) -> None:
+    code = "\n" * 2**20 + "@dxpy.entry_point('main')\ndef main():\n    pass\n"
+    assert ended(make_applet(code).run({}))["state"] == "done"
+
+
 def test_output_of_a_subjob_is_as_strict(make_applet: MakeApplet) -> None:
     code = """
 import dxpy

@@ -69,6 +69,17 @@ def test_glob_that_backtracks_is_answered(project: str) -> None:
     assert list(dxpy.find_data_objects(**query)) == []
 
 
+@pytest.mark.parametrize("mode", ["glob", "regexp"])
+def test_pattern_of_any_length_is_refused(project: str, mode: str) -> None:
+    with pytest.raises(InvalidInput, match="1000 characters"):
+        list(dxpy.find_data_objects(project=project, name="[" * 2**20, name_mode=mode))
+
+
+def test_file_may_be_named_like_a_broken_url(project: str) -> None:
+    file = dxpy.upload_string("x", name="http://[x.txt", project=project, wait_on_close=True)
+    assert file.describe()["media"] == "text/plain"
+
+
 @pytest.mark.parametrize("expression", ["(", r"(a)\1", "(?=a)", "(((a{1000}){1000}){1000})"])
 def test_regular_expression_that_cannot_be_matched_in_time_is_refused(
     project: str, expression: str

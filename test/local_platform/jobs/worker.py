@@ -142,7 +142,7 @@ class Run:
         code: str = self._run_spec["code"]
         if self._run_spec["interpreter"] == "bash":
             return code
-        imports = re.search(r"^\s*(import|from) dxpy", code, re.MULTILINE)
+        imports = re.search(r"^[ \t]*(import|from) dxpy", code, re.MULTILINE)
         return ("" if imports else PYTHON_HEAD) + code + PYTHON_TAIL
 
     def _command(self) -> list[str]:
