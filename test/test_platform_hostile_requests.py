@@ -29,6 +29,7 @@ def send(path: str, body: str | bytes) -> None:
         ('{"name": ' + "[" * 900 + "]" * 900 + "}", "deep"),
         ('{"name": ' + '{"a":' * 100_000 + "1" + "}" * 100_001, "deep"),
         ('{"name": 1e999}', "1e999"),
+        ('{"name": "' + "x" * 2**24 + '"}', "Too Large"),
     ],
 )
 def test_json_beyond_what_can_be_kept_is_refused(

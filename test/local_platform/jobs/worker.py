@@ -17,10 +17,9 @@ from pathlib import Path
 from local_platform.jobs import packages, private_root, process
 from local_platform.jobs.packages import Bundle, BundleError, MissingPackageError
 from local_platform.jobs.private_root import UnsafeError
-from local_platform.strict_json import Hash, parse
+from local_platform.strict_json import LARGEST_TEXT, Hash, parse
 
 HOME = "home/dnanexus"
-LARGEST_JSON = 64 * 2**20
 PYTHON_HEAD = "import dxpy\n"
 PYTHON_TAIL = """
 
@@ -182,7 +181,7 @@ class Run:
             UnsafeError: it is no regular file.
             ValueError: it does not hold a hash.
         """
-        text = private_root.read(self._root, f"{HOME}/{name}", LARGEST_JSON)
+        text = private_root.read(self._root, f"{HOME}/{name}", LARGEST_TEXT)
         if text is None:
             return None
         try:
