@@ -35,7 +35,7 @@ async def serve(
     scheduler = Scheduler(store)
     server = Server(store, after_change=scheduler.wake, middlewares=middlewares)
     await server.start(port)
-    serving = asyncio.create_task(scheduler.serve(server.port))
+    serving = asyncio.create_task(scheduler.serve(HOST, server.port))
     try:
         variables = client_environment(HOST, server.port, token, configuration)
         if command:

@@ -117,12 +117,14 @@ class Store:
         self._database.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self._database.execute("COMMIT")
         except BaseException:
-            self._database.execute("ROLLBACK")
+            # A full disk ends it by itself.
+            if self._database.in_transaction:
+                self._database.execute("ROLLBACK")
             self._unused_parts.clear()
             self._promised = False
             raise
-        self._database.execute("COMMIT")
         if self._promised:
             self._promised = False
             # It writes the log of changes to the disk, and syncs it, before anything else.
