@@ -189,7 +189,8 @@ def run(project, platform):
     return lambda: (project["name"], platform)
 
 
-def test_theirs(run, dx):
+def test_theirs(run, dx, tmp_path):
+    assert list(tmp_path.iterdir()) == []
     assert run() in [("mine", "linux"), ("mine", "darwin")]
     assert dx("whoami").stdout == "local\\n"
 """

@@ -101,13 +101,15 @@ def _dx_no_complaints(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture
 def _dx_new_project(
-    dx_platform: LocalPlatform | LiveProject, request: pytest.FixtureRequest, tmp_path: Path
+    dx_platform: LocalPlatform | LiveProject,
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Project]:
-    """Make a project for one test."""
+    """Make a project for one test; its tmp_path stays empty for the test."""
     if "dx_empty_platform" in request.fixturenames:
         # First, whatever the order in which a test names the two.
         request.getfixturevalue("dx_empty_platform")
-    with dx_platform.new_project(request.node.name, tmp_path) as project:
+    with dx_platform.new_project(request.node.name, tmp_path_factory.mktemp("dx")) as project:
         yield project
 
 
