@@ -139,7 +139,7 @@ import dxpy
 
 
 def test_before():
-    assert dxpy.APISERVER_HOST == "api.dnanexus.com"
+    assert dxpy.APISERVER_HOST == "ask-for-a-dx-fixture.invalid"
     assert dxpy.SECURITY_CONTEXT is None
 
 
@@ -151,9 +151,10 @@ def test_inside(dx, dx_project):
 
 
 def test_after():
-    assert dxpy.APISERVER_HOST == "api.dnanexus.com"
+    assert dxpy.APISERVER_HOST == "ask-for-a-dx-fixture.invalid"
     assert dxpy.SECURITY_CONTEXT is None
-    assert [name for name in os.environ if name.startswith("DX_")] == ["DX_USER_CONF_DIR"]
+    left = {name for name in os.environ if name.startswith("DX_")}
+    assert left == {"DX_USER_CONF_DIR", "DX_APISERVER_HOST"}
 """
     environment = {
         "DX_USER_CONF_DIR": str(login),
@@ -188,7 +189,8 @@ def run(project, platform):
     return lambda: (project["name"], platform)
 
 
-def test_theirs(run, dx):
+def test_theirs(run, dx, tmp_path):
+    assert list(tmp_path.iterdir()) == []
     assert run() in [("mine", "linux"), ("mine", "darwin")]
     assert dx("whoami").stdout == "local\\n"
 """

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from local_platform.testing.local import LocalPlatform
     from local_platform.testing.project import Dx, Job, Project
 
+NOWHERE = "ask-for-a-dx-fixture.invalid"
+"""The service's host, outside of our fixtures: what a test that forgot them reads in its error."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option that leads the tests to the service."""
@@ -37,7 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     """Set a person's login aside before any file of the suite can import dxpy.
 
-    Without --dx-project no test can reach the service, whatever it does.
+    Without --dx-project no test can reach the service by mistake, with a login or without.
     """
     if early_config.known_args_namespace.dx_project:
         return
@@ -45,11 +48,13 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     for name in aside:
         del os.environ[name]
     configuration = tempfile.TemporaryDirectory(prefix="dnanexus_config_")
-    os.environ["DX_USER_CONF_DIR"] = configuration.name
+    instead = {"DX_USER_CONF_DIR": configuration.name, "DX_APISERVER_HOST": NOWHERE}
+    os.environ.update(instead)
 
     def restore() -> None:
         configuration.cleanup()
-        del os.environ["DX_USER_CONF_DIR"]
+        for name in instead:
+            del os.environ[name]
         os.environ.update(aside)
 
     early_config.add_cleanup(restore)
@@ -96,13 +101,15 @@ def _dx_no_complaints(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture
 def _dx_new_project(
-    dx_platform: LocalPlatform | LiveProject, request: pytest.FixtureRequest, tmp_path: Path
+    dx_platform: LocalPlatform | LiveProject,
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Project]:
-    """Make a project for one test."""
+    """Make a project for one test; its tmp_path stays empty for the test."""
     if "dx_empty_platform" in request.fixturenames:
         # First, whatever the order in which a test names the two.
         request.getfixturevalue("dx_empty_platform")
-    with dx_platform.new_project(request.node.name, tmp_path) as project:
+    with dx_platform.new_project(request.node.name, tmp_path_factory.mktemp("dx")) as project:
         yield project
 
 
