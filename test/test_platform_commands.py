@@ -159,3 +159,51 @@ def test_batch_describe_answers_for_each(project: str) -> None:
     there, missing = dxpy.api.system_describe_data_objects({"objects": asked})["results"]
     assert there == {"describe": {"id": record, "name": "there"}}
     assert missing["error"]["type"] == "ResourceNotFound"
+def test_project_is_labelled_and_found(dx: Dx, project: str) -> None:
+    other = dx("new", "project", "other", "--brief").stdout.strip()
+    dx("tag", ":", "mine", "too")
+    dx("untag", ":", "too")
+    dx("set_properties", ":", "k=1", "empty=")
+    dx("set_properties", other, "k=2")
+    description = json.loads(dx("describe", ":", "--json").stdout)
+    assert description["tags"] == ["mine"]
+    assert description["properties"] == {"k": "1", "empty": ""}
+    assert dx("find", "projects", "--tag", "mine", "--brief").stdout == f"{project}\n"
+    assert dx("find", "projects", "--property", "k=1", "--brief").stdout == f"{project}\n"
+    assert other in dx("find", "projects", "--property", "k", "--brief").stdout
+    dx("unset_properties", ":", "k")
+    assert json.loads(dx("describe", ":", "--json").stdout)["properties"] == {"empty": ""}
+
+
+def test_flags_of_a_project_are_described_and_found(dx: Dx, project: str) -> None:
+    other = dx("new", "project", "p", "--phi", "--database-ui-view-only", "--brief").stdout.strip()
+    flags = json.loads(dx("describe", other, "--json").stdout)
+    assert (flags["containsPHI"], flags["databaseUIViewOnly"]) == (True, True)
+    with_phi = dx("find", "projects", "--phi", "true", "--brief").stdout.split()
+    assert other in with_phi
+    assert project not in with_phi
+    dx("update", "project", project, "--download-restricted", "true", "--restricted", "true")
+    flags = json.loads(dx("describe", project, "--json").stdout)
+    assert (flags["downloadRestricted"], flags["restricted"], flags["protected"]) == (
+        True,
+        True,
+        False,
+    )
+
+
+def test_folder_is_copied_into_another_project_with_those_below_it(dx: Dx, words: str) -> None:
+    other = dx("new", "project", "other", "--brief").stdout.strip()
+    dx("mkdir", "-p", "/a/b/empty")
+    dx("mv", "words.txt", "/a/b")
+    dx("cp", "/a", f"{other}:/")
+    assert described(dx, f"{other}:/a/b/words.txt")["id"] == words
+    assert dx("ls", f"{other}:/a/b").stdout == "empty/\nwords.txt\n"
+
+
+def test_folder_is_not_copied_over_another(dx: Dx) -> None:
+    other = dx("new", "project", "other", "--brief").stdout.strip()
+    dx("mkdir", "/a")
+    dx("cp", "/a", f"{other}:/")
+    assert "If cloned, a folder would conflict" in dx("cp", "/a", f"{other}:/", status=3).stderr
+
+

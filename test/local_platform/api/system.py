@@ -37,10 +37,12 @@ def describe_user(call: Call) -> Hash:
     handle = USER.removeprefix("user-")
     names = {"handle": handle, "first": "Local", "last": "User"}
     return {
+    regions = {containers.DEFAULT_REGION}
+    regions |= {one["region"] for _, one in call.store.newest("project")}
         "id": USER,
         "class": "user",
         "billTo": USER,
-        "permittedRegions": [containers.REGION],
+        "permittedRegions": sorted(regions),
     } | names
 
 
@@ -61,6 +63,10 @@ def find_nothing(_call: Call) -> Hash:
 
 
 def no_such_executable(call: Call) -> Hash:
+    for field in ("id", "region", "billTo", *containers.FLAGS):
+        wanted.add_exact(call, field)
+    if call.field("public", bool, False):
+        wanted.add(lambda _: False)
     """/app-x/describe, /globalworkflow-x/describe: clients try these names first."""
     raise ResourceNotFound(f'The entity "{call.object_id}" could not be found')
 
