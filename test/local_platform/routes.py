@@ -7,7 +7,17 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from local_platform.api import applet, data_object, file, job, project, record, system
+from local_platform.api import (
+    applet,
+    batch,
+    data_object,
+    file,
+    job,
+    project,
+    record,
+    system,
+    unserved,
+)
 from local_platform.call import Call
 
 Handler = Callable[[Call], Any]
@@ -22,6 +32,9 @@ TABLE: tuple[tuple[tuple[str, ...], str, Handler], ...] = (
     (("system",), "findDataObjects", system.find_data_objects),
     (("system",), "resolveDataObjects", system.resolve_data_objects),
     (("system",), "describeDataObjects", system.describe_data_objects),
+    (("system",), "describeProjects", system.describe_projects),
+    (("system",), "describeExecutions", system.describe_executions),
+    (("system",), "generateBatchInputs", batch.generate_inputs),
     (("system",), "findExecutions", system.find_executions),
     (("system",), "findApps", system.find_nothing),
     (("system",), "findGlobalWorkflows", system.find_nothing),
@@ -65,6 +78,7 @@ TABLE: tuple[tuple[tuple[str, ...], str, Handler], ...] = (
     (("job",), "terminate", job.terminate),
     (("job",), "update", job.update),
     (("job",), "setProperties", job.set_properties),
+    (("applet",), "validateBatch", batch.validate),
     (("job",), "addTags", job.add_tags),
     (("job",), "removeTags", job.remove_tags),
 )
