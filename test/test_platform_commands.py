@@ -89,16 +89,33 @@ def test_labels(dx: Dx, words: str) -> None:
     dx("untag", "words.txt", "a")
     dx("set_properties", "words.txt", "k=1", "l=2")
     dx("unset_properties", "words.txt", "l")
-    dx("add_types", "words.txt", "Text")
     description = described(dx, words)
     assert description["tags"] == ["b"]
     assert description["properties"] == {"k": "1"}
-    assert description["types"] == ["Text"]
-    dx("remove_types", "words.txt", "Text")
-    dx("set_visibility", "words.txt", "hidden")
+
+
+def test_types_and_visibility_change_until_an_object_is_closed(dx: Dx) -> None:
+    record = dx("new", "record", "note", "--brief").stdout.strip()
+    dx("add_types", "note", "Text", "Note")
+    dx("remove_types", "note", "Text")
+    assert described(dx, record)["types"] == ["Note"]
+    dx("set_visibility", "note", "hidden")
     assert dx("ls").stdout == ""
-    dx("set_visibility", words, "visible")
-    assert dx("ls").stdout == "words.txt\n"
+    assert dx("ls", "-a").stdout.split() == ["./", "../", "note"]
+    dx("set_visibility", record, "visible")
+    assert dx("ls").stdout == "note\n"
+    assert "valid strings for a type name" in dx("add_types", "note", "ΨΨ", status=3).stderr
+    dx("close", "note")
+    for change in (
+        ("add_types", "note", "Text"),
+        ("remove_types", "note", "Note"),
+        ("set_visibility", "note", "hidden"),
+        ("set_details", "note", "{}"),
+    ):
+        assert "is not in the open state" in dx(*change, status=3).stderr
+    assert "is not in the open state" in dx("close", "note").stdout
+    dx("mv", "note", "renamed")
+    assert described(dx, record)["types"] == ["Note"]
 
 
 def test_records(dx: Dx) -> None:
@@ -109,6 +126,34 @@ def test_records(dx: Dx) -> None:
     dx("close", record)
     assert described(dx, record)["state"] == "closed"
     assert described(dx, record)["details"] == {"a": 2}
+
+
+def test_details_may_be_an_array(dx: Dx, words: str) -> None:
+    record = dx("new", "record", "note", "--brief").stdout.strip()
+    details = [{"$dnanexus_link": words}, {"nonce": 1}]
+    dx("set_details", record, json.dumps(details))
+    assert json.loads(dx("get_details", record).stdout) == details
+    assert described(dx, record)["links"] == [words]
+    made = dxpy.new_dxrecord(details=["a"])
+    assert made.get_details() == ["a"]
+
+
+def test_record_takes_over_what_it_is_not_given(project: str) -> None:
+    first = dxpy.new_dxrecord(
+        name="first", details={"a": 1}, types=["T"], tags=["t"], properties={"k": "1"}
+    )
+    second = dxpy.new_dxrecord(init_from=first, types=["Other"])
+    description = second.describe(incl_details=True, incl_properties=True)
+    assert description["id"] != first.get_id()
+    assert description["project"] == project
+    taken = ("name", "details", "tags", "properties", "types")
+    assert [description[field] for field in taken] == [
+        "first",
+        {"a": 1},
+        ["t"],
+        {"k": "1"},
+        ["Other"],
+    ]
 
 
 def test_who_and_where(dx: Dx, project: str) -> None:
@@ -135,30 +180,6 @@ def test_project_is_renamed_and_removed(dx: Dx, project: str, words: str) -> Non
         dxpy.describe(words)
 
 
-def test_folder_is_downloaded_with_what_it_holds(dx: Dx, words: str) -> None:
-    assert words
-    dx("mkdir", "-p", "/a/b")
-    dx("mv", "words.txt", "/a/b")
-    dx("download", "-r", "/a")
-    assert (dx.folder / "a" / "b" / "words.txt").read_text() == "words\n"
-
-
-def test_find_apps_finds_none(dx: Dx) -> None:
-    assert dx("find", "apps").stdout == ""
-
-
-def test_unknown_name_is_an_error(dx: Dx) -> None:
-    dx("describe", "no such thing", status=3)
-    dx("run", "no_such_applet", "-y", status=3)
-
-
-def test_batch_describe_answers_for_each(project: str) -> None:
-    record = dxpy.new_dxrecord(name="there", project=project).get_id()
-    absent = "record-" + "B" * 24
-    asked = [{"id": record, "describe": {"fields": {"name": True}}}, absent]
-    there, missing = dxpy.api.system_describe_data_objects({"objects": asked})["results"]
-    assert there == {"describe": {"id": record, "name": "there"}}
-    assert missing["error"]["type"] == "ResourceNotFound"
 def test_project_is_labelled_and_found(dx: Dx, project: str) -> None:
     other = dx("new", "project", "other", "--brief").stdout.strip()
     dx("tag", ":", "mine", "too")
@@ -207,3 +228,27 @@ def test_folder_is_not_copied_over_another(dx: Dx) -> None:
     assert "If cloned, a folder would conflict" in dx("cp", "/a", f"{other}:/", status=3).stderr
 
 
+def test_folder_is_downloaded_with_what_it_holds(dx: Dx, words: str) -> None:
+    assert words
+    dx("mkdir", "-p", "/a/b")
+    dx("mv", "words.txt", "/a/b")
+    dx("download", "-r", "/a")
+    assert (dx.folder / "a" / "b" / "words.txt").read_text() == "words\n"
+
+
+def test_find_apps_finds_none(dx: Dx) -> None:
+    assert dx("find", "apps").stdout == ""
+
+
+def test_unknown_name_is_an_error(dx: Dx) -> None:
+    dx("describe", "no such thing", status=3)
+    dx("run", "no_such_applet", "-y", status=3)
+
+
+def test_batch_describe_answers_for_each(project: str) -> None:
+    record = dxpy.new_dxrecord(name="there", project=project).get_id()
+    absent = "record-" + "B" * 24
+    asked = [{"id": record, "describe": {"fields": {"name": True}}}, absent]
+    there, missing = dxpy.api.system_describe_data_objects({"objects": asked})["results"]
+    assert there == {"describe": {"id": record, "name": "there"}}
+    assert missing["error"]["type"] == "ResourceNotFound"

@@ -60,6 +60,7 @@ TABLE: tuple[tuple[tuple[str, ...], str, Handler], ...] = (
     (DATA_OBJECTS, "addTags", data_object.add_tags),
     (DATA_OBJECTS, "removeTags", data_object.remove_tags),
     (("project",), "setProperties", project.set_properties),
+    (DATA_OBJECTS, "listProjects", data_object.list_projects),
     (("project",), "addTags", project.add_tags),
     (("project",), "removeTags", project.remove_tags),
     (DATA_OBJECTS, "addTypes", data_object.add_types),
@@ -86,6 +87,8 @@ ROUTES = {(name, method): handler for names, method, handler in TABLE for name i
 # An app may be named with a version or alias: /app-NAME/1.0.0/describe.
 PATH = re.compile(r"/(?P<id>(?P<class>[a-z]+)(-[^/]+)?)(/[^/]+)??/(?P<method>[A-Za-z]+)")
 
+# Methods whose body is not a hash of fields, but all of it one field.
+WHOLE_BODY: dict[Handler, str] = {data_object.set_details: "details"}
 
 def find(path: str) -> tuple[Handler, str] | None:
     """Return the handler of a path and the ID in it, or None when it is not served."""
