@@ -68,7 +68,7 @@ class Platform:
         self._seen = 0
 
     def start(self, port: str = "0") -> None:
-        """Start it, on any free port unless one is given, and read how to reach it."""
+        """Start it, on the port of last time unless one is given, and read how to reach it."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "local_platform", "--state", self.state, "--port", port],
@@ -122,12 +122,12 @@ class Platform:
 
     @property
     def port(self) -> str:
-        """Port it listens on; another one after each start."""
+        """Port it listens on."""
         return self.environment["DX_APISERVER_PORT"]
 
-    def job_processes(self, port: str | None = None) -> list[str]:
-        """Return the process IDs of jobs that were started while it listened on a port."""
-        mark = f"DX_APISERVER_PORT={port or self.port}".encode()
+    def job_processes(self) -> list[str]:
+        """Return the process IDs of its jobs."""
+        mark = f"DX_APISERVER_PORT={self.port}".encode()
         return [
             path.parent.name
             for path in Path("/proc").glob("[0-9]*/environ")

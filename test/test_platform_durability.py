@@ -71,11 +71,10 @@ def test_running_job_is_failed_and_its_processes_are_gone(
 ) -> None:
     job = run("setsid sleep 600 & sleep 600")
     until(mortal.job_processes)
-    port = mortal.port
     restart()
     description = ended(job)
     assert (description["state"], description["failureReason"]) == ("failed", "UnresponsiveWorker")
-    assert mortal.job_processes(port) == []
+    assert mortal.job_processes() == []
 
 
 def test_running_job_is_restarted_if_its_policy_says_so(restart: Callable[[], None]) -> None:

@@ -2,6 +2,8 @@
 
 import json
 import random
+import re
+import socket
 from collections.abc import Callable, Iterator
 
 import dxpy
@@ -130,6 +132,48 @@ def test_range_that_is_not_understood_is_refused(project: str, asked: str) -> No
     reply = urllib3.request("GET", url, headers={"Range": asked})
     assert reply.status == 422
     assert reply.json()["error"]["type"] == "InvalidInput"
+
+
+@pytest.mark.parametrize(
+    "request_line",
+    [
+        b"NONSENSE",
+        b"\x16\x03\x01 TLS",
+        b"POST /system/whoami HTTP/9.9",
+        b"POST /\xff HTTP/1.1",
+        b"POST /system/whoami HTTP/1.1\r\nContent-Length: many",
+        b"POST http://[::1 HTTP/1.1",
+    ],
+)
+def test_what_is_no_http_is_answered_without_a_word_in_the_log(
+    platform: Platform, request_line: bytes
+) -> None:
+    with socket.create_connection(("127.0.0.1", int(platform.port)), timeout=30) as connection:
+        connection.sendall(request_line + b"\r\n\r\n")
+        assert b" 400 " in connection.recv(1000)
+    assert platform.complaints() == ""
+
+
+def test_body_that_is_not_encoded_as_it_says_is_refused(platform: Platform) -> None:
+    token = json.loads(platform.environment["DX_SECURITY_CONTEXT"])["auth_token"]
+    headers = {"Authorization": f"Bearer {token}", "Content-Encoding": "gzip"}
+    url = f"http://127.0.0.1:{platform.port}/system/whoami"
+    reply = urllib3.request("POST", url, body=b"no gzip", headers=headers)
+    assert (reply.status, reply.json()["error"]["type"]) == (400, "MalformedJSON")
+    assert platform.complaints() == ""
+
+
+def test_every_answer_has_an_id_and_forbids_guessing_its_type(platform: Platform) -> None:
+    url = f"http://127.0.0.1:{platform.port}"
+    answers = [
+        dxpy.api.system_whoami(want_full_response=True),
+        urllib3.request("POST", f"{url}/system/whoami"),
+        urllib3.request("GET", f"{url}/F/D/1/plain/file-x/name"),
+    ]
+    assert [answer.status for answer in answers] == [200, 401, 401]
+    for answer in answers:
+        assert re.fullmatch(r"\d{13}-\d{1,6}", answer.headers["X-Request-Id"])
+        assert answer.headers["x-content-type-options"] == "nosniff"
 
 
 @pytest.mark.parametrize("header", ["Bearer \xff\xfe", "Bearer", "\xff", "Basic eDp5"])

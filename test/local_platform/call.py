@@ -135,6 +135,8 @@ class Call(Caller, Fields):
 
     object_id: str
     base_url: str
+    command: str = ""
+    """The sub-command of dx that calls, as in "build"; empty if it is not dx."""
 
     def properties(self) -> dict[str, str]:
         """Return the field "properties" of the request: strings, without the nulls."""

@@ -27,7 +27,7 @@ DATA_OBJECTS = ("file", "applet", "record")
 TABLE: tuple[tuple[tuple[str, ...], str, Handler], ...] = (
     (("system",), "whoami", system.whoami),
     (("system",), "greet", system.greet),
-    (("system",), "destroyAuthToken", system.destroy_auth_token),
+    (("system",), "destroyAuthToken", unserved.logout),
     (("system",), "findProjects", system.find_projects),
     (("system",), "findDataObjects", system.find_data_objects),
     (("system",), "resolveDataObjects", system.resolve_data_objects),
@@ -39,9 +39,16 @@ TABLE: tuple[tuple[tuple[str, ...], str, Handler], ...] = (
     (("system",), "findApps", system.find_nothing),
     (("system",), "findGlobalWorkflows", system.find_nothing),
     (("user",), "describe", system.describe_user),
-    (("app", "globalworkflow"), "describe", system.no_such_executable),
+    (("app", "globalworkflow"), "describe", unserved.executable),
+    (("app",), "new", unserved.apps),
+    (("app",), "run", unserved.apps),
+    (("workflow", "globalworkflow"), "new", unserved.workflows),
+    (("project",), "checkFeatureAccess", unserved.features),
     (("project",), "new", project.new),
     (("project",), "update", project.update),
+    (("project",), "setProperties", project.set_properties),
+    (("project",), "addTags", project.add_tags),
+    (("project",), "removeTags", project.remove_tags),
     (("project",), "destroy", project.destroy),
     (CONTAINERS, "describe", project.describe),
     (CONTAINERS, "listFolder", project.list_folder),
@@ -53,16 +60,13 @@ TABLE: tuple[tuple[tuple[str, ...], str, Handler], ...] = (
     (CONTAINERS, "clone", project.clone),
     (DATA_OBJECTS, "describe", data_object.describe),
     (DATA_OBJECTS, "rename", data_object.rename),
+    (DATA_OBJECTS, "listProjects", data_object.list_projects),
     (DATA_OBJECTS, "getDetails", data_object.get_details),
     (DATA_OBJECTS, "setDetails", data_object.set_details),
     (DATA_OBJECTS, "setVisibility", data_object.set_visibility),
     (DATA_OBJECTS, "setProperties", data_object.set_properties),
     (DATA_OBJECTS, "addTags", data_object.add_tags),
     (DATA_OBJECTS, "removeTags", data_object.remove_tags),
-    (("project",), "setProperties", project.set_properties),
-    (DATA_OBJECTS, "listProjects", data_object.list_projects),
-    (("project",), "addTags", project.add_tags),
-    (("project",), "removeTags", project.remove_tags),
     (DATA_OBJECTS, "addTypes", data_object.add_types),
     (DATA_OBJECTS, "removeTypes", data_object.remove_types),
     (("file",), "new", file.new),
@@ -74,21 +78,21 @@ TABLE: tuple[tuple[tuple[str, ...], str, Handler], ...] = (
     (("applet",), "new", applet.new),
     (("applet",), "get", applet.get),
     (("applet",), "run", applet.run),
+    (("applet",), "validateBatch", batch.validate),
     (("job",), "new", job.new),
     (("job",), "describe", job.describe),
     (("job",), "terminate", job.terminate),
     (("job",), "update", job.update),
     (("job",), "setProperties", job.set_properties),
-    (("applet",), "validateBatch", batch.validate),
     (("job",), "addTags", job.add_tags),
     (("job",), "removeTags", job.remove_tags),
 )
+# Methods whose body is not a hash of fields, but all of it one field.
+WHOLE_BODY: dict[Handler, str] = {data_object.set_details: "details"}
 ROUTES = {(name, method): handler for names, method, handler in TABLE for name in names}
 # An app may be named with a version or alias: /app-NAME/1.0.0/describe.
 PATH = re.compile(r"/(?P<id>(?P<class>[a-z]+)(-[^/]+)?)(/[^/]+)??/(?P<method>[A-Za-z]+)")
 
-# Methods whose body is not a hash of fields, but all of it one field.
-WHOLE_BODY: dict[Handler, str] = {data_object.set_details: "details"}
 
 def find(path: str) -> tuple[Handler, str] | None:
     """Return the handler of a path and the ID in it, or None when it is not served."""

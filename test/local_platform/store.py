@@ -146,6 +146,17 @@ class Store:
         row = self._database.execute("SELECT value FROM setting WHERE name = ?", (name,))
         return str(row.fetchone()[0])
 
+    @property
+    def port(self) -> int:
+        """The port that this state was last served on, or 0."""
+        row = self._database.execute("SELECT value FROM setting WHERE name = 'port'").fetchone()
+        return int(row[0]) if row else 0
+
+    @port.setter
+    def port(self, port: int) -> None:
+        """Remember the port."""
+        self._database.execute("INSERT OR REPLACE INTO setting VALUES ('port', ?)", (str(port),))
+
     # Entities: projects, containers, data objects and jobs, each with its description.
 
     def save(self, description: Hash) -> None:
@@ -380,7 +391,7 @@ class Store:
             number: {"state": state, "size": size, "md5": md5} for number, size, md5, state in rows
         }
 
-    # Tokens: only their SHA-256 is kept, which is also how dx logout names them.
+    # Tokens: only their SHA-256 is kept.
 
     def add_token(self, token: str, job: str | None = None) -> None:
         """Let a token in, for the user or for one job."""
@@ -392,10 +403,6 @@ class Store:
             "SELECT job FROM token WHERE signature = ?", (sha256(token),)
         ).fetchone()
         return (True, row[0]) if row else (False, None)
-
-    def remove_token(self, signature: str) -> None:
-        """Destroy the token with this SHA-256."""
-        self._database.execute("DELETE FROM token WHERE signature = ?", (signature,))
 
     def remove_job_tokens(self, job: str) -> None:
         """Destroy the tokens of a job that has ended."""
