@@ -1,11 +1,12 @@
 """The everyday commands of dx: folders, moving, labels, projects."""
 
 import json
+from collections.abc import Callable
 
 import dxpy
 import pytest
 
-from platform_fixtures import Dx
+from platform_fixtures import Dx, Platform, ended, in_state, until
 
 
 @pytest.fixture
@@ -178,6 +179,19 @@ def test_project_is_renamed_and_removed(dx: Dx, project: str, words: str) -> Non
     dx("rmproject", "-y", project)
     with pytest.raises(dxpy.exceptions.ResourceNotFound):
         dxpy.describe(words)
+
+
+def test_project_is_removed_with_the_jobs_that_run_in_it(
+    dx: Dx, project: str, make_applet: Callable[..., dxpy.DXApplet], platform: Platform
+) -> None:
+    job = make_applet("sleep 600", "bash").run({})
+    in_state(job, "running")
+    with pytest.raises(dxpy.exceptions.InvalidState, match="terminate them first"):
+        dxpy.api.project_destroy(project, {})
+    dx("rmproject", "-y", project)
+    until(lambda: not platform.job_processes())
+    assert ended(job)["state"] == "terminated"
+    assert list(dxpy.find_projects(name="*removed_with_the_jobs*", name_mode="glob")) == []
 
 
 def test_project_is_labelled_and_found(dx: Dx, project: str) -> None:

@@ -117,8 +117,7 @@ def test_applet_can_be_got_back(built: Dx) -> None:
     got = json.loads((built.folder / "copy" / "dxapp.json").read_text())
     run_spec = DXAPP["runSpec"] | {"file": "src/code.py"}
     wanted = DXAPP | {"runSpec": run_spec, "regionalOptions": regions}
-    assert {name: got[name] for name in wanted} == wanted
-    assert got["treeTurnaroundTimeThreshold"] == 60
+    assert got == wanted | {"treeTurnaroundTimeThreshold": 60}
     assert json.loads(built("build", "-f", "copy").stdout)["id"].startswith("applet-")
 
 
@@ -139,7 +138,8 @@ def test_file_with_a_hostile_name_makes_the_round_trip(built: Dx) -> None:
 
 
 def test_clone_runs_a_job_again(built: Dx) -> None:
-    options = ("-itext=words.txt", "-itimes=3", "--instance-type", "mem1_ssd1_v2_x2")
+    options = ["-itext=words.txt", "-itimes=3", "--instance-type", "mem1_ssd1_v2_x2"]
+    options += ["--tag", "t", "--property", "k=1", "--folder", "/again"]
     job = built("run", "repeat", *options, "-y", "--brief").stdout.strip()
     built("wait", job)
     again = built("run", "repeat", "--clone", job, "-y", "--brief", "--watch").stdout.split()[0]
@@ -147,3 +147,6 @@ def test_clone_runs_a_job_again(built: Dx) -> None:
     assert description["input"]["times"] == 3
     assert description["systemRequirements"] == {"*": {"instanceType": "mem1_ssd1_v2_x2"}}
     assert description["instanceType"] == "mem1_ssd1_v2_x2"
+    assert (description["tags"], description["properties"]) == (["t"], {"k": "1"})
+    assert description["folder"] == "/again"
+    assert description["details"]["clonedFrom"]["id"] == job

@@ -37,7 +37,7 @@ def new(call: Call) -> Hash:
     call.optional("treeTurnaroundTimeThreshold", int)
     region = _region(call)
     known = {
-        "title": call.field("title", str, call.field("name", str, "")),
+        "title": call.field("title", str, ""),
         "summary": call.field("summary", str, ""),
         "description": call.field("description", str, ""),
         "access": call.field("access", dict, {}),

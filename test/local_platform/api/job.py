@@ -16,7 +16,7 @@ from local_platform.strict_json import Hash
 
 DEFAULT_INSTANCE = "mem1_ssd1_v2_x4"
 DEFAULT_TIMEOUT = {"days": 30}
-ON_DEMAND = ("properties", "details", "access", "outputFolder", "restartableEntryPoints")
+ON_DEMAND = ("access", "outputFolder", "restartableEntryPoints")
 INPUT_OUTPUT = ("input", "runInput", "originalInput", "output")
 
 
@@ -57,7 +57,7 @@ def requested(call: Call, executable: Hash, function: str) -> Hash:
         "dependsOn": depends_on,
         "tags": call.strings("tags", []),
         "properties": call.properties(),
-        "details": call.field("details", dict, {}),
+        "details": data_object.checked_details(call.body.get("details", {})),
         "systemRequirements": needed,
         "instanceType": machine.get("instanceType") or DEFAULT_INSTANCE,
         "executionPolicy": policy,

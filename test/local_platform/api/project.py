@@ -97,11 +97,17 @@ def remove_tags(call: Call) -> Hash:
 
 
 def destroy(call: Call) -> Hash:
-    """/project-x/destroy."""
+    """/project-x/destroy: with "terminateJobs", also while jobs run in it."""
     call.container(call.object_id, "ADMINISTER")
-    unfinished = call.store.oldest("job", life.UNFINISHED)
-    if any(job["project"] == call.object_id for job in unfinished):
+    unfinished = [
+        job
+        for job in call.store.oldest("job", life.UNFINISHED)
+        if job["project"] == call.object_id and job["parentJob"] is None
+    ]
+    if unfinished and not call.field("terminateJobs", bool, False):
         raise InvalidState("Jobs are running in this project: terminate them first")
+    for job in unfinished:
+        life.ask_to_terminate(call.store, job)
     containers.empty(call.store, call.object_id)
     call.store.delete(call.object_id)
     return {"id": call.object_id}
