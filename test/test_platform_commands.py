@@ -85,6 +85,27 @@ def test_copy_into_another_project_keeps_the_id(dx: Dx, words: str, project: str
     assert project != other
 
 
+def test_each_copy_has_a_name_and_labels_of_its_own(dx: Dx, words: str, project: str) -> None:
+    dx("tag", "words.txt", "kept")
+    other = dx("new", "project", "other", "--brief").stdout.strip()
+    dx("cp", "words.txt", f"{other}:/copy.txt")
+    dx("tag", f"{other}:/copy.txt", "copied")
+    dx("set_properties", f"{other}:/copy.txt", "k=1")
+    first = dxpy.DXFile(words, project=project).describe(incl_properties=True)
+    assert (first["name"], first["tags"], first["properties"]) == ("words.txt", ["kept"], {})
+    copy = dxpy.DXFile(words, project=other).describe(incl_properties=True)
+    assert (copy["name"], copy["tags"]) == ("copy.txt", ["kept", "copied"])
+    assert copy["properties"] == {"k": "1"}
+    assert dx("cat", f"{other}:/copy.txt").stdout == "words\n"
+    assert dx("ls", f"{other}:/words.txt", status=3).stdout == ""
+    assert dx("find", "data", "--name", "copy*", "--all-projects", "--brief").stdout.split() == [
+        f"{other}:{words}"
+    ]
+    assert dx("find", "data", "--tag", "copied", "--path", f"{project}:/", "--brief").stdout == ""
+    dx("rm", "words.txt")
+    assert described(dx, words)["name"] == "copy.txt"
+
+
 def test_labels(dx: Dx, words: str) -> None:
     dx("tag", "words.txt", "a", "b")
     dx("untag", "words.txt", "a")

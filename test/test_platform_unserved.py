@@ -107,3 +107,22 @@ def test_logout_ends_nothing(dx: Dx) -> None:
     said = " ".join(dx("logout").stdout.split())
     assert "this one stays: stop the platform, or unset its variables" in said
     assert dx("whoami").stdout == "local\n"
+
+
+def test_asset_that_is_here_is_bundled(dx: Dx, project: str) -> None:
+    archive = dxpy.upload_string("archive", name="tool.tar.gz", hidden=True, wait_on_close=True)
+    asset = dxpy.new_dxrecord(
+        name="tool",
+        types=["AssetBundle"],
+        properties={"version": "1.0"},
+        details={"archiveFileId": dxpy.dxlink(archive)},
+        close=True,
+    )
+    write_applet(dx.folder / "source", assetDepends=[{"id": asset.get_id()}])
+    (dx.folder / "by_name").mkdir()
+    named = {"name": "tool", "version": "1.0", "project": project}
+    write_applet(dx.folder / "by_name" / "other", assetDepends=[named])
+    for source in ("source", "by_name/other"):
+        applet = json.loads(dx("build", source).stdout)["id"]
+        bundles = dxpy.describe(applet)["runSpec"]["bundledDepends"]
+        assert {"name": "tool.tar.gz", "id": dxpy.dxlink(archive)} in bundles

@@ -71,5 +71,7 @@ def empty(store: Store, container_id: str, folder: str = "/") -> None:
 def share(store: Store, object_ids: list[str], container_id: str, folder: str) -> None:
     """Put objects into a container under their own IDs, unless they are there."""
     for object_id in object_ids:
-        if container_id not in store.holders(object_id):
-            store.place(object_id, container_id, folder)
+        places = store.placements(object_id)
+        if container_id not in [place.container for place in places]:
+            metadata = places[0].metadata if places else {}
+            store.place(object_id, container_id, folder, metadata)

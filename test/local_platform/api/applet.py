@@ -109,15 +109,14 @@ def _check_access(access: Fields) -> None:
 def get(call: Call) -> Hash:
     """/applet-x/get: the description with the code."""
     place = call.placement(call.object_id)
-    applet = call.store.get(call.object_id)
+    applet = call.store.describe(place)
     everything = data_object.selection({"details": True, "properties": True})
     return data_object.view(call.store, place, applet, everything) | {"runSpec": applet["runSpec"]}
 
 
 def run(call: Call) -> Hash:
     """/applet-x/run: from a job, a subjob with a workspace of its own."""
-    call.placement(call.object_id)
-    executable = call.store.get(call.object_id)
+    executable = call.described(call.object_id, call.optional("project", str))
     given = call.field("input", dict)
     values = spec.with_defaults(given, executable.get("inputSpec", []))
     spec.check_values(values, executable.get("inputSpec"), "input")

@@ -92,7 +92,7 @@ def describe(call: Call) -> Hash:
     """/class-x/describe."""
     unserved.check_asset(call)
     place = call.placement(call.object_id, "VIEW", call.optional("project", str))
-    return view(call.store, place, call.store.get(call.object_id), selection(call.body))
+    return view(call.store, place, call.store.describe(place), selection(call.body))
 
 
 def list_projects(call: Call) -> Hash:
@@ -109,10 +109,17 @@ def get_details(call: Call) -> Any:
 
 
 def change(call: Call, **changes: Any) -> Hash:
-    """Write changed fields of the object that is called, and answer with its ID."""
+    """Write changed fields of the object that is called, for all its copies; answer its ID."""
     call.placement(call.object_id, "CONTRIBUTE", call.optional("project", str))
     call.store.save(call.store.get(call.object_id) | changes | {"modified": now()})
     return {"id": call.object_id}
+
+
+def relabel(call: Call, **changes: Any) -> Hash:
+    """Write changed metadata of one copy of the object that is called, and answer with its ID."""
+    place = call.placement(call.object_id, "CONTRIBUTE", call.optional("project", str))
+    call.store.relabel(place, changes)
+    return change(call)
 
 
 def require_open(call: Call) -> None:
@@ -133,7 +140,7 @@ def change_open(call: Call, **changes: Any) -> Hash:
 
 def rename(call: Call) -> Hash:
     """/class-x/rename."""
-    return change(call, name=call.field("name", str))
+    return relabel(call, name=call.field("name", str))
 
 
 def set_details(call: Call) -> Hash:
@@ -152,44 +159,49 @@ def set_visibility(call: Call) -> Hash:
 
 def set_properties(call: Call) -> Hash:
     """/class-x/setProperties: null removes one."""
-    return change(call, properties=merged_properties(call))
+    return relabel(call, properties=merged_properties(call, _copy(call)))
 
 
-def merged_properties(call: Call) -> Hash:
+def _copy(call: Call) -> Hash:
+    """Return the description of the copy of an object whose labels a call changes."""
+    project = call.optional("project", str)
+    return call.store.describe(call.placement(call.object_id, "CONTRIBUTE", project))
+
+
+def merged_properties(call: Call, entity: Hash) -> Hash:
     """Return an entity's properties with the call's changes, of which null removes one."""
     removed = [name for name, value in call.field("properties", dict).items() if value is None]
-    properties = call.store.get(call.object_id)["properties"] | call.properties()
+    properties = entity["properties"] | call.properties()
     return {name: value for name, value in properties.items() if name not in removed}
 
 
-def with_labels(call: Call, field: str) -> list[str]:
-    """Return the entity's tags or types with the call's added."""
-    held = call.store.get(call.object_id)[field]
-    return list(dict.fromkeys(held + call.strings(field)))
+def with_labels(call: Call, entity: Hash, field: str) -> list[str]:
+    """Return an entity's tags or types with the call's added."""
+    return list(dict.fromkeys(entity[field] + call.strings(field)))
 
 
-def without_labels(call: Call, field: str) -> list[str]:
-    """Return the entity's tags or types with the call's removed."""
+def without_labels(call: Call, entity: Hash, field: str) -> list[str]:
+    """Return an entity's tags or types with the call's removed."""
     removed = call.strings(field)
-    return [label for label in call.store.get(call.object_id)[field] if label not in removed]
+    return [label for label in entity[field] if label not in removed]
 
 
 def add_tags(call: Call) -> Hash:
     """/class-x/addTags."""
-    return change(call, tags=with_labels(call, "tags"))
+    return relabel(call, tags=with_labels(call, _copy(call), "tags"))
 
 
 def remove_tags(call: Call) -> Hash:
     """/class-x/removeTags."""
-    return change(call, tags=without_labels(call, "tags"))
+    return relabel(call, tags=without_labels(call, _copy(call), "tags"))
 
 
 def add_types(call: Call) -> Hash:
     """/class-x/addTypes."""
     checked_types(call)
-    return change_open(call, types=with_labels(call, "types"))
+    return change_open(call, types=with_labels(call, _copy(call), "types"))
 
 
 def remove_types(call: Call) -> Hash:
     """/class-x/removeTypes."""
-    return change_open(call, types=without_labels(call, "types"))
+    return change_open(call, types=without_labels(call, _copy(call), "types"))

@@ -57,8 +57,7 @@ def close(call: Call) -> Hash:
 
 def download(call: Call) -> Hash:
     """/file-x/download: a URL that works alone if preauthenticated, else with its header."""
-    _require_in_project(call)
-    description = call.store.get(call.object_id)
+    description = call.described(call.object_id, _project(call))
     if description["state"] != "closed":
         raise InvalidState(f"{call.object_id} is not closed: it cannot be downloaded")
     name = call.field("filename", str, description["name"])
@@ -74,16 +73,15 @@ def download(call: Call) -> Hash:
     return {"url": f"{call.base_url}/F/{path}", "headers": {files.SIGNATURE_HEADER: signature}}
 
 
-def _require_in_project(call: Call) -> None:
-    """Check that the caller reaches the file, and through the project named, if there is one.
+def _project(call: Call) -> str | None:
+    """Return the project through which a file is to be downloaded, if one is named.
 
     Raises:
         ResourceNotFound: the file does not lie there. (A description does not mind.)
     """
-    call.placement(call.object_id)
     project = call.optional("project", str)
-    if project is None:
-        return
-    call.container(project, "VIEW")
-    if project not in call.store.holders(call.object_id):
-        raise ResourceNotFound(f"{call.object_id} could not be found in {project}")
+    if project is not None:
+        call.container(project, "VIEW")
+        if project not in call.store.holders(call.object_id):
+            raise ResourceNotFound(f"{call.object_id} could not be found in {project}")
+    return project

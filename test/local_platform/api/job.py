@@ -27,7 +27,7 @@ def new(call: Call) -> Hash:
     parent = call.store.get(call.job_id)
     values = call.field("input", dict)
     spec.check_links(call, values, "input")
-    executable = call.store.get(parent["executable"])
+    executable = call.store.get(parent["executable"]) | {"name": parent["executableName"]}
     function = call.field("function", str)
     if not function.isprintable() or not function:
         raise call.expected("function", "the name of an entry point")
@@ -108,14 +108,14 @@ def _change(call: Call, **changes: object) -> Hash:
 
 def set_properties(call: Call) -> Hash:
     """/job-x/setProperties: null removes one."""
-    return _change(call, properties=data_object.merged_properties(call))
+    return _change(call, properties=data_object.merged_properties(call, call.job(call.object_id)))
 
 
 def add_tags(call: Call) -> Hash:
     """/job-x/addTags."""
-    return _change(call, tags=data_object.with_labels(call, "tags"))
+    return _change(call, tags=data_object.with_labels(call, call.job(call.object_id), "tags"))
 
 
 def remove_tags(call: Call) -> Hash:
     """/job-x/removeTags."""
-    return _change(call, tags=data_object.without_labels(call, "tags"))
+    return _change(call, tags=data_object.without_labels(call, call.job(call.object_id), "tags"))

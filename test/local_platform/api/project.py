@@ -83,17 +83,29 @@ def _change(call: Call, level: str, **changes: object) -> Hash:
 
 def set_properties(call: Call) -> Hash:
     """/project-x/setProperties: null removes one."""
-    return _change(call, "CONTRIBUTE", properties=data_object.merged_properties(call))
+    return _change(
+        call,
+        "CONTRIBUTE",
+        properties=data_object.merged_properties(call, call.store.get(call.object_id)),
+    )
 
 
 def add_tags(call: Call) -> Hash:
     """/project-x/addTags."""
-    return _change(call, "CONTRIBUTE", tags=data_object.with_labels(call, "tags"))
+    return _change(
+        call,
+        "CONTRIBUTE",
+        tags=data_object.with_labels(call, call.store.get(call.object_id), "tags"),
+    )
 
 
 def remove_tags(call: Call) -> Hash:
     """/project-x/removeTags."""
-    return _change(call, "CONTRIBUTE", tags=data_object.without_labels(call, "tags"))
+    return _change(
+        call,
+        "CONTRIBUTE",
+        tags=data_object.without_labels(call, call.store.get(call.object_id), "tags"),
+    )
 
 
 def destroy(call: Call) -> Hash:
@@ -282,13 +294,13 @@ def clone(call: Call) -> Hash:
         wanted |= _clone_folder(call, folder, target, destination)
     exists = []
     for object_id, folder in wanted.items():
-        holders = call.store.holders(object_id)
-        if call.object_id not in holders:
+        places = {place.container: place for place in call.store.placements(object_id)}
+        if call.object_id not in places:
             raise ResourceNotFound(f"{object_id} could not be found in {call.object_id}")
         if call.store.get(object_id)["state"] != "closed":
             raise InvalidState(f"{object_id} is not closed: it cannot be cloned")
-        if target in holders:
+        if target in places:
             exists.append(object_id)
         else:
-            call.store.place(object_id, target, folder or "/")
+            call.store.place(object_id, target, folder or "/", places[call.object_id].metadata)
     return {"id": call.object_id, "project": target, "exists": exists}

@@ -24,8 +24,7 @@ def _initialized(call: Call) -> Call:
     if call.optional("initializeFrom", dict) is None:
         return call
     source = call.within("initializeFrom")
-    place = call.placement(source.field("id", str), "VIEW", source.optional("project", str))
-    record = call.store.get(place.object)
+    record = call.described(source.field("id", str), source.optional("project", str))
     if record["class"] != "record":
         raise source.expected("id", "the ID of a record")
     return replace(call, body={field: record[field] for field in INHERITED} | call.body)

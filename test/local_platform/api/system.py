@@ -151,7 +151,7 @@ def describe_data_objects(call: Call) -> Hash:
 
     def describe(object_id: str, wanted: Fields) -> Hash:
         place = call.placement(object_id, "VIEW", wanted.optional("project", str))
-        one = call.store.get(object_id)
+        one = call.store.describe(place)
         selection = data_object.selection(wanted.body.get("describe"))
         return data_object.view(call.store, place, one, selection)
 
