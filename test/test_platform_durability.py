@@ -1,6 +1,8 @@
 """What is left after the platform was killed at any moment, and started again."""
 
+import contextlib
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -55,6 +57,18 @@ def test_closed_file_is_whole(restart: Callable[[], None]) -> None:
     file = dxpy.upload_string("kept", name="kept", wait_on_close=True)
     restart()
     assert dxpy.DXFile(file.get_id()).read() == "kept"
+
+
+def test_state_of_an_earlier_version_is_opened(mortal: Platform) -> None:
+    record = dxpy.new_dxrecord(name="old")
+    mortal.stop()
+    with contextlib.closing(sqlite3.connect(mortal.state / "platform.sqlite")) as database:
+        database.execute("DROP INDEX placement_name")
+        database.execute("ALTER TABLE placement DROP COLUMN metadata")
+    mortal.start()
+    mortal.use()
+    record.rename("new")
+    assert record.describe()["name"] == "new"
 
 
 def test_upload_under_way_is_finished(restart: Callable[[], None]) -> None:
