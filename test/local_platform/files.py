@@ -100,7 +100,8 @@ def close(store: Store, file_id: str) -> None:
             )
     description = store.get(file_id)
     name = store.describe(store.placements(file_id)[0])["name"]
-    guessed = mimetypes.guess_type(name)[0] or "application/octet-stream"
+    # A name is no URL, whatever it looks like.
+    guessed = mimetypes.guess_type(f"./{name}")[0] or "application/octet-stream"
     changes = {
         "state": "closed",
         "size": sum(part["size"] for part in parts.values()),
