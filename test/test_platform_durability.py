@@ -1,6 +1,8 @@
 """What is left after the platform was killed at any moment, and started again."""
 
+import contextlib
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -55,6 +57,18 @@ def test_closed_file_is_whole(restart: Callable[[], None]) -> None:
     assert dxpy.DXFile(file.get_id()).read() == "kept"
 
 
+def test_state_of_an_earlier_version_is_opened(mortal: LocalPlatform) -> None:
+    record = dxpy.new_dxrecord(name="old")
+    mortal.stop()
+    with contextlib.closing(sqlite3.connect(mortal.state / "platform.sqlite")) as database:
+        database.execute("DROP INDEX placement_name")
+        database.execute("ALTER TABLE placement DROP COLUMN metadata")
+    mortal.start()
+    mortal.use()
+    record.rename("new")
+    assert record.describe()["name"] == "new"
+
+
 def test_upload_under_way_is_finished(restart: Callable[[], None]) -> None:
     file = dxpy.new_dxfile(name="parts")
     file.upload_part(b"a" * 5 * MEBIBYTE, 1)
@@ -69,11 +83,10 @@ def test_running_job_is_failed_and_its_processes_are_gone(
 ) -> None:
     job = run("setsid sleep 600 & sleep 600")
     until(mortal.job_processes)
-    port = mortal.port
     restart()
     description = ended(job)
     assert (description["state"], description["failureReason"]) == ("failed", "UnresponsiveWorker")
-    assert mortal.job_processes(port) == []
+    assert mortal.job_processes() == []
 
 
 def test_running_job_is_restarted_if_its_policy_says_so(restart: Callable[[], None]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import dxpy
 import pytest
 import urllib3
-from dxpy.exceptions import InvalidState
+from dxpy.exceptions import InvalidState, ResourceNotFound
 
 from local_platform.testing.local import LocalPlatform
 from local_platform.testing.project import Dx
@@ -167,6 +167,33 @@ def test_url_that_is_not_preauthenticated_needs_its_headers(dx_project: str) -> 
     reply = dxpy.api.file_download(file.get_id(), {"preauthenticated": False})
     assert get(reply["url"]).status == 401
     assert get(reply["url"], **reply["headers"]).status == 200
+
+
+def test_plain_url_is_the_same_when_asked_twice(dx_project: str) -> None:
+    assert dx_project
+    file = dxpy.upload_string("text", name="file", wait_on_close=True).get_id()
+    assert dxpy.DXFile(file).get_download_url() == dxpy.DXFile(file).get_download_url()
+
+
+def test_preauthenticated_url_is_new_each_time(dx_project: str) -> None:
+    assert dx_project
+    file = dxpy.upload_string("text", name="file", wait_on_close=True).get_id()
+    asked = {"preauthenticated": True, "duration": 60}
+    urls = {dxpy.api.file_download(file, asked)["url"] for _ in range(5)}
+    assert len(urls) == 5
+    assert {get(url).data for url in urls} == {b"text"}
+
+
+def test_project_that_does_not_hold_the_file_is_an_error_for_a_download(dx_project: str) -> None:
+    other = dxpy.api.project_new({"name": "other"})["id"]
+    file = dxpy.upload_string("text", name="file", wait_on_close=True).get_id()
+    for wrong in (other, "project-" + "B" * 24):
+        with pytest.raises(ResourceNotFound, match=wrong):
+            dxpy.api.file_download(file, {"project": wrong})
+        assert dxpy.api.file_describe(file, {"project": wrong})["project"] == dx_project
+    dxpy.api.project_clone(dx_project, {"objects": [file], "project": other})
+    reply = dxpy.api.file_download(file, {"project": other})
+    assert get(reply["url"], **reply["headers"]).data == b"text"
 
 
 def test_altered_url_reaches_no_other_file(dx_project: str) -> None:

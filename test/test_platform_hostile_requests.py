@@ -2,6 +2,8 @@
 
 import json
 import random
+import re
+import socket
 from collections.abc import Callable, Iterator
 
 import dxpy
@@ -70,13 +72,13 @@ def test_glob_that_backtracks_is_answered(dx_project: str) -> None:
 
 
 @pytest.mark.parametrize("mode", ["glob", "regexp"])
-def test_pattern_of_any_length_is_refused(project: str, mode: str) -> None:
+def test_pattern_of_any_length_is_refused(dx_project: str, mode: str) -> None:
     with pytest.raises(InvalidInput, match="1000 characters"):
-        list(dxpy.find_data_objects(project=project, name="[" * 2**20, name_mode=mode))
+        list(dxpy.find_data_objects(project=dx_project, name="[" * 2**20, name_mode=mode))
 
 
-def test_file_may_be_named_like_a_broken_url(project: str) -> None:
-    file = dxpy.upload_string("x", name="http://[x.txt", project=project, wait_on_close=True)
+def test_file_may_be_named_like_a_broken_url(dx_project: str) -> None:
+    file = dxpy.upload_string("x", name="http://[x.txt", project=dx_project, wait_on_close=True)
     assert file.describe()["media"] == "text/plain"
 
 
@@ -141,6 +143,48 @@ def test_range_that_is_not_understood_is_refused(dx_project: str, asked: str) ->
     reply = urllib3.request("GET", url, headers={"Range": asked})
     assert reply.status == 422
     assert reply.json()["error"]["type"] == "InvalidInput"
+
+
+@pytest.mark.parametrize(
+    "request_line",
+    [
+        b"NONSENSE",
+        b"\x16\x03\x01 TLS",
+        b"POST /system/whoami HTTP/9.9",
+        b"POST /\xff HTTP/1.1",
+        b"POST /system/whoami HTTP/1.1\r\nContent-Length: many",
+        b"POST http://[::1 HTTP/1.1",
+    ],
+)
+def test_what_is_no_http_is_answered_without_a_word_in_the_log(
+    dx_platform: LocalPlatform, request_line: bytes
+) -> None:
+    with socket.create_connection(("127.0.0.1", int(dx_platform.port)), timeout=30) as connection:
+        connection.sendall(request_line + b"\r\n\r\n")
+        assert b" 400 " in connection.recv(1000)
+    assert dx_platform.complaints() == ""
+
+
+def test_body_that_is_not_encoded_as_it_says_is_refused(dx_platform: LocalPlatform) -> None:
+    token = json.loads(dx_platform.environment["DX_SECURITY_CONTEXT"])["auth_token"]
+    headers = {"Authorization": f"Bearer {token}", "Content-Encoding": "gzip"}
+    url = f"http://127.0.0.1:{dx_platform.port}/system/whoami"
+    reply = urllib3.request("POST", url, body=b"no gzip", headers=headers)
+    assert (reply.status, reply.json()["error"]["type"]) == (400, "MalformedJSON")
+    assert dx_platform.complaints() == ""
+
+
+def test_every_answer_has_an_id_and_forbids_guessing_its_type(dx_platform: LocalPlatform) -> None:
+    url = f"http://127.0.0.1:{dx_platform.port}"
+    answers = [
+        dxpy.api.system_whoami(want_full_response=True),
+        urllib3.request("POST", f"{url}/system/whoami"),
+        urllib3.request("GET", f"{url}/F/D/1/plain/file-x/name"),
+    ]
+    assert [answer.status for answer in answers] == [200, 401, 401]
+    for answer in answers:
+        assert re.fullmatch(r"\d{13}-\d{1,6}", answer.headers["X-Request-Id"])
+        assert answer.headers["x-content-type-options"] == "nosniff"
 
 
 @pytest.mark.parametrize("header", ["Bearer \xff\xfe", "Bearer", "\xff", "Basic eDp5"])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import dxpy
 import pytest
+from dxpy.exceptions import InvalidInput
 
 from local_platform.testing.local import LocalPlatform
 from local_platform.testing.project import Dx
@@ -158,6 +159,50 @@ def test_resolved_reference_is_checked(
     second = make_applet("true", "bash", inputSpec=[{"name": "text", "class": "string"}])
     job = second.run({"text": first.get_output_ref(field)})
     assert ended(job).get("failureReason") == reason
+
+
+def test_bare_references_in_inputs_are_resolved(make_applet: MakeApplet) -> None:
+    source = "import dxpy\n@dxpy.entry_point('main')\ndef main():\n    return {'values': [1, 2]}\n"
+    first = make_applet(source).run({})
+    bare = {"job": first.get_id(), "field": "values"}
+    values = {"whole": bare, "array": [bare, 3], "hash": {"deep": [{"one": bare | {"index": 1}}]}}
+    spec = [
+        {"name": "whole", "class": "array:int"},
+        {"name": "array", "class": "array:int"},
+        {"name": "hash", "class": "hash"},
+    ]
+    job = make_applet("true", "bash", inputSpec=spec).run(values)
+    assert ended(job)["input"] == {
+        "whole": [1, 2],
+        "array": [1, 2, 3],
+        "hash": {"deep": [{"one": 2}]},
+    }
+
+
+def test_hash_that_only_looks_like_a_reference_is_kept(make_applet: MakeApplet) -> None:
+    hashes = [{"job": "baker", "field": "wheat"}, {"job": "job-" + "B" * 24}]
+    applet = make_applet("true", "bash")
+    assert ended(applet.run({"hashes": hashes}))["input"] == {"hashes": hashes}
+
+
+def test_bare_reference_to_nobody_is_refused(make_applet: MakeApplet) -> None:
+    reference = {"job": "job-" + "B" * 24, "field": "value"}
+    with pytest.raises(InvalidInput, match="could not be found"):
+        make_applet("true", "bash").run({"values": [reference]})
+
+
+def test_bash_hands_on_the_output_of_a_subjob(make_applet: MakeApplet) -> None:
+    code = """
+    part() { dx-jobutil-add-output word hello --class=string; }
+    main() {
+        job=$(dx-jobutil-new-job part)
+        dx-jobutil-add-output word "$job:word" --class=jobref
+        dx-jobutil-add-output words "$job:word" --class=jobref --array
+    }
+    """
+    outputs = [{"name": "word", "class": "string"}, {"name": "words", "class": "array:string"}]
+    description = ended(make_applet(code, "bash", outputSpec=outputs).run({}))
+    assert description["output"] == {"word": "hello", "words": ["hello"]}
 
 
 @pytest.mark.parametrize(

@@ -89,19 +89,6 @@ def test_token_of_an_ended_job_is_destroyed(make_applet: MakeApplet, dx: Dx) -> 
     assert "InvalidAuthentication" in dx("whoami", status=3).stderr
 
 
-def test_logout_destroys_the_token(tmp_path_factory: pytest.TempPathFactory) -> None:
-    folder = tmp_path_factory.mktemp("logout")
-    platform = LocalPlatform(folder / "state")
-    platform.start()
-    try:
-        with platform.new_project("logout", folder) as project:
-            project.dx("whoami")
-            project.dx("logout")
-            assert "InvalidAuthentication" in project.dx("whoami", status=3).stderr
-    finally:
-        platform.stop()
-
-
 def test_job_reads_the_project_and_writes_into_its_workspace(
     make_applet: MakeApplet, dx_project: str
 ) -> None:

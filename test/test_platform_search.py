@@ -1,5 +1,7 @@
 """Finding things: names, labels, scopes, pages; and both dialects of describe."""
 
+from collections.abc import Callable
+
 import dxpy
 import pytest
 from dxpy.exceptions import InvalidInput
@@ -116,6 +118,31 @@ def test_wrong_project_hint_is_no_error(files: dict[str, str], dx_project: str) 
     other = dxpy.api.project_new({"name": "other"})["id"]
     described = dxpy.api.file_describe(files["a.bam"], {"project": other})
     assert described["project"] == dx_project
+
+
+def test_projects_of_an_object_are_listed(dx_project: str) -> None:
+    other = dxpy.api.project_new({"name": "other"})["id"]
+    record = dxpy.new_dxrecord(close=True)
+    record.clone(other)
+    assert record.list_projects() == {dx_project: "ADMINISTER", other: "ADMINISTER"}
+
+
+def test_projects_are_described_together(dx_project: str) -> None:
+    absent = "project-" + "B" * 24
+    asked = [{"id": dx_project, "describe": {"fields": {"region": True}}}, absent, dx_project]
+    results = dxpy.api.system_describe_projects({"projects": asked})["results"]
+    assert results[0] == {"describe": {"id": dx_project, "region": "aws:us-east-1"}}
+    assert results[1]["error"]["type"] == "ResourceNotFound"
+    assert results[2]["describe"]["class"] == "project"
+
+
+def test_executions_are_described_together(make_applet: Callable[..., dxpy.DXApplet]) -> None:
+    job = make_applet("true", "bash").run({}).get_id()
+    asked = [job, {"id": job, "describe": {"fields": {"function": True}}}, "job-" + "B" * 24]
+    results = dxpy.api.system_describe_executions({"executions": asked})["results"]
+    assert results[0]["describe"]["id"] == job
+    assert results[1] == {"describe": {"id": job, "function": "main"}}
+    assert results[2]["error"]["type"] == "ResourceNotFound"
 
 
 def test_find_data_from_the_command_line(files: dict[str, str], dx: Dx) -> None:

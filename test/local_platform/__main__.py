@@ -91,11 +91,15 @@ def main(middlewares: Iterable[Middleware] = ()) -> int:
     )
     parser.add_argument("--state", type=Path, help="folder to keep everything in (default: none)")
     parser.add_argument(
-        "--port", type=int, default=0, help="port to listen on (default: a free one)"
+        "--port", type=int, default=0, help="port (default: that of last time, or a free one)"
     )
     parser.add_argument("command", nargs="*", help="command to run, after --")
     arguments = parser.parse_args()
-    logging.basicConfig(format="local_platform: %(message)s")
+    # What a command asked in vain, it says itself.
+    level = logging.ERROR if arguments.command else logging.WARNING
+    logging.basicConfig(format="local_platform: %(message)s", level=level)
+    # What is no HTTP is answered by aiohttp, which would log a traceback with it.
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     with contextlib.ExitStack() as stack:
         state = arguments.state
         if state is None:

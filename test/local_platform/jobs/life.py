@@ -95,14 +95,11 @@ def _place(store: Store, job_id: str, executable: Hash, origin: Origin) -> Hash:
     A job with a workspace of its own hands its output on: a root job to the project, another to
     its parent's workspace.
     """
-    place = {
-        "project": origin.project,
-        "folder": origin.folder,
-        "region": store.get(origin.project)["region"],
-    }
+    region = store.get(origin.project)["region"]
+    place = {"project": origin.project, "folder": origin.folder, "region": region}
     if origin.parent and origin.shares_workspace:
         return place | {"workspace": origin.parent["workspace"], "outputFolder": None}
-    workspace = containers.create(store, "container", f"Workspace of {job_id}")
+    workspace = containers.create(store, "container", f"Workspace of {job_id}", region)
     # Somebody may remove the applet from the project while the job runs.
     bundles = links.object_ids(executable["runSpec"].get("bundledDepends", []))
     kept = [one for one in [executable["id"], *bundles] if store.find(one)]

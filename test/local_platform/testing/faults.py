@@ -39,7 +39,7 @@ class Fault:
 
     def concerns(self, path: str) -> bool:
         """Tell whether a download has this fault: D/EXPIRES/FILE-ID/NAME, as it was sent."""
-        _, _, file_id, name = path.split("/")
+        *_, file_id, name = path.split("/")
         named = fnmatchcase(unquote(name), self.file) or file_id == self.file
         return named and self.times != 0 and self.path in (None, path)
 
