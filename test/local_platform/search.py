@@ -61,6 +61,17 @@ class Filter:
         return all(test(description) for test in self._tests)
 
 
+def plain_name(query: Fields) -> str | None:
+    """Return the one name that a query asks for, if it is one: clients send most as globs."""
+    name = query.body.get("name")
+    glob = name.get("glob") if isinstance(name, dict) else None
+    if isinstance(glob, str):
+        parts = list(GLOB.finditer(glob))
+        plain = [part["escaped"] or part["plain"] for part in parts]
+        name = "".join(plain) if all(plain) else None
+    return name if isinstance(name, str) else None
+
+
 def _name_test(query: Fields) -> Callable[[str], bool]:
     """Return a test for a name, {"glob": pattern} or {"regexp": pattern, "flags": "i"}.
 
@@ -175,24 +186,35 @@ def page(query: Fields, found: Iterable[tuple[int, Hash]]) -> Hash:
     return {"results": results, "next": None}
 
 
-def select(description: Hash, options: Any, on_demand: Iterable[str] = ()) -> Hash:
-    """Return the fields asked for, in either of the dialects that clients speak.
+class Selection:
+    """The fields asked for, in either of the dialects that clients speak.
 
     `{"fields": {name: true}}` names each field, `defaultFields` adds the usual ones; without
-    "fields", the usual ones come, and `{name: true}` adds one that comes on demand only. What is
-    costly stands in the description as a function, and is worked out only if it is asked for.
+    "fields", the usual ones come, and `{name: true}` adds one that comes on demand only.
     """
-    asked = Fields(body=options if isinstance(options, dict) else {})
-    usual = description.keys() - set(on_demand)
-    if "fields" in asked.body or "defaultFields" in asked.body:
-        fields: Hash = asked.field("fields", dict, {})
-        wanted = usual if asked.body.get("defaultFields") else {"id"}
-        wanted = wanted | {name for name, want in fields.items() if want}
-        wanted = wanted - {name for name, want in fields.items() if not want}
-    else:
-        wanted = usual | {name for name, want in asked.body.items() if want is True}
-    return {
-        name: value() if callable(value) else value
-        for name, value in description.items()
-        if name in wanted
-    }
+
+    def __init__(self, options: Any, on_demand: Iterable[str] = ()) -> None:
+        """Read what a request asks for; anything but a hash stands for the usual fields.
+
+        Raises:
+            InvalidInput: it is malformed.
+        """
+        asked = Fields(body=options if isinstance(options, dict) else {}, path="describe.")
+        newer = "fields" in asked.body or "defaultFields" in asked.body
+        names: Hash = asked.field("fields", dict, {}) if newer else asked.body
+        self._usual = not newer or bool(asked.body.get("defaultFields"))
+        self._named = ["id", *(name for name, want in names.items() if want is True)]
+        dropped = {name for name, want in names.items() if newer and not want}
+        self._left_out = dropped | set(on_demand).difference(self._named)
+
+    def of(self, description: Hash) -> Hash:
+        """Return the fields asked for.
+
+        What is costly stands in a description as a function, called only if it is asked for.
+        """
+        if self._usual:
+            names = [name for name in description if name not in self._left_out]
+        else:
+            names = [name for name in self._named if name in description]
+        fields = ((name, description[name]) for name in names)
+        return {name: value() if callable(value) else value for name, value in fields}

@@ -78,8 +78,8 @@ def get(call: Call) -> Hash:
     """/applet-x/get: the description with the code."""
     place = call.placement(call.object_id)
     applet = call.store.get(call.object_id)
-    view = data_object.view(call.store, place, applet, {"details": True, "properties": True})
-    return view | {"runSpec": applet["runSpec"]}
+    everything = data_object.selection({"details": True, "properties": True})
+    return data_object.view(call.store, place, applet, everything) | {"runSpec": applet["runSpec"]}
 
 
 def run(call: Call) -> Hash:

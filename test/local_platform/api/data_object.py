@@ -8,11 +8,9 @@ from typing import Any
 from local_platform import links
 from local_platform.call import USER, Call
 from local_platform.errors import InvalidInput, InvalidState, ResourceNotFound
-from local_platform.search import select
+from local_platform.search import Selection
 from local_platform.store import Placement, Store, new_id, now
 from local_platform.strict_json import Hash
-
-ON_DEMAND = ("details", "properties", "parts")
 
 
 def create(call: Call, class_name: str, state: str, extra: Hash) -> Hash:
@@ -52,7 +50,12 @@ def checked_details(details: Any) -> Any:
     return details
 
 
-def view(store: Store, place: Placement, one: Hash, options: Any = None) -> Hash:
+def selection(options: Any) -> Selection:
+    """Return which fields of data objects a request asks for."""
+    return Selection(options, on_demand=("details", "properties", "parts"))
+
+
+def view(store: Store, place: Placement, one: Hash, wanted: Selection) -> Hash:
     """Return what is asked of an object's description, as it lies in one place."""
     description = one | {
         "project": place.container,
@@ -64,7 +67,7 @@ def view(store: Store, place: Placement, one: Hash, options: Any = None) -> Hash
     if one["class"] == "applet":
         run_spec = one["runSpec"]
         description["runSpec"] = {name: run_spec[name] for name in run_spec if name != "code"}
-    return select(description, options, ON_DEMAND)
+    return wanted.of(description)
 
 
 def _parts(store: Store, file_id: str) -> Hash:
@@ -75,7 +78,7 @@ def _parts(store: Store, file_id: str) -> Hash:
 def describe(call: Call) -> Hash:
     """/class-x/describe."""
     place = call.placement(call.object_id, "VIEW", call.optional("project", str))
-    return view(call.store, place, call.store.get(call.object_id), call.body)
+    return view(call.store, place, call.store.get(call.object_id), selection(call.body))
 
 
 def get_details(call: Call) -> Any:

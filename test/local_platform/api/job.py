@@ -3,12 +3,14 @@
 https://documentation.dnanexus.com/developer/api/running-analyses/applets-and-entry-points#jobs
 """
 
+from typing import Any
+
 from local_platform import limits, spec
 from local_platform.api import data_object
 from local_platform.call import Call
 from local_platform.errors import PermissionDenied
 from local_platform.jobs import life
-from local_platform.search import select
+from local_platform.search import Selection
 from local_platform.store import now
 from local_platform.strict_json import Hash
 
@@ -77,17 +79,15 @@ def _check_dependencies(call: Call, depends_on: list[str]) -> None:
             call.placement(dependency)
 
 
-def view(job: Hash, options: object = None) -> Hash:
-    """Return a job's description."""
-    found = select(job, options, ON_DEMAND)
-    if isinstance(options, dict) and options.get("io") is False:
-        found = {name: value for name, value in found.items() if name not in INPUT_OUTPUT}
-    return found
+def selection(options: Any) -> Selection:
+    """Return which fields of jobs a request asks for."""
+    without_io = isinstance(options, dict) and options.get("io") is False
+    return Selection(options, on_demand=ON_DEMAND + (INPUT_OUTPUT if without_io else ()))
 
 
 def describe(call: Call) -> Hash:
     """/job-x/describe."""
-    return view(call.job(call.object_id), call.body)
+    return selection(call.body).of(call.job(call.object_id))
 
 
 def terminate(call: Call) -> Hash:

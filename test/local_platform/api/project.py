@@ -3,17 +3,17 @@
 https://documentation.dnanexus.com/developer/api/data-containers
 """
 
+from typing import Any
+
 from local_platform import containers
 from local_platform.api import data_object
 from local_platform.call import Call
 from local_platform.errors import InvalidInput, InvalidState, PermissionDenied, ResourceNotFound
 from local_platform.fields import REQUIRED
 from local_platform.jobs import life
-from local_platform.search import select
+from local_platform.search import Selection
 from local_platform.store import now
 from local_platform.strict_json import Hash
-
-ON_DEMAND = ("properties", "folders", "fileUploadParameters")
 
 
 def new(call: Call) -> Hash:
@@ -34,7 +34,12 @@ def new(call: Call) -> Hash:
     return {"id": container_id}
 
 
-def view(call: Call, container_id: str, options: object) -> Hash:
+def selection(options: Any) -> Selection:
+    """Return which fields of projects a request asks for."""
+    return Selection(options, on_demand=("properties", "folders", "fileUploadParameters"))
+
+
+def view(call: Call, container_id: str, wanted: Selection) -> Hash:
     """Return the description of a project or container."""
     description = call.store.get(container_id) | {
         "level": call.level(container_id),
@@ -42,13 +47,13 @@ def view(call: Call, container_id: str, options: object) -> Hash:
         "folders": lambda: call.store.folders(container_id),
         "fileUploadParameters": containers.UPLOAD_PARAMETERS,
     }
-    return select(description, options, ON_DEMAND)
+    return wanted.of(description)
 
 
 def describe(call: Call) -> Hash:
     """/project-x/describe, /container-x/describe."""
     call.container(call.object_id, "VIEW")
-    return view(call, call.object_id, call.body)
+    return view(call, call.object_id, selection(call.body))
 
 
 def update(call: Call) -> Hash:
@@ -76,7 +81,8 @@ def list_folder(call: Call) -> Hash:
     call.container(call.object_id, "VIEW")
     folder = existing_folder(call, call.folder())
     only = call.field("only", str, "all")
-    describe_options = call.body.get("describe", False)
+    options = call.body.get("describe")
+    wanted = data_object.selection(options)
     reply: Hash = {}
     if only in ("all", "folders"):
         reply["folders"] = [
@@ -91,8 +97,8 @@ def list_folder(call: Call) -> Hash:
             if one["hidden"] and not with_hidden:
                 continue
             found: Hash = {"id": place.object}
-            if describe_options:
-                found["describe"] = data_object.view(call.store, place, one, describe_options)
+            if options:
+                found["describe"] = data_object.view(call.store, place, one, wanted)
             reply["objects"].append(found)
     return reply
 

@@ -10,7 +10,7 @@ from local_platform.api import data_object, job, project
 from local_platform.call import LEVELS, USER, Call
 from local_platform.errors import ApiError, ResourceNotFound
 from local_platform.fields import Fields
-from local_platform.search import Filter, page, start
+from local_platform.search import Filter, page, plain_name, start
 from local_platform.strict_json import Hash
 
 JOB_FIELDS = (
@@ -69,6 +69,8 @@ def find_projects(call: Call) -> Hash:
     """/system/findProjects."""
     least = LEVELS.index(call.one_of("level", LEVELS, "CONTRIBUTE"))
     wanted = Filter(call)
+    options = call.body.get("describe")
+    selection = project.selection(options)
 
     def found() -> Iterator[tuple[int, Hash]]:
         for seq, one in call.store.newest("project", before=start(call)):
@@ -76,8 +78,8 @@ def find_projects(call: Call) -> Hash:
             if LEVELS.index(level) < max(least, 1) or not wanted(one):
                 continue
             result = {"id": one["id"], "level": level, "public": False}
-            if options := call.body.get("describe"):
-                result["describe"] = project.view(call, one["id"], options)
+            if options:
+                result["describe"] = project.view(call, one["id"], selection)
             yield seq, result
 
     return page(call, found())
@@ -86,23 +88,24 @@ def find_projects(call: Call) -> Hash:
 def find_data_objects(call: Call) -> Hash:
     """/system/findDataObjects."""
     scope = call.within("scope")
-    name = call.body.get("name")
     places = call.store.objects(
         _in_scope(call, scope),
         scope.folder(),
         scope.field("recurse", bool, True),
         before=start(call),
-        name=name if isinstance(name, str) else None,
+        name=plain_name(call),
     )
     wanted = _object_filter(call)
+    options = call.body.get("describe")
+    selection = data_object.selection(options)
 
     def found() -> Iterator[tuple[int, Hash]]:
         for place, one in places:
             if not wanted(one):
                 continue
             result: Hash = {"id": place.object, "project": place.container}
-            if options := call.body.get("describe"):
-                result["describe"] = data_object.view(call.store, place, one, options)
+            if options:
+                result["describe"] = data_object.view(call.store, place, one, selection)
             yield place.seq, result
 
     return page(call, found())
@@ -159,7 +162,8 @@ def _description_or_error(call: Call, wanted: Fields) -> Hash:
         object_id = wanted.field("id", str)
         place = call.placement(object_id, "VIEW", wanted.optional("project", str))
         one = call.store.get(object_id)
-        view = data_object.view(call.store, place, one, wanted.body.get("describe"))
+        selection = data_object.selection(wanted.body.get("describe"))
+        view = data_object.view(call.store, place, one, selection)
     except ApiError as error:
         return error.body()
     return {"describe": view}
@@ -169,6 +173,8 @@ def find_executions(call: Call) -> Hash:
     """/system/findExecutions: there are jobs only, no analyses."""
     own = call.store.get(call.job_id)["rootExecution"] if call.job_id else None
     wanted = _job_filter(call)
+    options = call.body.get("describe")
+    selection = job.selection(options)
 
     def found() -> Iterator[tuple[int, Hash]]:
         if call.field("class", str, "job") != "job" or call.body.get("parentAnalysis"):
@@ -176,8 +182,8 @@ def find_executions(call: Call) -> Hash:
         for seq, one in call.store.newest("job", before=start(call)):
             if own in (None, one["rootExecution"]) and wanted(one):
                 result: Hash = {"id": one["id"]}
-                if options := call.body.get("describe"):
-                    result["describe"] = job.view(one, options)
+                if options:
+                    result["describe"] = selection.of(one)
                 yield seq, result
 
     return page(call, found())
