@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,19 +60,21 @@ class Dx:
 class Platform:
     """A local platform in a process of its own, which can be killed and started again."""
 
-    def __init__(self, state: Path) -> None:
-        """Prepare a platform that keeps everything in a folder."""
+    def __init__(self, state: Path, prefix: Sequence[str] = (), **variables: str) -> None:
+        """Prepare a platform that keeps everything in a folder; `prefix` is a command to run it."""
         self.state = state
+        self._prefix, self._variables = prefix, variables
         self.environment: dict[str, str] = {}
         self._log = state.with_suffix(".log")
         self._seen = 0
 
     def start(self, port: str = "0") -> None:
         """Start it, on any free port unless one is given, and read how to reach it."""
+        command = [sys.executable, "-m", "local_platform", "--state", self.state, "--port", port]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "local_platform", "--state", self.state, "--port", port],
-                env=os.environ | {"PYTHONPATH": str(HERE)},
+                [*self._prefix, *command],
+                env=os.environ | self._variables | {"PYTHONPATH": str(HERE)},
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
