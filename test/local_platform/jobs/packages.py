@@ -86,6 +86,8 @@ def unpack(bundle: Bundle, root: Path, stopped: threading.Event) -> None:
         reader = cast("BinaryIO", _Reader(joined, stopped))
         try:
             if tarfile.is_tarfile(reader):
+                # Python 3.10 leaves the file where it stopped reading.
+                joined.seek(0)
                 with tarfile.open(fileobj=reader) as archive:
                     private_root.unpack(archive, root)
                 return
