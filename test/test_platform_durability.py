@@ -143,6 +143,23 @@ def test_stopped_platform_leaves_no_process(mortal: Platform) -> None:
     assert ended(job)["failureReason"] == "UnresponsiveWorker"
 
 
+def test_interrupt_stops_the_platform_whatever_a_job_does(mortal: Platform, tmp_path: Path) -> None:
+    (tmp_path / "usr" / "bin").mkdir(parents=True)
+    (tmp_path / "usr" / "bin" / "dx-print-bash-vars").write_text("#!/bin/sh\nexec sleep 600\n")
+    (tmp_path / "usr" / "bin" / "dx-print-bash-vars").chmod(0o755)
+    subprocess.run(["tar", "czf", "resources.tar.gz", "usr"], cwd=tmp_path, check=True)
+    file = dxpy.upload_local_file(str(tmp_path / "resources.tar.gz"), wait_on_close=True)
+    bundle = [{"name": "resources.tar.gz", "id": dxpy.dxlink(file.get_id())}]
+    stuck_at_start = run("true", bundledDepends=bundle)
+    stubborn = run("trap '' INT TERM HUP; mkfifo job_output.json; sleep 600")
+    in_state(stuck_at_start, "running")
+    in_state(stubborn, "running")
+    assert mortal.stop() == 0
+    assert mortal.job_processes() == []
+    mortal.start()
+    mortal.use()
+
+
 def test_log_and_description_survive(restart: Callable[[], None]) -> None:
     job = run("echo printed")
     before = ended(job)

@@ -3,14 +3,14 @@
 import io
 import json
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import dxpy
 import pytest
 from dxpy.exceptions import InvalidInput
 
-from platform_fixtures import Platform, ended, in_state
+from platform_fixtures import ended
 
 MakeApplet = Callable[..., dxpy.DXApplet]
 
@@ -166,6 +166,7 @@ def test_hard_link_to_a_file_outside_is_refused(make_applet: MakeApplet, tmp_pat
         ([member("home/dnanexus/job_output.json", type=tarfile.FIFOTYPE)], "job_output.json"),
         ([member("dev/null", type=tarfile.CHRTYPE, devmajor=1, devminor=3)], "dev/null"),
         ([member("late", b"x", mtime=2**70)], "resources.tar.gz"),
+        ([member("name\udcff", type=tarfile.FIFOTYPE)], "name? is not a file"),
     ],
 )
 def test_bundle_of_other_things_than_files_is_refused(
@@ -211,42 +212,14 @@ dx-jobutil-add-output mode "$(stat -c %a "$(command -v tool)")" --class=string
     assert output == {"said": "from tool\nfrom tool\nfrom tool\nnew", "mode": "755"}
 
 
-@pytest.fixture
-def stopping(tmp_path_factory: pytest.TempPathFactory, platform: Platform) -> Iterator[Platform]:
-    """Serve a platform that the test stops."""
-    stopping = Platform(tmp_path_factory.mktemp("stopping") / "state")
-    stopping.start()
-    stopping.use()
-    try:
-        project = dxpy.api.project_new({"name": "stopping"})["id"]
-        dxpy.set_workspace_id(project)
-        dxpy.set_project_context(project)
-        yield stopping
-        assert stopping.complaints() == ""
-    finally:
-        platform.use()
-        stopping.kill()
-
-
-@pytest.mark.parametrize("name", ["usr/bin/dx-print-bash-vars", "home/dnanexus/environment"])
-def test_interrupt_stops_the_platform_whatever_a_job_does(stopping: Platform, name: str) -> None:
-    script = b"#!/bin/sh\nexec sleep 600\n"
-    run_spec = {
-        "interpreter": "bash",
-        "code": "trap '' INT TERM HUP; mkfifo job_output.json; sleep 600",
-        "distribution": "Ubuntu",
-        "release": "24.04",
-        "version": "0",
-    } | bundle(member(name, script, mode=0o755))
-    request = {"project": dxpy.WORKSPACE_ID, "name": "a", "dxapi": "1.0.0", "runSpec": run_spec}
-    job = dxpy.DXApplet(dxpy.api.applet_new(request)["id"]).run({})
-    in_state(job, "running")
-    assert stopping.stop() == 0
-
-
 def test_lines_of_a_process_that_outlives_its_job_are_no_defect(make_applet: MakeApplet) -> None:
     code = "setsid env -i bash -c 'sleep 1; echo late' & exit 0"
     assert ended(make_applet(code, "bash").run({}))["state"] == "done"
+
+
+def test_source_of_many_empty_lines_is_run(make_applet: MakeApplet) -> None:
+    code = "\n" * 2**20 + "@dxpy.entry_point('main')\ndef main():\n    pass\n"
+    assert ended(make_applet(code).run({}))["state"] == "done"
 
 
 def test_output_of_a_subjob_is_as_strict(make_applet: MakeApplet) -> None:

@@ -29,6 +29,7 @@ def send(path: str, body: str | bytes) -> None:
         ('{"name": ' + "[" * 900 + "]" * 900 + "}", "deep"),
         ('{"name": ' + '{"a":' * 100_000 + "1" + "}" * 100_001, "deep"),
         ('{"name": 1e999}', "1e999"),
+        ('{"name": "' + "x" * 2**24 + '"}', "Too Large"),
     ],
 )
 def test_json_beyond_what_can_be_kept_is_refused(
@@ -67,6 +68,17 @@ def test_glob_that_backtracks_is_answered(project: str) -> None:
     dxpy.new_dxrecord(name="a" * 200, project=project)
     query = {"project": project, "name": "*a" * 30 + "b", "name_mode": "glob"}
     assert list(dxpy.find_data_objects(**query)) == []
+
+
+@pytest.mark.parametrize("mode", ["glob", "regexp"])
+def test_pattern_of_any_length_is_refused(project: str, mode: str) -> None:
+    with pytest.raises(InvalidInput, match="1000 characters"):
+        list(dxpy.find_data_objects(project=project, name="[" * 2**20, name_mode=mode))
+
+
+def test_file_may_be_named_like_a_broken_url(project: str) -> None:
+    file = dxpy.upload_string("x", name="http://[x.txt", project=project, wait_on_close=True)
+    assert file.describe()["media"] == "text/plain"
 
 
 @pytest.mark.parametrize("expression", ["(", r"(a)\1", "(?=a)", "(((a{1000}){1000}){1000})"])

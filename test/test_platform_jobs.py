@@ -158,6 +158,25 @@ def test_resolved_reference_is_checked(
     assert ended(job).get("failureReason") == reason
 
 
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("return {'value': dxpy.DXJob(dxpy.JOB_ID).get_output_ref('value')}", "OutputError"),
+        (
+            "dxpy.new_dxjob({}, 'main', depends_on=[dxpy.DXJob(dxpy.JOB_ID)])",
+            "DependencyUnsatisfiable",
+        ),
+    ],
+)
+def test_job_that_would_wait_for_itself_fails(
+    make_applet: MakeApplet, code: str, reason: str
+) -> None:
+    source = f"import dxpy\n@dxpy.entry_point('main')\ndef main():\n    {code}\n"
+    description = ended(make_applet(source).run({}))
+    assert description["failureReason"] == reason
+    assert "waits for" in description["failureMessage"]
+
+
 def test_job_that_depends_on_a_failed_one_fails(make_applet: MakeApplet) -> None:
     first = make_applet("false", "bash").run({})
     second = make_applet("true", "bash").run({}, depends_on=[first])

@@ -42,6 +42,15 @@ def as_root_without() -> list[str]:
     return ["unshare", "--user", "--map-root-user", *FORBIDDEN]
 
 
+def as_root_without_overlays() -> list[str]:
+    """Return the command that runs another where /tmp is an overlay, as all is in a container."""
+    lay = (
+        "mkdir lower upper work; mount --bind /tmp lower;"
+        ' mount -t overlay -o lowerdir=lower,upperdir=upper,workdir=work none /tmp; exec "$@"'
+    )
+    return ["unshare", "--mount", "sh", "-ec", lay, "sh"]
+
+
 KINDS: dict[str, Callable[[], list[str]]] = {
     "root": list,
     "user": as_user,

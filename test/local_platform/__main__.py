@@ -28,7 +28,7 @@ async def serve(state: Path, port: int, command: list[str]) -> int:
     scheduler = Scheduler(store)
     server = Server(store, after_change=scheduler.wake)
     await server.start(port)
-    serving = asyncio.create_task(scheduler.serve(server.port))
+    serving = asyncio.create_task(scheduler.serve(HOST, server.port))
     try:
         variables = client_environment(HOST, server.port, token, configuration)
         if command:

@@ -96,7 +96,8 @@ def close(store: Store, file_id: str) -> None:
                 f"Part {number} of {file_id} is smaller than {MINIMUM_PART_SIZE} bytes"
             )
     description = store.get(file_id)
-    guessed = mimetypes.guess_type(description["name"])[0] or "application/octet-stream"
+    # A name is no URL, whatever it looks like.
+    guessed = mimetypes.guess_type(f"./{description['name']}")[0] or "application/octet-stream"
     changes = {
         "state": "closed",
         "size": sum(part["size"] for part in parts.values()),

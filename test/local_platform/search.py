@@ -65,7 +65,7 @@ def plain_name(query: Fields) -> str | None:
     """Return the one name that a query asks for, if it is one: clients send most as globs."""
     name = query.body.get("name")
     glob = name.get("glob") if isinstance(name, dict) else None
-    if isinstance(glob, str):
+    if isinstance(glob, str) and len(glob) <= LONGEST_PATTERN:
         parts = list(GLOB.finditer(glob))
         plain = [part["escaped"] or part["plain"] for part in parts]
         name = "".join(plain) if all(plain) else None

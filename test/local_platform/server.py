@@ -21,10 +21,9 @@ from local_platform.errors import (
 )
 from local_platform.fields import hash_of
 from local_platform.store import Store, sha256
-from local_platform.strict_json import Hash
+from local_platform.strict_json import LARGEST_TEXT, Hash
 
 HOST = "127.0.0.1"
-LARGEST_JSON = 64 * 2**20
 LONGEST_NONCE = 128
 LOG = logging.getLogger("local_platform")
 
@@ -39,7 +38,7 @@ class Server:
         """
         self._store = store
         self._after_change = after_change
-        app = web.Application(middlewares=[self._guard], client_max_size=LARGEST_JSON)
+        app = web.Application(middlewares=[self._guard], client_max_size=LARGEST_TEXT)
         app.router.add_get("/{job}/getLog/websocket", partial(transfer.stream_log, store))
         app.router.add_get("/F/{path:.+}", partial(transfer.send_bytes, store))
         app.router.add_put("/F/{path:.+}", partial(transfer.receive_part, store))
@@ -72,7 +71,8 @@ class Server:
         except ApiError as error:
             return _refusal(error)
         except web.HTTPException as error:
-            refusal = ResourceNotFound(f"{request.method} {request.path}: {error.reason}")
+            kind = ResourceNotFound if error.status in (404, 405) else InvalidInput
+            refusal = kind(f"{request.method} {request.path}: {error.reason}")
             return _refusal(refusal, error.status)
         except ConnectionError:
             # Nobody is left to answer, or it would be taken for the bytes of a file.

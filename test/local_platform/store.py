@@ -88,6 +88,8 @@ class Store:
         self._promised = False
         shutil.rmtree(self.incoming, ignore_errors=True)
         self.incoming.mkdir()
+        (root / "parts").mkdir(exist_ok=True)
+        sync(root)
         files = self._database.execute("SELECT id FROM entity WHERE class = 'file'")
         known = {file_id for (file_id,) in files}
         for folder in (root / "parts").glob("*"):
@@ -115,12 +117,14 @@ class Store:
         self._database.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self._database.execute("COMMIT")
         except BaseException:
-            self._database.execute("ROLLBACK")
+            # A full disk ends it by itself.
+            if self._database.in_transaction:
+                self._database.execute("ROLLBACK")
             self._unused_parts.clear()
             self._promised = False
             raise
-        self._database.execute("COMMIT")
         if self._promised:
             self._promised = False
             # It writes the log of changes to the disk, and syncs it, before anything else.
@@ -358,7 +362,7 @@ class Store:
     def keep_part(self, received: Path, file_id: str, number: int) -> None:
         """Move the bytes of a part to their place, to stay there."""
         path = self.part_path(file_id, number)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(exist_ok=True)
         sync(received)
         received.replace(path)
         for folder in (path.parent, path.parent.parent):

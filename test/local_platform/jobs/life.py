@@ -186,14 +186,14 @@ def _fail_tree(store: Store, job: Hash, reason: str, message: str) -> None:
     cause = {"id": job["id"], "name": job["name"], "class": "job", "try": job["try"]}
     failure = {"failureReason": reason, "failureMessage": message, "failureFrom": cause}
     _end(store, job, "failed", **failure)
-    above = _ancestors(store, job)
+    above = ancestors(store, job)
     for member in store.tree(job["rootExecution"]):
         if member["state"] not in FINAL:
             beside = {} if member["id"] in above else {"failureReason": "JobTreeFailure"}
             _end(store, member, "failed", **failure | beside)
 
 
-def _ancestors(store: Store, job: Hash) -> list[str]:
+def ancestors(store: Store, job: Hash) -> list[str]:
     """Return the IDs of the jobs above a job, nearest first."""
     found = []
     while job["parentJob"]:

@@ -95,13 +95,20 @@ class _Plan:
             private.symlink_to(real.readlink())
         elif not real.is_dir():
             private.touch()
-            self.add("bind", str(real), name)
+            self._bind(name)
         else:
             private.mkdir()
             if name in SHIELDED and self._can_overlay(real):
                 self._overlay(name)
             else:
-                self.add("bind", str(real), name)
+                self._bind(name)
+
+    def _bind(self, name: str) -> None:
+        """Show what this machine has, read-only where no overlay takes what would be installed."""
+        top = name.partition("/")[0]
+        # Programs also write into /var while they just run.
+        frozen = top in SHIELDED and top != "var"
+        self.add("frozen" if frozen else "bind", f"/{name}", name)
 
     def _can_overlay(self, real: Path) -> bool:
         below = os.path.realpath(real) + "/"

@@ -6,17 +6,16 @@ https://documentation.dnanexus.com/user/running-apps-and-workflows/job-lifecycle
 import asyncio
 import contextlib
 import itertools
-import json
 import logging
 import os
 import secrets
-import sqlite3
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 from local_platform import links
+from local_platform.environment import api_environment
 from local_platform.errors import ApiError
 from local_platform.jobs import life, log, private_root, process, waiting
 from local_platform.jobs.packages import Bundle
@@ -25,8 +24,6 @@ from local_platform.store import Store
 from local_platform.strict_json import Hash
 
 LOG = logging.getLogger("local_platform")
-
-
 # How long the end of the running jobs is waited for when the platform stops, in seconds.
 LONGEST_STOP = 15
 
@@ -55,9 +52,9 @@ class Scheduler:
         """Look again at what can be done: something has changed."""
         self._awakened.set()
 
-    async def serve(self, port: int) -> None:
-        """Advance jobs, which call the API on this port, whenever awakened, until cancelled."""
-        self._port = port
+    async def serve(self, host: str, port: int) -> None:
+        """Advance jobs, which call the API here, whenever awakened, until cancelled."""
+        self._host, self._port = host, port
         self._recover()
         self.wake()
         while True:
@@ -66,7 +63,7 @@ class Scheduler:
             before = self._store.changes
             try:
                 self._advance_all()
-            except sqlite3.Error:
+            except Exception:
                 # The disk may be full: jobs go on when it no longer is.
                 LOG.exception("jobs cannot be advanced")
                 await asyncio.sleep(1)
@@ -100,6 +97,7 @@ class Scheduler:
         self._stop_ended()
         for states, advance in (
             (("terminating",), self._terminate),
+            (("running",), self._miss_worker),
             (("waiting_on_output",), partial(waiting.look_for_output, self._store)),
             (("idle", "waiting_on_input"), partial(waiting.look_for_input, self._store)),
         ):
@@ -139,6 +137,11 @@ class Scheduler:
         if job["id"] not in self._running:
             life.terminate(self._store, job)
 
+    def _miss_worker(self, job: Hash) -> None:
+        """End a job whose worker has gone, and how it ended could not be written down."""
+        if job["id"] not in self._running:
+            life.abort(self._store, job["id"], "How the job ended could not be written down")
+
     def _busy(self) -> int:
         """Return how many slots are taken.
 
@@ -159,11 +162,7 @@ class Scheduler:
             return
         token = secrets.token_urlsafe(32)
         self._store.add_token(token, job["id"])
-        environment = {
-            "DX_APISERVER_PROTOCOL": "http",
-            "DX_APISERVER_HOST": "127.0.0.1",
-            "DX_APISERVER_PORT": str(self._port),
-            "DX_SECURITY_CONTEXT": json.dumps({"auth_token_type": "Bearer", "auth_token": token}),
+        environment = api_environment(self._host, self._port, token) | {
             "DX_JOB_ID": job["id"],
             "DX_WORKSPACE_ID": job["workspace"],
             "DX_PROJECT_CONTEXT_ID": job["project"],
@@ -217,7 +216,9 @@ class Scheduler:
         if job["try"] != attempt:
             return
         if outcome.reason:
-            life.fail(self._store, job, outcome.reason, outcome.message)
+            # It may name a file whose name is no text.
+            message = outcome.message.encode(errors="replace").decode()
+            life.fail(self._store, job, outcome.reason, message)
         else:
             life.wait_for_output(self._store, job, outcome.output)
 

@@ -29,9 +29,8 @@ from local_platform.jobs import (
 from local_platform.jobs.namespace import HOME, OWN
 from local_platform.jobs.packages import Bundle, BundleError, MissingPackageError
 from local_platform.jobs.private_root import UnsafeError
-from local_platform.strict_json import Hash, parse
+from local_platform.strict_json import LARGEST_TEXT, Hash, parse
 
-LARGEST_JSON = 64 * 2**20
 LONGEST_REASON = 1000
 RETIRED_RELEASES = ("16.04", "14.04", "12.04")
 PYTHON_HEAD = "import dxpy\n"
@@ -232,7 +231,7 @@ class Run:
         code: str = self._run_spec["code"]
         if self._run_spec["interpreter"] == "bash":
             return code
-        imports = re.search(r"^\s*(import|from) dxpy", code, re.MULTILINE)
+        imports = re.search(r"^[ \t]*(import|from) dxpy", code, re.MULTILINE)
         return ("" if imports else PYTHON_HEAD) + code + PYTHON_TAIL
 
     def _command(self) -> list[str]:
@@ -302,7 +301,7 @@ class Run:
             UnsafeError: it is no regular file.
             ValueError: it does not hold a hash.
         """
-        text = private_root.read(self._root, f"{HOME}/{name}", LARGEST_JSON)
+        text = private_root.read(self._root, f"{HOME}/{name}", LARGEST_TEXT)
         if text is None:
             return None
         try:
