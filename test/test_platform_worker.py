@@ -42,11 +42,12 @@ def as_root_without() -> list[str]:
     return ["unshare", "--user", "--map-root-user", *FORBIDDEN]
 
 
-def as_root_without_overlays() -> list[str]:
-    """Return the command that runs another where /tmp is an overlay, as all is in a container."""
+def as_root_in_container() -> list[str]:
+    """Return the command that runs another with its state in an overlay, as in a container."""
     lay = (
-        "mkdir lower upper work; mount --bind /tmp lower;"
-        ' mount -t overlay -o lowerdir=lower,upperdir=upper,workdir=work none /tmp; exec "$@"'
+        'cd "$HOME"; mkdir state upper work;'
+        " mount -t overlay -o lowerdir=state,upperdir=upper,workdir=work none state;"
+        ' exec "$@"'
     )
     return ["unshare", "--mount", "sh", "-ec", lay, "sh"]
 
@@ -56,10 +57,12 @@ KINDS: dict[str, Callable[[], list[str]]] = {
     "user": as_user,
     "root without namespaces": as_root_without,
     "user without namespaces": as_user_without,
+    "root in a container": as_root_in_container,
 }
-anybody = pytest.mark.parametrize("machine", KINDS, indirect=True)
-allowed = pytest.mark.parametrize("machine", list(KINDS)[:2], indirect=True)
-refused = pytest.mark.parametrize("machine", list(KINDS)[2:], indirect=True)
+allowed, refused, in_container, anybody = (
+    pytest.mark.parametrize("machine", kinds, indirect=True)
+    for kinds in (list(KINDS)[:2], list(KINDS)[2:4], list(KINDS)[4:], list(KINDS)[:4])
+)
 
 
 @dataclass
@@ -93,10 +96,10 @@ class Machine:
 def machine(request: pytest.FixtureRequest, platform: Platform) -> Iterator[Machine]:
     """Serve a platform as one kind of user."""
     kind = request.param
-    if kind == "root" and not ROOT:
+    if kind in ("root", "root in a container") and not ROOT:
         pytest.skip("needs root")
     prefix = KINDS[kind]()
-    trials = [[sys.executable, "-c", "import dxpy"]]
+    trials = [[sys.executable, "-c", "import dxpy"]] if "container" not in kind else []
     if kind == "user":
         trials.append(["unshare", "--user", "--map-root-user", "--mount", "true"])
     for trial in trials:
@@ -202,7 +205,14 @@ sudo install -m 755 probe /usr/local/bin/local-platform-probe
     assert not Path("/usr/local/bin/local-platform-probe").exists()
 
 
-@allowed
+@in_container
+def test_system_cannot_be_written_where_no_overlay_takes_it(machine: Machine) -> None:
+    description, _ = machine.run("sudo mkdir /usr/local/bin/local-platform-probe")
+    assert "Read-only file system" in description["failureMessage"]
+    assert not Path("/usr/local/bin/local-platform-probe").exists()
+
+
+@pytest.mark.parametrize("machine", ["root", "user", "root in a container"], indirect=True)
 def test_resources_lie_where_their_paths_say(machine: Machine) -> None:
     resources = machine.folder / "placed" / "resources"
     for place in ("usr/bin", "opt/placed", "placed", "etc/placed"):
