@@ -174,7 +174,10 @@ def test_body_that_is_not_encoded_as_it_says_is_refused(dx_platform: LocalPlatfo
     assert dx_platform.complaints() == ""
 
 
-def test_every_answer_has_an_id_and_forbids_guessing_its_type(dx_platform: LocalPlatform) -> None:
+def test_every_answer_has_an_id_and_forbids_guessing_its_type(
+    dx_project: str, dx_platform: LocalPlatform
+) -> None:
+    del dx_project
     url = f"http://127.0.0.1:{dx_platform.port}"
     answers = [
         dxpy.api.system_whoami(want_full_response=True),

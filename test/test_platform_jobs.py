@@ -289,6 +289,28 @@ def main():
         dxpy.describe(description["output"]["id"])
 
 
+def test_inputs_are_cloned_into_the_workspace(make_applet: MakeApplet, dx_project: str) -> None:
+    file = dxpy.upload_string("mine", name="mine.txt", wait_on_close=True)
+    code = """
+import dxpy
+
+@dxpy.entry_point("main")
+def main(files):
+    workspace = dxpy.DXContainer(dxpy.WORKSPACE_ID)
+    listed = [one["id"] for one in workspace.list_folder(only="objects")["objects"]]
+    workspace.new_folder("/sorted")
+    workspace.move("/sorted", listed)
+    moved = [one["id"] for one in workspace.list_folder("/sorted")["objects"]]
+    workspace.remove_objects(moved)
+    left = workspace.list_folder("/sorted")["objects"]
+    return {"listed": listed, "moved": moved, "left": left}
+"""
+    link = {"$dnanexus_link": {"project": dx_project, "id": file.get_id()}}
+    output = ended(make_applet(code).run({"files": [link]}))["output"]
+    assert output == {"listed": [file.get_id()], "moved": [file.get_id()], "left": []}
+    assert file.describe()["folder"] == "/"
+
+
 def test_applet_run_from_a_job_hands_its_output_to_the_parent(make_applet: MakeApplet) -> None:
     inner = make_applet("""
 import dxpy
@@ -474,6 +496,31 @@ def test_program_that_dies_without_a_word_is_an_internal_error(make_applet: Make
     assert "exit status 3" in description["failureMessage"]
 
 
+@pytest.mark.parametrize(
+    ("code", "interpreter", "ending"),
+    [
+        ("echo fine\necho 'first\nlast words' >&2\necho >&2\nexit 7", "bash", "7: last words"),
+        ("grep x absent", "bash", "2: grep: absent: No such file or directory"),
+        ("import sys; sys.exit('not so')", "python3", "1: not so"),
+        ("exit 4", "bash", "4, and wrote nothing to standard error; see its log"),
+        ("kill -9 $$", "bash", "signal 9, and wrote nothing to standard error; see its log"),
+    ],
+)
+def test_last_line_of_stderr_is_the_reason(
+    make_applet: MakeApplet, code: str, interpreter: str, ending: str
+) -> None:
+    description = ended(make_applet(code, interpreter).run({}))
+    assert description["failureReason"] == "AppInternalError"
+    assert description["failureMessage"].endswith(ending)
+
+
+def test_failed_job_keeps_no_output_and_watch_says_why(make_applet: MakeApplet, dx: Dx) -> None:
+    code = "import dxpy\n@dxpy.entry_point('main')\ndef main():\n    return {'number': 'one'}\n"
+    job = make_applet(code, outputSpec=[{"name": "number", "class": "int"}]).run({})
+    assert ended(job)["output"] is None
+    assert 'OutputError: the output "number"' in dx("watch", job.get_id(), status=3).stdout
+
+
 def test_python_need_not_import_nor_call_dxpy(make_applet: MakeApplet) -> None:
     code = "@dxpy.entry_point('main')\ndef main():\n    return {'value': __file__}\n"
     job = make_applet(code).run({})
@@ -490,6 +537,7 @@ def test_environment_is_the_workers(
     assert f"DX_JOB_ID={job.get_id()}" in log
     assert f"DX_WORKSPACE_ID={description['workspace']}" in log
     assert f"DX_PROJECT_CONTEXT_ID={description['project']}" in log
+    assert f"DX_RESOURCES_ID={description['project']}" in log
     assert "proxy" not in log.lower()
     folder, home = log.split("folder=")[1].split()[:2]
     assert home == f"home={folder}"

@@ -232,6 +232,9 @@ def _end(store: Store, job: Hash, state: str, **changes: object) -> None:
     if "startedRunning" in job:
         # Clients take this field as a sign that "startedRunning" is there.
         changes["stoppedRunning"] = now()
+    if state != "done":
+        # Clients show an output in the place of what went wrong.
+        changes["output"] = None
     _set_state(store, job, state, **changes)
 
 

@@ -9,7 +9,6 @@ import itertools
 import logging
 import os
 import secrets
-import shutil
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,9 +17,8 @@ from functools import partial
 from local_platform import links
 from local_platform.environment import api_environment
 from local_platform.errors import ApiError
-from local_platform.jobs import life, log, waiting
+from local_platform.jobs import life, log, private_root, process, waiting
 from local_platform.jobs.packages import Bundle
-from local_platform.jobs.process import kill_job
 from local_platform.jobs.worker import Assignment, Outcome, Run
 from local_platform.store import Store
 from local_platform.strict_json import Hash
@@ -83,10 +81,11 @@ class Scheduler:
     def _recover(self) -> None:
         """Settle the jobs that an earlier process of this platform left running."""
         for job in self._store.oldest("job", ("running", "terminating")):
-            kill_job(job["id"])
+            process.kill_job(job["id"])
         for job in self._store.oldest("job", ("running",)):
             self._change(job["id"], "running", self._lose)
-        shutil.rmtree(self._store.jobs, ignore_errors=True)
+        private_root.remove(self._store.jobs)
+        self._store.jobs.mkdir(exist_ok=True)
 
     def _lose(self, job: Hash) -> None:
         """Fail, or restart, a job whose worker went with an earlier process."""
@@ -167,9 +166,11 @@ class Scheduler:
             "DX_JOB_ID": job["id"],
             "DX_WORKSPACE_ID": job["workspace"],
             "DX_PROJECT_CONTEXT_ID": job["project"],
+            # An app has a container of its own; what belongs to an applet lies in its project.
+            "DX_RESOURCES_ID": job["project"],
         }
-        root = self._store.jobs / f"{job['id']}-{job['try']}"
-        run = Run(Assignment(job, executable, bundles, root, environment), self._log_writer(job))
+        folder = self._store.jobs / f"{job['id']}-{job['try']}"
+        run = Run(Assignment(job, executable, bundles, folder, environment), self._log_writer(job))
         self._running[job["id"]] = Running(run, job["try"])
         ending = asyncio.create_task(self._follow(job["id"], run))
         self._endings.add(ending)
@@ -182,19 +183,19 @@ class Scheduler:
         numbers = self._store.parts(file_id)
         return Bundle(entry["name"], [self._store.part_path(file_id, number) for number in numbers])
 
-    def _log_writer(self, job: Hash) -> Callable[[str, list[str]], None]:
+    def _log_writer(self, job: Hash) -> process.Log:
         """Return what the worker's threads call; it waits, so a flood of lines is held back."""
         loop = asyncio.get_running_loop()
         numbers = itertools.count(1)
 
-        async def write(level: str, lines: list[str]) -> None:
+        async def write(source: str, level: str, lines: list[str]) -> None:
             if not self._closing:
-                log.write(self._store, job, level, lines, numbers)
+                log.write(self._store, job, source, level, lines, numbers)
 
-        def write_and_wait(level: str, lines: list[str]) -> None:
+        def write_and_wait(source: str, level: str, lines: list[str]) -> None:
             # A process that hid from its job may still print when the platform has stopped.
             with contextlib.suppress(RuntimeError):
-                asyncio.run_coroutine_threadsafe(write(level, lines), loop).result()
+                asyncio.run_coroutine_threadsafe(write(source, level, lines), loop).result()
 
         return write_and_wait
 

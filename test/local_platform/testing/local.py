@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import dxpy
@@ -27,13 +27,20 @@ PATIENCE = 30
 class LocalPlatform:
     """A platform of our own, which can be killed and started again."""
 
-    def __init__(self, state: Path) -> None:
-        """Prepare a platform that keeps everything in a folder, which need not exist."""
+    def __init__(self, state: Path, prefix: Sequence[str] = (), **variables: str) -> None:
+        """Prepare a platform that keeps everything in a folder, which need not exist.
+
+        Args:
+            state: the folder.
+            prefix: a command that runs it, such as one that changes the user.
+            variables: of its environment, beside those of this process.
+        """
         self.state = state
+        self._prefix = prefix
         self.environment: dict[str, str] = {}
         faults = state.with_suffix(".faults")
         self.faults = Faults(faults)
-        self._variables = {FOLDER_VARIABLE: str(faults)}
+        self._variables = {FOLDER_VARIABLE: str(faults)} | variables
         self._log = state.with_suffix(".log")
         self._seen = 0
 
@@ -43,7 +50,7 @@ class LocalPlatform:
         module = [sys.executable, "-m", "local_platform.testing"]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*module, "--state", str(self.state), "--port", port],
+                [*self._prefix, *module, "--state", str(self.state), "--port", port],
                 env=os.environ | self._variables | {"PYTHONPATH": path},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
