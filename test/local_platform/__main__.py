@@ -1,4 +1,4 @@
-"""Command line: `python -m local_platform [--state DIR] [--port N] [-- COMMAND ...]`."""
+"""Command line: `python -m local_platform [--state DIR] [--port N] [--web] [-- COMMAND ...]`."""
 
 import argparse
 import asyncio
@@ -12,13 +12,14 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from local_platform import page
 from local_platform.environment import client_environment, is_foreign
 from local_platform.jobs.scheduler import Scheduler
 from local_platform.server import HOST, Server
 from local_platform.store import Store
 
 
-async def serve(state: Path, port: int, command: list[str]) -> int:
+async def serve(state: Path, port: int, command: list[str], with_page: bool) -> int:
     """Serve until the command ends, or without one until interrupted; return an exit status."""
     store = Store(state)
     token = store.setting("user_token")
@@ -31,9 +32,15 @@ async def serve(state: Path, port: int, command: list[str]) -> int:
     serving = asyncio.create_task(scheduler.serve(server.port))
     try:
         variables = client_environment(HOST, server.port, token, configuration)
+        if not command:
+            print_exports(variables)
+        if with_page:
+            address = page.address(HOST, server.port, token)
+            print(f"# In a browser: {address}", flush=True)
+            page.open_in_browser(address)
         if command:
             return await run(command, variables)
-        await until_signalled(ready=lambda: print_exports(variables))
+        await until_signalled(ready=lambda: print("# Serving until interrupted.", flush=True))
         return 0
     finally:
         serving.cancel()
@@ -61,7 +68,6 @@ def print_exports(variables: dict[str, str]) -> None:
         print(f"unset {name}")
     for name, value in variables.items():
         print(f"export {name}={shlex.quote(value)}")
-    print("# Serving until interrupted.", flush=True)
 
 
 async def until_signalled(ready: Callable[[], None]) -> None:
@@ -84,6 +90,7 @@ def main() -> int:
     parser.add_argument(
         "--port", type=int, default=0, help="port to listen on (default: a free one)"
     )
+    parser.add_argument("--web", action="store_true", help="open the platform's page in a browser")
     parser.add_argument("command", nargs="*", help="command to run, after --")
     arguments = parser.parse_args()
     logging.basicConfig(format="local_platform: %(message)s")
@@ -92,7 +99,9 @@ def main() -> int:
         if state is None:
             state = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="local_platform_")))
         try:
-            return asyncio.run(serve(state.absolute(), arguments.port, arguments.command))
+            return asyncio.run(
+                serve(state.absolute(), arguments.port, arguments.command, arguments.web)
+            )
         except BlockingIOError:
             parser.error(f"{state} is in use by another local platform")
         except OSError as error:
