@@ -40,6 +40,10 @@ LOCAL_PLATFORM := PATH="$$CLONE/$(VENV)/bin:$$PATH" PYTHONPATH="$$CLONE/test" \
 run: $(VENV)/can_run samtools ## run the applet here, with no account [BAM=... BAI=... OUT=folder ARGS=...]
 	@$(LOCAL_PLATFORM) -- python test/run_applet.py "$$STAND" "$$BAM" "$$BAI" "$$OUT" $(ARGS)
 
+.PHONY: web
+web: $(VENV)/can_run samtools ## the same in a browser: launch form, live jobs, results [BAM=... BAI=... STATE=folder]
+	@$(LOCAL_PLATFORM) $(if $(STATE),--state "$$STATE") -- python test/show_applet.py "$$STAND" "$$BAM" "$$BAI"
+
 .PHONY: shell
 shell: $(VENV)/can_run samtools ## a shell in which dx talks to a local platform [STATE=folder]
 	@echo 'Here dx talks to a local platform. Begin with: dx new project --select trial'

@@ -15,7 +15,7 @@ sys.dont_write_bytecode = True
 
 import applet  # noqa: E402 - after the switch above
 
-pytest_plugins = ["platform_fixtures", "browser_fixtures"]
+pytest_plugins = ["platform_fixtures", "browser_fixtures", "web_page"]
 
 Count = Callable[..., str]
 

@@ -125,6 +125,11 @@ class Platform:
         """Port it listens on; another one after each start."""
         return self.environment["DX_APISERVER_PORT"]
 
+    @property
+    def token(self) -> str:
+        """The user's token."""
+        return json.loads(self.environment["DX_SECURITY_CONTEXT"])["auth_token"]
+
     def job_processes(self, port: str | None = None) -> list[str]:
         """Return the process IDs of jobs that were started while it listened on a port."""
         mark = f"DX_APISERVER_PORT={port or self.port}".encode()
