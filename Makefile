@@ -112,9 +112,9 @@ samtools:
 		echo 'samtools is needed: install it (apt-get install samtools, brew install samtools or conda install -c bioconda samtools) and try again.' >&2; \
 		exit 1; }
 
-# Only the tests of the report need a browser; without one they are skipped, and say so.
+# Only the tests of the report and of the local platform's page need a browser; without one they are skipped, and say so.
 .PHONY: chromium
 chromium:
 	@{ command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null || \
 		{ $(call apt_install,chromium); } || \
-		echo 'Without Chromium the tests of the count report are skipped.' >&2
+		echo 'Without Chromium the tests of the count report and of the page are skipped.' >&2

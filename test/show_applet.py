@@ -7,6 +7,7 @@ built, an empty BAI for an index beside the BAM file, if there is one.
 
 import json
 import os
+import shlex
 import signal
 import sys
 import tempfile
@@ -27,10 +28,11 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="make_web_") as folder:
             os.environ["TMPDIR"] = folder
             form = prepare_form(find_files(bam, bai) or build_demo(Path(folder)))
-        address = find_address(form)
-        print(f"\nOpen this address in a browser; Ctrl-C ends it all.\n  {address}", flush=True)
-        page.open_in_browser(address)
-        signal.pause()
+            address = find_address(form)
+            print(f"\nIn another shell, dx talks to this platform after: . {write_exports(folder)}")
+            print(f"Open this address in a browser; Ctrl-C ends it all.\n  {address}", flush=True)
+            page.open_in_browser(address)
+            signal.pause()
     except StepError as error:
         print(error, file=sys.stderr)
         return 1
@@ -60,6 +62,16 @@ def find_uploaded(file: Path, project: str) -> str | None:
     found = json.loads(dx("find", "data", *options, "--name", file.name, show=False))
     size = file.stat().st_size
     return next((one["id"] for one in found if one["describe"]["size"] == size), None)
+
+
+def write_exports(folder: str) -> str:
+    """Write the variables that lead dx here to a file for shells; return its path, quoted."""
+    path = Path(folder) / "dx.sh"
+    variables = {name: value for name, value in os.environ.items() if name.startswith("DX_")}
+    path.write_text(
+        "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
+    )
+    return shlex.quote(str(path))
 
 
 def find_address(place: str) -> str:

@@ -266,7 +266,7 @@ def test_author_is_told_what_to_mend(tab: Tab, make_applet: MakeApplet) -> None:
             "The applet has no summary.",
             "The applet has no README: dx build takes Readme.md from its folder.",
             "runSpec has no timeoutPolicy: a job that hangs runs, and costs, for 30 days.",
-            "The input bam has no help.",
+            "No help for the inputs: bam.",
             "The input bam has the pattern *.bam$, which is no glob such as *.bam.",
             "The input bam is required, and comes after optional ones.",
         ]

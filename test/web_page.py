@@ -36,7 +36,8 @@ class Tab:
     def open(self, place: str = "/") -> None:
         """Open the address that the platform prints, at one place in the page."""
         self.page.goto(served_page.address("127.0.0.1", self.platform.port, self.token, place))
-        expect(self.page.locator("h1")).to_be_visible()
+        expect(self.page).to_have_url(f"{self.origin}/#{place}")
+        expect(self.page.locator("main:not([aria-busy]) h1")).to_be_visible()
 
     @property
     def token(self) -> str:

@@ -37,7 +37,7 @@ export function size(bytes) {
   if (bytes === undefined || bytes === null) return "";
   const power = Math.min(Math.floor(Math.log2(Math.max(bytes, 1)) / 10), 4);
   const unit = ["bytes", "KiB", "MiB", "GiB", "TiB"][power];
-  return `${(bytes / 1024 ** power).toFixed(power && 1)} ${unit}`;
+  return bytes === 1 ? "1 byte" : `${(bytes / 1024 ** power).toFixed(power && 1)} ${unit}`;
 }
 
 export function time(milliseconds) {

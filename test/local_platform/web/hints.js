@@ -16,9 +16,11 @@ export function authorHints(applet) {
     hints.push("runSpec has no timeoutPolicy: a job that hangs runs, and costs, for 30 days.");
   }
   for (const [kind, entries] of [["input", spec], ["output", applet.outputSpec ?? []]]) {
+    for (const key of ["label", "help"]) {
+      const without = entries.filter((entry) => !entry[key]).map(({ name }) => name);
+      if (without.length) hints.push(`No ${key} for the ${kind}s: ${without.join(", ")}.`);
+    }
     for (const entry of entries) {
-      const missing = ["label", "help"].filter((key) => !entry[key]);
-      if (missing.length) hints.push(`The ${kind} ${entry.name} has no ${missing.join(" and no ")}.`);
       for (const glob of globsOf(entry)) {
         if (/[\^$|()+]|\.\*|\\/.test(glob)) {
           hints.push(`The ${kind} ${entry.name} has the pattern ${glob}, which is no glob such as *.bam.`);
@@ -26,11 +28,9 @@ export function authorHints(applet) {
       }
     }
   }
-  const firstOptional = spec.findIndex((entry) => !isRequired(entry));
-  spec.forEach((entry, n) => {
-    if (isRequired(entry) && firstOptional !== -1 && firstOptional < n) {
-      hints.push(`The input ${entry.name} is required, and comes after optional ones.`);
-    }
-  });
+  const fromOptional = spec.slice(spec.map(isRequired).concat(false).indexOf(false));
+  for (const { name } of fromOptional.filter(isRequired)) {
+    hints.push(`The input ${name} is required, and comes after optional ones.`);
+  }
   return hints;
 }

@@ -9,6 +9,7 @@ import { showLog } from "./log.js";
 export async function showJob(id, { signal }) {
   const first = await call(id, "describe");
   const parts = { state: h("span"), failure: h("div"), facts: h("div"), times: h("div"), input: h("div"), output: h("div"), tree: h("div") };
+  for (const name of ["input", "tree", "times", "facts"]) parts[name].className = "later";
   const viewer = h("div");
   const view = async (file) => {
     viewer.replaceChildren(await fileFrame(file, () => viewer.replaceChildren()));

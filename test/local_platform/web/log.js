@@ -3,7 +3,7 @@
 import { openLog } from "./api.js";
 import { button, clock, h } from "./dom.js";
 
-const MOST_LINES = 20_000;
+const MOST_LINES = 10_000;
 
 export function showLog(id, signal) {
   const lines = h("div", { class: "lines", role: "log", tabindex: 0, "aria-label": "Log", "aria-live": "off" });
@@ -15,7 +15,7 @@ export function showLog(id, signal) {
   let seen = 0;
   let waiting = [];
   let hits = [];
-  let current = -1;
+  let current = null;
 
   function isAtEnd() {
     return lines.scrollHeight - lines.scrollTop - lines.clientHeight < 8;
@@ -54,6 +54,7 @@ export function showLog(id, signal) {
       ({ code, reason }) => {
         signal.removeEventListener("abort", close);
         if (signal.aborted) return;
+        flush();
         if (isComplete) state.textContent = "complete";
         else if (code === 1008) state.textContent = JSON.parse(reason).message;
         else {
@@ -70,22 +71,21 @@ export function showLog(id, signal) {
     for (const hit of hits) hit.classList.remove("hit", "current");
     hits = text ? [...lines.children].filter((line) => line.lastChild.textContent.toLowerCase().includes(text)) : [];
     for (const hit of hits) hit.classList.add("hit");
-    count.textContent = text ? `${hits.length} ${hits.length === 1 ? "line" : "lines"}` : "";
+    if (!hits.includes(current)) current = hits[0] ?? null;
+    current?.classList.add("current");
+    count.textContent = text ? `${hits.indexOf(current) + 1} of ${hits.length}` : "";
   }
 
   function goTo(step) {
     if (hits.length === 0) return;
-    hits[current]?.classList.remove("current");
-    current = (current + step + hits.length) % hits.length;
-    hits[current].classList.add("current");
-    lines.scrollTop = hits[current].offsetTop - lines.clientHeight / 2;
-    count.textContent = `${current + 1} of ${hits.length}`;
+    current = hits.at((hits.indexOf(current) + step) % hits.length);
+    find();
+    lines.scrollTop = current.offsetTop - lines.clientHeight / 2;
   }
 
   search.addEventListener("input", () => {
-    current = -1;
     find();
-    goTo(1);
+    goTo(0);
   });
   search.addEventListener("keydown", (event) => {
     if (event.key === "Enter") goTo(event.shiftKey ? -1 : 1);

@@ -26,6 +26,7 @@ async function showPlace() {
   const { signal } = leaving;
   const [path, query] = location.hash.slice(1).split("?");
   let shown;
+  main.setAttribute("aria-busy", "true");
   try {
     const [pattern, view] = VIEWS.find(([one]) => one.test(path)) ?? [];
     if (!view) throw new ApiError("ResourceNotFound", `There is no page ${path}`);
@@ -38,6 +39,7 @@ async function showPlace() {
   }
   if (signal.aborted) return;
   main.replaceChildren(...[shown].flat());
+  main.removeAttribute("aria-busy");
   const heading = main.querySelector("h1");
   document.title = `${heading.textContent} - Local platform`;
   heading.tabIndex = -1;
@@ -82,8 +84,6 @@ document.querySelector(".skip").addEventListener("click", (event) => {
   main.focus();
 });
 addEventListener("hashchange", () => {
-  if (location.hash.startsWith("#token=")) location.reload();
-  else showPlace();
+  takeToken().then(showPlace);
 });
-await takeToken();
-showPlace();
+takeToken().then(showPlace);
