@@ -90,7 +90,6 @@ def test_request_is_what_dx_run_sends_with_the_line_that_is_shown(
         tab.field("some").get_by_label(name).check()
     tab.page.get_by_label("Output folder").fill("/it's; a folder")
     tab.page.get_by_label("Job name").fill("a 'name'\"")
-    dx("mkdir", "-p", "/it's; a folder")
     line = tab.command()
     tab.click("Launch")
     expect(tab.text("h1")).to_have_text("a 'name'\"")
