@@ -40,6 +40,10 @@ LOCAL_PLATFORM := PATH="$$CLONE/$(VENV)/bin:$$PATH" PYTHONPATH="$$CLONE/test" \
 run: $(VENV)/can_run samtools ## run the applet here, with no account [BAM=... BAI=... OUT=folder ARGS=...]
 	@$(LOCAL_PLATFORM) -- python test/run_applet.py "$$STAND" "$$BAM" "$$BAI" "$$OUT" $(ARGS)
 
+.PHONY: web
+web: $(VENV)/can_run samtools ## the same in a browser: launch form, live jobs, results [BAM=... BAI=... STATE=folder]
+	@$(LOCAL_PLATFORM) $(if $(STATE),--state "$$STATE") -- python test/show_applet.py "$$STAND" "$$BAM" "$$BAI"
+
 .PHONY: shell
 shell: $(VENV)/can_run samtools ## a shell in which dx talks to a local platform [STATE=folder]
 	@echo 'Here dx talks to a local platform. Begin with: dx new project --select trial'
@@ -109,9 +113,9 @@ samtools:
 		echo 'samtools is needed: install it (apt-get install samtools, brew install samtools or conda install -c bioconda samtools) and try again.' >&2; \
 		exit 1; }
 
-# Only the tests of the report need a browser; without one they are skipped, and say so.
+# Only the tests of the report and of the local platform's page need a browser; without one they are skipped, and say so.
 .PHONY: chromium
 chromium:
 	@{ command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null || \
 		{ $(call apt_install,chromium); } || \
-		echo 'Without Chromium the tests of the count report are skipped.' >&2
+		echo 'Without Chromium the tests of the count report and of the page are skipped.' >&2

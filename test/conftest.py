@@ -14,7 +14,7 @@ sys.dont_write_bytecode = True
 import applet  # noqa: E402 - after the switch above
 from machines import make_part_inputs, read_part, share_calls  # noqa: E402
 
-pytest_plugins = ["platform_fixtures"]
+pytest_plugins = ["platform_fixtures", "browser_fixtures", "web_page"]
 
 Count = Callable[..., str]
 

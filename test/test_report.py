@@ -1,26 +1,20 @@
 """The page: what a person sees and does in it, in a real browser that may fetch nothing."""
 
 import csv
-import shutil
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from math import log10
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page
 
 from bar_chart import MOST_UNFOLDED
 from outputs import write_count_table
 from report import MOST_ROWS, write_count_report
 from summaries import make_autosomes, summarize
 from summary import CountSummary, RegionCount
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-
-# Root may only start Chromium without its sandbox; the other switch keeps it from calling home.
-BROWSER_OPTIONS = ["--no-sandbox", "--disable-background-networking", "--disable-gpu"]
 
 FEW = [
     RegionCount("chr1", 4_000_000, 3_000),
@@ -106,17 +100,6 @@ class Report(NamedTuple):
     def bar_widths(self, chart: int = 0) -> list[float]:
         bars = self.page.locator(".chart").nth(chart).locator(".plot > ol .bar")
         return bars.evaluate_all("bars => bars.map(bar => bar.getBoundingClientRect().width)")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    program = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if program is None:
-        pytest.skip("no Chromium on PATH (apt-get install chromium, or brew install chromium)")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=BROWSER_OPTIONS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

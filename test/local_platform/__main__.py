@@ -1,4 +1,4 @@
-"""Command line: `dx-local-platform [--state DIR] [--port N] [-- COMMAND ...]`.
+"""Command line: `dx-local-platform [--state DIR] [--port N] [--web] [-- COMMAND ...]`.
 
 `python -m local_platform` is the same.
 """
@@ -17,6 +17,7 @@ from pathlib import Path
 
 from aiohttp.typedefs import Middleware
 
+from local_platform import page
 from local_platform.environment import client_environment, is_foreign
 from local_platform.jobs.scheduler import Scheduler
 from local_platform.server import HOST, Server
@@ -24,7 +25,7 @@ from local_platform.store import Store
 
 
 async def serve(
-    state: Path, port: int, command: list[str], middlewares: Iterable[Middleware]
+    state: Path, port: int, command: list[str], middlewares: Iterable[Middleware], with_page: bool
 ) -> int:
     """Serve until the command ends, or without one until interrupted; return an exit status."""
     store = Store(state)
@@ -38,9 +39,15 @@ async def serve(
     serving = asyncio.create_task(scheduler.serve(HOST, server.port))
     try:
         variables = client_environment(HOST, server.port, token, configuration)
+        if not command:
+            print_exports(variables)
+        if with_page:
+            address = page.address(HOST, server.port, token)
+            print(f"# In a browser: {address}", flush=True)
+            page.open_in_browser(address)
         if command:
             return await run(command, variables)
-        await until_signalled(ready=lambda: print_exports(variables))
+        await until_signalled(ready=lambda: print("# Serving until interrupted.", flush=True))
         return 0
     finally:
         serving.cancel()
@@ -70,7 +77,6 @@ def print_exports(variables: dict[str, str]) -> None:
         print(f"unset {name}")
     for name, value in variables.items():
         print(f"export {name}={shlex.quote(value)}")
-    print("# Serving until interrupted.", flush=True)
 
 
 async def until_signalled(ready: Callable[[], None]) -> None:
@@ -93,6 +99,7 @@ def main(middlewares: Iterable[Middleware] = ()) -> int:
     parser.add_argument(
         "--port", type=int, default=0, help="port (default: that of last time, or a free one)"
     )
+    parser.add_argument("--web", action="store_true", help="open the platform's page in a browser")
     parser.add_argument("command", nargs="*", help="command to run, after --")
     arguments = parser.parse_args()
     # What a command asked in vain, it says itself.
@@ -106,7 +113,13 @@ def main(middlewares: Iterable[Middleware] = ()) -> int:
             state = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="local_platform_")))
         try:
             return asyncio.run(
-                serve(state.absolute(), arguments.port, arguments.command, middlewares)
+                serve(
+                    state.absolute(),
+                    arguments.port,
+                    arguments.command,
+                    middlewares,
+                    arguments.web,
+                )
             )
         except BlockingIOError:
             parser.error(f"{state} is in use by another local platform")

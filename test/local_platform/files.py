@@ -84,6 +84,11 @@ def readable_parts(store: Store, path: str, signature: str) -> list[tuple[Path, 
     return [(store.part_path(file_id, number), part["size"]) for number, part in parts.items()]
 
 
+def media_type(store: Store, path: str) -> str:
+    """Return the media type of the file behind a download path that was verified."""
+    return str(store.get(path.split("/")[2])["media"])
+
+
 def close(store: Store, file_id: str) -> None:
     """Close a file; there is nothing to assemble, so "closing" is never seen.
 

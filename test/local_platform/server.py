@@ -13,7 +13,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from local_platform import routes, transfer
+from local_platform import page, routes, transfer
 from local_platform.call import Call, Caller
 from local_platform.errors import (
     ApiError,
@@ -50,6 +50,9 @@ class Server:
         self._store = store
         self._after_change = after_change
         app = web.Application(middlewares=[self._guard, *middlewares], client_max_size=LARGEST_TEXT)
+        app.on_response_prepare.append(page.add_bounds)
+        app.router.add_get("/", page.send_page)
+        app.router.add_get(f"/web/{page.NAMES}", page.send_page)
         app.router.add_get("/{job}/getLog/websocket", partial(transfer.stream_log, store))
         app.router.add_get("/F/{path:.+}", partial(transfer.send_bytes, store))
         app.router.add_put("/F/{path:.+}", partial(transfer.receive_part, store))
@@ -82,11 +85,12 @@ class Server:
         request: web.Request,
         handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
     ) -> web.StreamResponse:
-        """Refuse foreign hosts, and turn every exception into an error that clients understand."""
+        """Refuse foreign hosts and pages, and turn every exception into an error of the API."""
         try:
             # A web page could reach this port under a name of its own, but not under ours.
             if request.host not in (f"{HOST}:{self.port}", f"localhost:{self.port}"):
                 raise PermissionDenied(f"This platform is not {request.host}")
+            page.refuse_foreign_origin(request)
             return await handler(request)
         except ApiError as error:
             return _refusal(error)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from aiohttp import WSMsgType, web
 
-from local_platform import files
+from local_platform import files, page
 from local_platform.call import Call, Caller
 from local_platform.errors import ApiError, InvalidInput
 from local_platform.fields import hash_of
@@ -64,8 +64,8 @@ async def send_bytes(store: Store, request: web.Request) -> web.StreamResponse:
     parts = files.readable_parts(store, path, signature)
     total = sum(size for _, size in parts)
     begin, end = _range(request, total)
-    headers = {"Accept-Ranges": "bytes", "Content-Type": "application/octet-stream"}
-    response = web.StreamResponse(headers=headers)
+    headers = page.file_headers(files.media_type(store, path), "inline" in request.query)
+    response = web.StreamResponse(headers=headers | {"Accept-Ranges": "bytes"})
     response.content_length = end - begin
     if "Range" in request.headers:
         response.set_status(206)

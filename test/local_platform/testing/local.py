@@ -1,6 +1,7 @@
 """A local platform in a process of its own, and projects on it."""
 
 import contextlib
+import json
 import os
 import shlex
 import shutil
@@ -108,6 +109,12 @@ class LocalPlatform:
     def port(self) -> str:
         """Port it listens on; another one after each start, unless it was given."""
         return self.environment["DX_APISERVER_PORT"]
+
+    @property
+    def token(self) -> str:
+        """The user's token."""
+        token: str = json.loads(self.environment["DX_SECURITY_CONTEXT"])["auth_token"]
+        return token
 
     def complaints(self) -> str:
         """Return what it logged since the last time: unknown routes and its own defects."""

@@ -1,0 +1,106 @@
+"""The page in web/, and the bounds within which a browser shows what is served.
+
+The page is static files, and one more client of the API. What jobs wrote is hostile: a browser
+shows it in an origin of its own, from which neither the page nor the API can be reached.
+"""
+
+import os
+import sys
+import threading
+import webbrowser
+from pathlib import Path
+from urllib.parse import urlencode
+
+from aiohttp import web
+
+from local_platform.errors import PermissionDenied
+
+FOLDER = Path(__file__).with_name("web")
+NAMES = r"{name:[a-z_/-]+\.(?:js|css|svg)}"
+# What the machine's own table says of .js may keep a browser from running it.
+TYPES = {
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".css": "text/css",
+    ".svg": "image/svg+xml",
+}
+# A "sandbox" without "allow-same-origin" is an origin of its own, which shares nothing.
+SHOWN_FILE = (
+    "sandbox allow-scripts allow-downloads; default-src 'none'; script-src 'unsafe-inline'"
+    " 'unsafe-eval' data: blob:; style-src 'unsafe-inline' data:; img-src data: blob:;"
+    " font-src data:; media-src data: blob:; connect-src data: blob:; worker-src blob:;"
+    " base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+)
+EVERYWHERE = {
+    "Content-Security-Policy": "sandbox; default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+# Browsers show these; of any other text they are told that it is plain.
+MEDIA_SHOWN = ("text/html", "application/json", "image/gif", "image/jpeg", "image/png")
+
+
+def refuse_foreign_origin(request: web.Request) -> None:
+    """Raise PermissionDenied when a browser sends what another page, or a job's file, asks for."""
+    origin = request.headers.get("Origin")
+    if origin not in (None, f"http://{request.host}"):
+        raise PermissionDenied(f"This platform does not answer pages of {origin}")
+
+
+async def add_bounds(_request: web.Request, response: web.StreamResponse) -> None:
+    """Add the headers that bind a browser, where the response has none of its own."""
+    for name, value in EVERYWHERE.items():
+        response.headers.setdefault(name, value)
+
+
+async def send_page(request: web.Request) -> web.FileResponse:
+    """Send one file of the page."""
+    path = FOLDER / request.match_info.get("name", "index.html")
+    if not path.is_file():
+        raise web.HTTPNotFound
+    policy = (
+        f"default-src 'self'; connect-src 'self' ws://{request.host}; object-src 'none';"
+        " base-uri 'none'; form-action 'none'; frame-ancestors 'none';"
+        # No string becomes HTML but what one module makes of an applet's README.
+        " require-trusted-types-for 'script'; trusted-types readme"
+    )
+    return web.FileResponse(
+        path,
+        headers={
+            "Content-Type": f"{TYPES[path.suffix]}; charset=utf-8",
+            "Content-Security-Policy": policy,
+            "Cross-Origin-Opener-Policy": "same-origin",
+            "Cache-Control": "no-cache",
+        },
+    )
+
+
+def file_headers(media: str, inline: bool) -> dict[str, str]:
+    """Return what a browser is told of a stored file: keep it, or show it within bounds."""
+    shown = media if media in MEDIA_SHOWN else "text/plain" if media.startswith("text/") else None
+    if not inline or shown is None:
+        return {"Content-Type": "application/octet-stream", "Content-Disposition": "attachment"}
+    return {
+        "Content-Type": shown if shown.startswith("image/") else f"{shown}; charset=utf-8",
+        "Content-Disposition": "inline",
+        "Content-Security-Policy": SHOWN_FILE,
+    }
+
+
+def address(host: str, port: int | str, token: str, place: str = "/") -> str:
+    """Return the page's address at one place in it; browsers never send what follows the #."""
+    return f"http://{host}:{port}/#token={token}&place={place}"
+
+
+def launch_place(applet: str, project: str, inputs: dict[str, str]) -> str:
+    """Return the place of an applet's launch form in which inputs have the objects of these IDs."""
+    return f"/{applet}?{urlencode({'project': project} | {f'-i{k}': v for k, v in inputs.items()})}"
+
+
+def open_in_browser(url: str) -> None:
+    """Open an address if there is a screen: without one, a browser would take the terminal."""
+    screens = map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY"))
+    if sys.platform == "darwin" or any(screens):
+        # Some browsers keep whoever opens them waiting, and the page comes from here.
+        threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()

@@ -1,0 +1,89 @@
+// Which view an address leads to; and what is said when a view cannot be shown.
+
+import { ApiError, connection, takeToken, Unreachable } from "./api.js";
+import { h } from "./dom.js";
+import { showFolder, showObject, showProjects } from "./files.js";
+import { showJob } from "./job.js";
+import { showJobs } from "./jobs.js";
+import { showLaunch } from "./launch.js";
+
+const ID = "[0-9A-Za-z]{24}";
+const VIEWS = [
+  [/^\/?$/, showProjects],
+  [new RegExp(`^/(project-${ID})(/.*)?$`), showFolder],
+  [new RegExp(`^/((?:file|record)-${ID})$`), showObject],
+  [new RegExp(`^/(applet-${ID})$`), showLaunch],
+  [/^\/jobs$/, showJobs],
+  [new RegExp(`^/(job-${ID})$`), showJob],
+];
+const main = document.getElementById("main");
+let leaving = new AbortController();
+let failure = null;
+
+async function showPlace() {
+  leaving.abort();
+  leaving = new AbortController();
+  const { signal } = leaving;
+  const [path, query] = location.hash.slice(1).split("?");
+  let shown;
+  main.setAttribute("aria-busy", "true");
+  try {
+    const [pattern, view] = VIEWS.find(([one]) => one.test(path)) ?? [];
+    if (!view) throw new ApiError("ResourceNotFound", `There is no page ${path}`);
+    const parts = pattern.exec(path).slice(1).map((part) => part && decodeURIComponent(part));
+    shown = await view(...parts, { query: new URLSearchParams(query), signal });
+    failure = null;
+  } catch (error) {
+    failure = error;
+    shown = explain(error);
+  }
+  if (signal.aborted) return;
+  main.replaceChildren(...[shown].flat());
+  main.removeAttribute("aria-busy");
+  const heading = main.querySelector("h1");
+  document.title = `${heading.textContent} - Local platform`;
+  heading.tabIndex = -1;
+  heading.focus({ preventScroll: true });
+  scrollTo(0, 0);
+}
+
+/** Say in sentences why a view cannot be shown, and what to do. */
+function explain(error) {
+  const [title, advice] = {
+    InvalidAuthentication: ["Not let in", "Open the address that the platform printed when it started."],
+    ResourceNotFound: ["Not here any more", "It was removed, or this is another platform's address."],
+    Unreachable: ["The platform does not answer", "This page goes on by itself when it is back."],
+  }[error instanceof Unreachable ? "Unreachable" : error.type] ?? ["This cannot be shown", ""];
+  return h(
+    "section",
+    { class: "failure", role: "alert" },
+    h("h1", {}, title),
+    h("p", { class: "value" }, `${error.message.replace(/\.?$/, ".")} ${advice}`),
+    h("p", {}, h("a", { href: "#/" }, "All projects")),
+  );
+}
+
+connection.addEventListener("down", () => {
+  document.getElementById("connection").textContent =
+    `The platform has stopped, or does not answer. Started again with the same state and` +
+    ` --port ${location.port}, it is found by this page; otherwise open the address that it prints.`;
+});
+connection.addEventListener("up", () => {
+  document.getElementById("connection").textContent = "";
+  if (failure instanceof Unreachable) showPlace();
+});
+// What a click began and the platform refused is said where it can be read.
+addEventListener("unhandledrejection", (event) => {
+  if (!(event.reason instanceof ApiError || event.reason instanceof Unreachable)) return;
+  event.preventDefault();
+  main.querySelector(".notice")?.remove();
+  main.prepend(h("p", { class: "notice", role: "alert" }, event.reason.message));
+});
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  main.focus();
+});
+addEventListener("hashchange", () => {
+  takeToken().then(showPlace);
+});
+takeToken().then(showPlace);

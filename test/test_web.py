@@ -1,0 +1,377 @@
+"""The platform's page: from its address to the counts, files and live jobs, in a real browser."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dxpy
+import pytest
+from playwright.sync_api import expect
+
+from local_platform.testing.local import LocalPlatform
+from local_platform.testing.project import Dx
+from platform_fixtures import ended, in_state
+from run_applet import APPLET, build_demo
+from web_page import Tab
+
+MakeApplet = Callable[..., dxpy.DXApplet]
+COUNTS = "Region chr1: 120\nRegion chr2: 45\nRegion chrM: 9\nRegion chrEmpty: 0\nTotal reads: 174"
+FAILING = """import dxpy
+@dxpy.entry_point("main")
+def main(**inputs):
+    raise dxpy.AppError("No line of 'a <b>.txt' is a number.\\nMend line 3 & try again.")
+"""
+PARENT = """import dxpy, time
+@dxpy.entry_point("main")
+def main(**inputs):
+    return {"text": dxpy.new_dxjob({}, "below", name="one below").get_output_ref("text")}
+@dxpy.entry_point("below")
+def below():
+    print("hello from below")
+    return {"text": "made below"}
+"""
+TALKING_STEP_BY_STEP = """
+main() {
+  for n in $(seq 200); do echo "line $n"; done
+  while [ ! -e "$go" ]; do sleep 0.05; done
+  for n in $(seq 201 300); do echo "line $n"; done
+}"""
+
+
+def test_from_the_address_to_the_counts_by_clicking_alone(
+    tab: Tab, dx: Dx, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    dx("build", str(APPLET))
+    dx("upload", *map(str, build_demo(tmp_path)), "--wait")
+    tab.open()
+    tab.click(request.node.name, "link")
+    tab.click("Launch", "link")
+    tab.field("mappings_sorted_bam").get_by_role("button", name="Choose").click()
+    tab.click(re.compile("demo.bam"))
+    tab.click("Launch")
+    tab.is_state("done")
+    tab.click("Open demo_count.txt")
+    expect(tab.page.frame_locator("iframe").locator("body")).to_have_text(COUNTS)
+    tab.click("Open demo_count.html")
+    expect(tab.page.frame_locator("iframe").get_by_text("Records in regions")).to_be_visible()
+    with tab.page.expect_download() as download:
+        tab.click("Download demo_count.txt")
+    assert download.value.suggested_filename == "demo_count.txt"
+    assert download.value.path().read_text() == COUNTS
+
+
+def test_failed_job_says_its_sentence_in_full_and_is_run_again(
+    tab: Tab, make_applet: MakeApplet, dx_project: str
+) -> None:
+    spec = [{"name": "text", "class": "string"}]
+    applet = make_applet(FAILING, inputSpec=spec, title="Numbers")
+    job = applet.run({"text": "as before"}, project=dx_project, folder="/there", name="first try")
+    ended(job)
+    tab.open(f"/{job.get_id()}")
+    expect(tab.text(".failure h2")).to_have_text("AppError")
+    expect(tab.text(".failure p.value")).to_have_text(
+        "No line of 'a <b>.txt' is a number.\nMend line 3 & try again.", use_inner_text=True
+    )
+    tab.click("Run again with these inputs", "link")
+    expect(tab.page.get_by_role("textbox", name="text required")).to_have_value("as before")
+    tab.click("Launch")
+    tab.is_state("failed")
+    again = dxpy.DXJob(tab.page.url.rpartition("/")[2]).describe()
+    assert again["id"] != job.get_id()
+    assert (again["runInput"], again["folder"], again["name"]) == (
+        {"text": "as before"},
+        "/there",
+        "first try",
+    )
+
+
+def test_subjobs_are_a_tree_and_outputs_are_shown(tab: Tab, make_applet: MakeApplet) -> None:
+    job = make_applet(PARENT, title="Tree").run({})
+    tab.open(f"/{job.get_id()}")
+    tab.is_state("done")
+    expect(tab.page.get_by_text("made below")).to_be_visible()
+    states = tab.page.locator(".states .badge")
+    expect(states).to_have_text(["idle", "runnable", "running", "waiting on output", "done"])
+    tab.page.locator(".tree").get_by_role("link", name="one below").click()
+    expect(tab.text("h1")).to_have_text("one below")
+    expect(tab.text(".line.STDOUT").filter(has_text="hello from below")).to_be_visible()
+
+
+def test_log_follows_its_end_unless_the_reader_scrolls_up(
+    tab: Tab, make_applet: MakeApplet, tmp_path: Path
+) -> None:
+    go = [tmp_path / "first", tmp_path / "second"]
+    spec = [{"name": "go", "class": "string"}]
+    applet = make_applet(TALKING_STEP_BY_STEP, "bash", inputSpec=spec)
+    jobs = [applet.run({"go": str(path)}) for path in go]
+    is_last_seen = "log => log.scrollHeight - log.scrollTop - log.clientHeight < 8"
+    for job, path, scrolls in zip(jobs, go, (False, True), strict=True):
+        tab.open(f"/{job.get_id()}")
+        log = tab.page.get_by_role("log")
+        expect(log.get_by_text("line 200", exact=True)).to_be_attached()
+        if scrolls:
+            log.evaluate("log => log.scrollTop = 100")
+            expect(tab.page.get_by_role("button", name="To the end")).to_be_visible()
+        path.touch()
+        expect(log.get_by_text("line 300", exact=True)).to_be_attached()
+        expect(tab.text(".log .muted").first).to_have_text("complete")
+        assert log.evaluate(is_last_seen) is not scrolls
+    tab.click("To the end")
+    assert log.evaluate(is_last_seen)
+
+
+def test_find_in_log_goes_from_line_to_line(tab: Tab, make_applet: MakeApplet) -> None:
+    job = make_applet('main() { for n in $(seq 120); do echo "line $n"; done; }', "bash").run({})
+    ended(job)
+    tab.open(f"/{job.get_id()}")
+    expect(tab.text(".log .muted").first).to_have_text("complete")
+    search = tab.page.get_by_role("searchbox", name="Find in log")
+    search.fill("LINE 11")
+    expect(tab.text(".log [role=status]")).to_have_text("1 of 11")
+    search.press("Enter")
+    expect(tab.text(".line.current span").last).to_have_text("line 110")
+    search.press("Shift+Enter")
+    expect(tab.text(".line.current span").last).to_have_text("line 11")
+    expect(tab.text(".line.current")).to_be_in_viewport()
+
+
+def test_list_of_jobs_is_live_and_a_job_is_terminated(tab: Tab, make_applet: MakeApplet) -> None:
+    tab.open("/jobs")
+    job = make_applet("main() { sleep 60; }", "bash", title="Sleeper").run({}, name="sleeping")
+    in_state(job, "running")
+    row = tab.page.get_by_role("row").filter(has_text="sleeping")
+    expect(row).to_contain_text("running")
+    row.get_by_role("link").click()
+    tab.click("Terminate")
+    tab.is_state("terminated")
+    expect(tab.page.get_by_role("button", name="Terminate")).to_be_hidden()
+
+
+def test_thousand_files_are_paged_and_searched(tab: Tab, dx_project: str) -> None:
+    for number in range(250):
+        dxpy.api.file_new({"project": dx_project, "folder": "/", "name": f"reads_{number}.bam"})
+    place = {"project": dx_project, "folder": "/deep/er", "parents": True}
+    properties = {"properties": {"lane": "L1"}, "tags": ["raw"]}
+    dxpy.api.file_new({"name": "Other_249", **place, **properties})
+    tab.open(f"/{dx_project}")
+    rows = tab.page.locator("tbody:last-child tr")
+    expect(rows).to_have_count(200)
+    tab.click("Show more")
+    expect(rows).to_have_count(250)
+    tab.page.get_by_role("searchbox").fill("_249")
+    expect(rows).to_have_count(2)
+    expect(rows.first).to_contain_text("in /deep/er")
+    tab.click("Other_249", "link")
+    expect(tab.text("dl").first).to_contain_text("lane")
+    expect(tab.text(".chips")).to_have_text("raw")
+    tab.click("/deep/er", "link")
+    expect(tab.page.get_by_text("dx upload FILE ...")).to_have_text(
+        f"dx upload FILE ... --path {dx_project}:/deep/er/"
+    )
+
+
+def test_object_that_is_gone_and_token_that_is_refused_are_a_sentence(open_tab: object) -> None:
+    tab = open_tab()
+    tab.open("/job-" + "0" * 24)
+    expect(tab.text(".failure")).to_contain_text("could not be found. It was removed")
+    tab.page.goto(f"{tab.origin}/#token=wrong")
+    expect(tab.text(".failure")).to_contain_text("The token could not be found. Open the address")
+    tab.page.evaluate("sessionStorage.clear()")
+    tab.page.reload()
+    expect(tab.text(".failure")).to_contain_text("This tab has no token")
+
+
+def test_second_tab_of_the_browser_is_let_in(open_tab: object, dx_project: str) -> None:
+    first = open_tab()
+    first.open()
+    second = first.page.context.new_page()
+    second.goto(f"{first.origin}/#/{dx_project}")
+    expect(second.get_by_text("This folder is empty.")).to_be_visible()
+
+
+def test_platform_that_is_killed_and_started_again_is_found_again(
+    open_tab: object, tmp_path: Path
+) -> None:
+    platform = LocalPlatform(tmp_path / "state")
+    platform.start()
+    client = Dx(os.environ | platform.environment, tmp_path)
+    project = client("new", "project", "--brief", "trial").stdout.strip()
+    folder = tmp_path / "sleeper"
+    write_applet(folder, "main() { echo before; sleep 60; }")
+    applet = json.loads(client("build", str(folder), "--destination", f"{project}:/").stdout)["id"]
+    job = client("run", applet, "--folder", f"{project}:/", "-y", "--brief").stdout.strip()
+    try:
+        tab = open_tab(platform)
+        tab.open(f"/{job}")
+        tab.is_state("running")
+        expect(tab.page.get_by_text("before", exact=True)).to_be_visible()
+        form = tab.page.context.new_page()
+        form.goto(f"{tab.origin}/#/{applet}")
+        form.get_by_label("Job name").fill("half filled in")
+        port = platform.port
+        platform.kill()
+        expect(tab.text("#connection")).to_contain_text("The platform has stopped")
+        platform.start(port)
+        tab.is_state("failed")
+        expect(tab.text("#connection")).to_be_empty()
+        expect(tab.text(".log .muted").first).to_have_text("complete")
+        expect(tab.page.get_by_text("before", exact=True)).to_have_count(1)
+        assert form.get_by_label("Job name").input_value() == "half filled in"
+        form.get_by_role("button", name="Launch").click()
+        expect(form.locator("h1")).to_have_text("half filled in")
+    finally:
+        platform.stop()
+
+
+def write_applet(folder: Path, code: str, **fields: object) -> None:
+    """Write the source of an applet in bash, as dx build reads it."""
+    (folder / "src").mkdir(parents=True)
+    (folder / "src" / "code.sh").write_text(code)
+    run_spec = {"interpreter": "bash", "file": "src/code.sh", "distribution": "Ubuntu"}
+    run_spec |= {"release": "24.04", "version": "0", "timeoutPolicy": {"*": {"hours": 1}}}
+    dxapp = {"name": folder.name, "dxapi": "1.0.0", "runSpec": run_spec} | fields
+    (folder / "dxapp.json").write_text(json.dumps(dxapp))
+
+
+def test_everything_is_done_by_the_keyboard_alone(
+    tab: Tab, make_applet: MakeApplet, dx_project: str, request: pytest.FixtureRequest
+) -> None:
+    dxpy.upload_string("text", name="notes.txt", project=dx_project, wait_on_close=True)
+    spec = [
+        {"name": "text", "class": "file", "patterns": ["*.txt"]},
+        {"name": "loud", "class": "boolean", "default": False},
+    ]
+    make_applet('main() { echo "done"; }', "bash", inputSpec=spec, title="Reader")
+    tab.open()
+    press_until(tab, "Tab", request.node.name)
+    tab.page.keyboard.press("Enter")
+    expect(tab.text("h1")).to_have_text(request.node.name)
+    press_until(tab, "Tab", "Launch")
+    tab.page.keyboard.press("Enter")
+    expect(tab.text("h1")).to_have_text("Reader")
+    press_until(tab, "Tab", "Choose ...")
+    tab.page.keyboard.press("Enter")
+    expect(tab.page.get_by_role("dialog")).to_contain_text("notes.txt")
+    press_until(tab, "Tab", "notes.txt")
+    tab.page.keyboard.press("Enter")
+    expect(tab.page.get_by_role("dialog")).to_have_count(0)
+    press_until(tab, "Tab", "false")
+    tab.page.keyboard.press("ArrowUp")
+    press_until(tab, "Tab", "Launch")
+    tab.page.keyboard.press("Enter")
+    tab.is_state("done")
+    job = dxpy.DXJob(tab.page.url.rpartition("/")[2]).describe()
+    assert job["input"]["loud"] is True
+
+
+def press_until(tab: Tab, key: str, text: str) -> None:
+    """Press a key until what has the focus, or its label, has this text."""
+    focused = "(document.activeElement.closest('label') ?? document.activeElement).innerText.trim()"
+    for _ in range(40):
+        tab.page.keyboard.press(key)
+        if tab.page.evaluate(focused).startswith(text):
+            return
+    pytest.fail(f"{key} does not reach {text}")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_view_fits_a_phone_and_can_be_read(
+    open_tab: object, make_applet: MakeApplet, dx_project: str, scheme: str
+) -> None:
+    long_name = "a_name_without_a_space_" * 6
+    file = dxpy.upload_string(
+        "text", name=long_name + ".txt", project=dx_project, wait_on_close=True
+    )
+    spec = [{"name": "file", "class": "file", "default": dxpy.dxlink(file), "help": "Read."}]
+    applet = make_applet(FAILING, inputSpec=spec, title=long_name, name=long_name)
+    job = applet.run({})
+    ended(job)
+    tab = open_tab(viewport={"width": 390, "height": 800}, color_scheme=scheme)
+    for place in ("", dx_project, file.get_id(), applet.get_id(), "jobs", job.get_id()):
+        tab.open(f"/{place}")
+        assert tab.page.evaluate("document.documentElement.scrollWidth") <= 390, place
+        for faint in tab.page.evaluate(FAINT_TEXTS):
+            pytest.fail(f"/{place}: the contrast of {faint} is below 4.5")
+    assert tab.complaints == []
+
+
+FAINT_TEXTS = """() => {
+  const context = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
+  const over = (below, color) => {
+    context.fillStyle = `rgb(${below})`;
+    context.fillRect(0, 0, 1, 1);
+    context.fillStyle = color;
+    context.fillRect(0, 0, 1, 1);
+    return [...context.getImageData(0, 0, 1, 1).data.slice(0, 3)];
+  };
+  const light = rgb => rgb.map(one => one / 255)
+    .map(one => one <= 0.04045 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, one, n) => sum + one * [0.2126, 0.7152, 0.0722][n], 0);
+  const ground = element => {
+    const below = element.parentElement ? ground(element.parentElement) : [255, 255, 255];
+    return over(below, getComputedStyle(element).backgroundColor);
+  };
+  return [...document.querySelectorAll("body *")].filter(element => {
+    const own = [...element.childNodes].some(node => node.nodeType === 3 && node.data.trim());
+    if (!own || !element.checkVisibility()) return false;
+    const below = ground(element);
+    const [dim, bright] = [light(below), light(over(below, getComputedStyle(element).color))]
+      .sort((one, other) => one - other);
+    return (bright + 0.05) / (dim + 0.05) < 4.5;
+  }).map(element => element.outerHTML.slice(0, 200));
+}"""
+
+
+def test_make_web_prints_one_address_of_the_form_with_its_files(
+    open_tab: object, tmp_path: Path
+) -> None:
+    command = ["--state", str(tmp_path / "state"), "--", sys.executable]
+    command += [str(APPLET / "test" / "show_applet.py"), str(tmp_path), "", ""]
+    with serving(command) as process:
+        address = wait_for_address(process)
+        page = open_tab().page
+        page.goto(address)
+        expect(page.get_by_role("link", name="demo.bam.bai")).to_be_visible()
+        page.get_by_role("button", name="Launch").click()
+        expect(page.locator(".row .badge").first).to_have_text("done")
+
+
+def test_web_option_prints_the_address_of_any_state(open_tab: object, tmp_path: Path) -> None:
+    with serving(["--state", str(tmp_path / "state"), "--web"]) as process:
+        page = open_tab().page
+        page.goto(wait_for_address(process))
+        expect(page.get_by_text("There is none yet.")).to_be_visible()
+        expect(page.get_by_text("dx new project")).to_be_visible()
+
+
+@contextmanager
+def serving(arguments: list[str]) -> Iterator[subprocess.Popen[str]]:
+    """Start a platform by its command line, and interrupt it at the end as a person would."""
+    screens = ("DISPLAY", "WAYLAND_DISPLAY")
+    environment = {name: value for name, value in os.environ.items() if name not in screens}
+    with subprocess.Popen(
+        [sys.executable, "-m", "local_platform", *arguments],
+        env=environment | {"PYTHONPATH": str(APPLET / "test")},
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(30) == 0
+
+
+def wait_for_address(process: subprocess.Popen[str]) -> str:
+    """Read what a process prints until it is an address."""
+    for line in process.stdout:
+        if address := re.search(r"http://\S+#token=\S+", line):
+            return address[0]
+    pytest.fail("no address was printed")

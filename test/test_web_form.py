@@ -1,0 +1,273 @@
+"""The launch form: what it asks, what it refuses, and the dx run line that does the same."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import dxpy
+import pytest
+from dxpy.exceptions import InvalidInput
+from playwright.sync_api import expect
+
+from local_platform.testing.project import Dx
+from platform_fixtures import ended
+from web_page import Tab
+
+MakeApplet = Callable[..., dxpy.DXApplet]
+QUIET = "main() { true; }"
+HOSTILE = 'it\'s "$(touch gone)" `x` \\n !\nsecond line'
+EVERY_CLASS = [
+    {"name": "a_file", "class": "file", "patterns": ["*.txt"]},
+    {"name": "a_string", "class": "string"},
+    {"name": "an_int", "class": "int", "default": 1},
+    {"name": "a_float", "class": "float", "optional": True},
+    {"name": "a_boolean", "class": "boolean", "optional": True},
+    {"name": "a_hash", "class": "hash", "optional": True},
+    {"name": "a_record", "class": "record", "optional": True},
+    {"name": "an_applet", "class": "applet", "optional": True},
+    {"name": "a_choice", "class": "string", "choices": ["one", "t'wo"], "optional": True},
+    {"name": "a_number", "class": "int", "choices": [1, 2], "default": 1, "group": "More"},
+    {"name": "a_suggestion", "class": "string", "suggestions": ["x", "y"], "optional": True},
+    {"name": "like_a_job", "class": "string", "optional": True, "group": "More"},
+    {"name": "files", "class": "array:file", "optional": True, "group": "More"},
+    {"name": "strings", "class": "array:string", "optional": True},
+    {"name": "ints", "class": "array:int", "optional": True},
+    {"name": "floats", "class": "array:float", "optional": True},
+    {"name": "booleans", "class": "array:boolean", "optional": True},
+    {"name": "hashes", "class": "array:hash", "optional": True},
+    {"name": "some", "class": "array:string", "choices": ["p", "q", "r"], "optional": True},
+    {"name": "left_out", "class": "string", "optional": True},
+]
+LIKE_A_JOB = "job-" + "0" * 24 + ":field"
+TEXTS = {
+    "a_string": HOSTILE,
+    "an_int": "-7",
+    "a_float": "2.5e-3",
+    "a_hash": '{"key": ["it\'s", {"n": 1.5}]}',
+    "a_suggestion": "z z",
+    "like_a_job": LIKE_A_JOB,
+    "strings": "first 'one'\n--second\nthird",
+    "ints": "1\n2",
+    "floats": "0.1\n1e9",
+    "booleans": "true\nfalse",
+    "hashes": '[{"a": 1}, {}]',
+}
+
+
+def choose(tab: Tab, name: str, *objects: str) -> None:
+    """Choose data objects for an input."""
+    tab.field(name).get_by_role("button", name="...").click()
+    dialog = tab.page.get_by_role("dialog")
+    for one in objects:
+        dialog.get_by_role("button").filter(has_text=one).click()
+    if name == "files":
+        tab.click("Done")
+    expect(dialog).to_have_count(0)
+
+
+def upload(name: str, project: str) -> str:
+    """Upload a small file; return its ID."""
+    return dxpy.upload_string(name, name=name, project=project, wait_on_close=True).get_id()
+
+
+def test_request_is_what_dx_run_sends_with_the_line_that_is_shown(
+    tab: Tab, make_applet: MakeApplet, dx_project: str, dx: Dx
+) -> None:
+    files = {name: upload(name, dx_project) for name in ("one.txt", "it's.txt", "other.bam")}
+    record = dxpy.new_dxrecord(name="a record", project=dx_project, close=True).get_id()
+    applet = make_applet(QUIET, "bash", name="Every class", inputSpec=EVERY_CLASS).get_id()
+    tab.open(f"/{applet}")
+    for name, text in TEXTS.items():
+        tab.page.locator(f"#input_{name}").fill(text)
+    choose(tab, "a_file", "one.txt")
+    choose(tab, "files", "one.txt", "other.bam", "it's.txt")
+    choose(tab, "a_record", "a record")
+    choose(tab, "an_applet", "Every class")
+    tab.field("a_boolean").get_by_label("false").check()
+    tab.page.locator("#input_a_choice").select_option("t'wo")
+    tab.page.locator("#input_a_number").select_option("2")
+    for name in ("p", "r"):
+        tab.field("some").get_by_label(name).check()
+    tab.page.get_by_label("Output folder").fill("/it's; a folder")
+    tab.page.get_by_label("Job name").fill("a 'name'\"")
+    line = tab.command()
+    tab.click("Launch")
+    expect(tab.text("h1")).to_have_text("a 'name'\"")
+    sent = dxpy.DXJob(tab.page.url.rpartition("/")[2]).describe()
+    printed = run_in_shell(line + " --brief", dx)
+    of_dx = dxpy.DXJob(printed.strip()).describe()
+    for field in ("runInput", "originalInput", "project", "folder", "name", "executable"):
+        assert sent[field] == of_dx[field], field
+    assert not (dx.folder / "gone").exists()
+    assert sent["runInput"] == {
+        "a_file": dxpy.dxlink(files["one.txt"]),
+        "a_string": HOSTILE,
+        "an_int": -7,
+        "a_float": 0.0025,
+        "a_boolean": False,
+        "a_hash": {"key": ["it's", {"n": 1.5}]},
+        "a_record": dxpy.dxlink(record),
+        "an_applet": dxpy.dxlink(applet),
+        "a_choice": "t'wo",
+        "a_number": 2,
+        "a_suggestion": "z z",
+        "like_a_job": LIKE_A_JOB,
+        "files": [dxpy.dxlink(files[name]) for name in ("one.txt", "other.bam", "it's.txt")],
+        "strings": ["first 'one'", "--second", "third"],
+        "ints": [1, 2],
+        "floats": [0.1, 1e9],
+        "booleans": [True, False],
+        "hashes": [{"a": 1}, {}],
+        "some": ["p", "r"],
+    }
+
+
+def run_in_shell(line: str, dx: Dx) -> str:
+    """Paste a line into a shell where dx talks to the platform; return what it prints."""
+    path = f"{Path(sys.executable).parent}:{dx.environment['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", line],
+        env=dx.environment | {"PATH": path},
+        cwd=dx.folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_references_to_jobs_outputs_are_kept_when_a_job_is_run_again(
+    tab: Tab, make_applet: MakeApplet, dx_project: str, dx: Dx
+) -> None:
+    file = upload("one.txt", dx_project)
+    output = [{"name": "texts", "class": "array:string"}, {"name": "files", "class": "array:file"}]
+    made = f'{{"texts": ["a", "b"], "files": [{{"$dnanexus_link": "{file}"}}]}}'
+    maker = make_applet(f"main() {{ echo '{made}' > job_output.json; }}", "bash", outputSpec=output)
+    first = maker.run({})
+    assert ended(first)["state"] == "done"
+    spec = [{"name": "text", "class": "string"}, {"name": "files", "class": "array:file"}]
+    values = {
+        "text": first.get_output_ref("texts", index=1),
+        "files": [dxpy.dxlink(file), first.get_output_ref("files"), dxpy.dxlink(file, dx_project)],
+    }
+    job = make_applet(QUIET, "bash", inputSpec=spec).run(values, name="with references")
+    tab.open(f"/{job.get_id()}")
+    tab.click("Run again with these inputs", "link")
+    expect(tab.field("text")).to_contain_text(f"texts[1] of {first.get_id()}")
+    printed = run_in_shell(tab.command() + " --brief", dx)
+    tab.click("Launch")
+    expect(tab.text("h1")).to_have_text("with references")
+    for job_id in (printed.strip(), tab.page.url.rpartition("/")[2]):
+        assert dxpy.DXJob(job_id).describe()["runInput"] == values
+
+
+def test_mistakes_are_beside_their_field_in_the_platforms_words(
+    tab: Tab, make_applet: MakeApplet
+) -> None:
+    spec = [
+        {"name": "number", "class": "int", "label": "Number"},
+        {"name": "share", "class": "float", "optional": True},
+        {"name": "facts", "class": "hash", "optional": True},
+        {"name": "flags", "class": "array:boolean", "optional": True},
+    ]
+    applet = make_applet(QUIET, "bash", inputSpec=spec)
+    tab.open(f"/{applet.get_id()}")
+    tab.click("Launch")
+    mistake = tab.field("number").locator(".mistake")
+    expect(mistake).to_have_text(refusal(applet, {}))
+    expect(tab.page.locator("#input_number")).to_be_focused()
+    wrong = {"number": "1.5", "share": "0x10", "facts": "[1]", "flags": "true\nyes"}
+    for name, text in wrong.items():
+        tab.page.locator(f"#input_{name}").fill(text)
+        tab.page.locator(f"#input_{name}").blur()
+        values = {"number": 1} | {name: text}
+        expect(tab.field(name).locator(".mistake")).to_have_text(refusal(applet, values))
+    expect(tab.page.get_by_text("Still to be filled in")).to_contain_text(
+        "number, share, facts, flags"
+    )
+    tab.page.locator("#input_number").fill("2")
+    tab.page.locator("#input_number").blur()
+    expect(mistake).to_be_empty()
+
+
+def refusal(applet: dxpy.DXApplet, values: dict) -> str:
+    """Return what the platform says of an input."""
+    with pytest.raises(InvalidInput) as caught:
+        applet.run(values)
+    return caught.value.msg
+
+
+def test_refusal_of_the_platform_stands_beside_the_field_it_names(
+    open_tab: Callable[..., Tab], make_applet: MakeApplet, dx_project: str
+) -> None:
+    file = upload("one.txt", dx_project)
+    spec = [{"name": "first", "class": "file"}, {"name": "second", "class": "file"}]
+    applet = make_applet(QUIET, "bash", inputSpec=spec)
+    tab = open_tab()
+    tab.open(f"/{applet.get_id()}?-ifirst={upload('two.txt', dx_project)}&-isecond={file}")
+    expect(tab.field("second")).to_contain_text("one.txt")
+    dxpy.DXProject(dx_project).remove_objects([file])
+    tab.click("Launch")
+    expect(tab.field("second").locator(".mistake")).to_contain_text(f"{file} could not be found")
+    expect(tab.field("first").locator(".mistake")).to_be_empty()
+    assert all("Failed to load resource" in complaint for complaint in tab.complaints)
+
+
+def test_form_has_its_groups_required_inputs_first(tab: Tab, make_applet: MakeApplet) -> None:
+    spec = [
+        {"name": "deep", "class": "int", "default": 3, "group": "Advanced", "help": "How deep."},
+        {"name": "plain", "class": "string", "optional": True},
+        {"name": "needed", "class": "string", "label": "What is needed"},
+    ]
+    tab.open(f"/{make_applet(QUIET, 'bash', inputSpec=spec).get_id()}")
+    assert tab.page.locator("legend").all_inner_texts() == ["Inputs", "Advanced", "Output"]
+    labels = tab.page.locator("form .label").all_inner_texts()
+    assert labels == ["What is needed required", "plain", "deep", "Output folder", "Job name"]
+    expect(tab.page.locator("#input_deep")).to_have_value("3")
+    expect(tab.field("deep")).to_contain_text("How deep.")
+
+
+def test_chooser_shows_what_matches_the_patterns_and_all_if_asked(
+    tab: Tab, make_applet: MakeApplet, dx_project: str
+) -> None:
+    suggested = upload("good.bam", dxpy.api.project_new({"name": "reference"})["id"])
+    for name in ("a.bam", "b.bam", "b.bam.bai"):
+        upload(name, dx_project)
+    dxpy.api.file_new({"project": dx_project, "name": "open.bam"})
+    suggestions = [{"name": "a good one", "value": dxpy.dxlink(suggested)}]
+    spec = [{"name": "bam", "class": "file", "patterns": ["*.bam"], "suggestions": suggestions}]
+    tab.open(f"/{make_applet(QUIET, 'bash', inputSpec=spec).get_id()}")
+    tab.click("Choose ...")
+    names = tab.page.get_by_role("dialog").locator(".choices button span")
+    expect(names).to_have_text(["good.bam", "b.bam", "a.bam"])
+    tab.page.get_by_label("All, not only *.bam").check()
+    expect(names).to_have_text(["good.bam", "b.bam.bai", "b.bam", "a.bam"])
+    tab.page.get_by_role("dialog").get_by_role("searchbox").fill("BAI")
+    expect(names).to_have_text(["good.bam", "b.bam.bai"])
+    tab.click("Cancel")
+    expect(tab.page.get_by_role("dialog")).to_have_count(0)
+    assert "-ibam" not in tab.command()
+
+
+def test_author_is_told_what_to_mend(tab: Tab, make_applet: MakeApplet) -> None:
+    spec = [
+        {"name": "level", "class": "int", "default": 1, "label": "Level", "help": "How much."},
+        {"name": "bam", "class": "file", "patterns": ["*.bam$"], "label": "BAM"},
+    ]
+    tab.open(f"/{make_applet(QUIET, 'bash', inputSpec=spec).get_id()}")
+    hints = tab.page.locator("aside li")
+    expect(hints.first).to_be_hidden()
+    tab.page.locator("aside summary").click()
+    expect(hints).to_have_text(
+        [
+            "The applet has no title of its own.",
+            "The applet has no summary.",
+            "The applet has no README: dx build takes Readme.md from its folder.",
+            "runSpec has no timeoutPolicy: a job that hangs runs, and costs, for 30 days.",
+            "No help for the inputs: bam.",
+            "The input bam has the pattern *.bam$, which is no glob such as *.bam.",
+            "The input bam is required, and comes after optional ones.",
+        ]
+    )
