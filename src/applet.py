@@ -26,14 +26,16 @@ import dxpy
 from dxpy.utils.describe import get_size_str
 
 from bam_file import Bam, copy_stretches
-from bam_index import BamCutError, BamIndex, BamIndexError, read_index
-from counts import explain_failures, log_unplaced, merge_counts, take_counts_from_index
+from bam_index import BamIndex
+from counts import add_counts, explain_failures, log_unplaced, merge_counts, take_counts_from_index
 from filters import Filters, read_filters, verify_inputs
 from job_log import explain_limits, follow_progress, log, log_seconds
+from machines import count_on_machines, prepare_part, write_part
 from outputs import upload_outputs, write_outputs
+from partial_bam import BamFile, fetch_inputs, hold_stretches, log_fetched
 from samtools import (
     CommandResult,
-    build_index,
+    choose_index,
     explain_failed_call,
     find_errors,
     find_warnings,
@@ -55,6 +57,7 @@ def main(
     require_flags: str = "",
     exclude_flags: str = "",
     count_from_index: bool = False,
+    machines: int = 1,
     output_prefix: str = "",
 ) -> dict[str, Any]:
     """Count the records of each region; the parameters are the inputs declared in dxapp.json.
@@ -67,23 +70,32 @@ def main(
     """
     started = time.monotonic()
     filters = read_filters(min_mapping_quality, require_flags, exclude_flags)
-    verify_inputs(filters, count_from_index, mappings_sorted_bai, output_prefix)
+    verify_inputs(filters, count_from_index, machines, mappings_sorted_bai, output_prefix)
     samtools_version, cpus = get_samtools_version(), cpu_count()
     log(f"{samtools_version}, {cpus} CPUs")
 
-    bam_path, index_path = download_inputs(mappings_sorted_bam)
-    bam = verify_bam(bam_path)
+    if machines == 1 and not count_from_index:
+        bam_file, index_path = download_inputs(mappings_sorted_bam)
+    else:
+        bam_file, index_path = fetch_inputs(mappings_sorted_bam, mappings_sorted_bai)
+    bam = verify_bam(bam_file)
     regions = parse_sam_header_for_region(bam)
 
     if count_from_index and index_path:
         index, counts = take_counts_from_index(bam, index_path)
     else:
         index = choose_index(bam, index_path, cpus)
-        calls = plan_calls(bam, index, cpus)
-        results = count_calls(bam, index, calls, filters, cpus)
-        verify_pool_status(bam, calls, results)
-        counts = merge_counts(bam, index, calls, results, filters)
+        calls = plan_calls(bam, index, cpus, machines)
+        if machines == 1:
+            results = count_calls(bam, index, calls, filters, cpus)
+            verify_pool_status(bam, calls, results)
+            parts = [add_counts(calls, results)]
+        else:
+            links = {"bam": mappings_sorted_bam, "index": mappings_sorted_bai}
+            parts = count_on_machines(machines, cpus, calls, index, filters, links)
+        counts = merge_counts(bam, index, parts, filters)
 
+    log_fetched(bam)
     log_unplaced(counts, filters)
     summary = summarize(
         bam, regions, counts, index, filters, count_from_index, output_prefix, samtools_version
@@ -94,7 +106,17 @@ def main(
     return outputs
 
 
-def download_inputs(bam: dict[str, Any]) -> tuple[Path, Path | None]:
+@dxpy.entry_point("count_part")
+def count_part(**inputs: Any) -> dict[str, Any]:
+    """Count one machine's share of the calls: what each subjob of main runs."""
+    bam, index, calls, filters = prepare_part(**inputs)
+    # Twice as many processes as CPUs: while one fetches its part of the BAM, another one counts.
+    results = count_calls(bam, index, calls, filters, 2 * cpu_count())
+    verify_pool_status(bam, calls, results)
+    return write_part(bam, calls, add_counts(calls, results))
+
+
+def download_inputs(bam: dict[str, Any]) -> tuple[BamFile, Path | None]:
     """Download the job's input files; return the paths of the BAM and of the index, if given."""
     described = dxpy.DXFile(bam).describe()
     log(f"Downloading {described['name']!r}, {get_size_str(described['size'])}")
@@ -138,29 +160,6 @@ def parse_sam_header_for_region(bam: Bam) -> list[str]:
     return regions
 
 
-def choose_index(bam: Bam, path: Path | None, cpus: int) -> BamIndex:
-    """Return what the given index says if it describes the BAM, else what a fresh one says.
-
-    Raises:
-        dxpy.AppError: the index shows that the BAM was cut off, or none can be made.
-    """
-    reason = "none was given"
-    if path:
-        try:
-            return read_index(path, bam)
-        except BamCutError as error:
-            raise dxpy.AppError(
-                f"{bam.name!r} was cut off: it is as its index {path.name!r} says up to its end, "
-                f"but {error}. Upload it again, or count what is there without the index."
-            ) from error
-        except BamIndexError as error:
-            reason = f"{path.name!r} is not used: {error}"
-            log(f"WARNING: the index {reason}")
-    log(f"Building an index of {bam.name!r}; samtools index reads the whole file once")
-    with log_seconds("build the index"):
-        return build_index(bam, f"fresh, because {reason}", cpus)
-
-
 def count_calls(
     bam: Bam, index: BamIndex, calls: Sequence[Call], filters: Filters, cpus: int
 ) -> list[CommandResult]:
@@ -170,7 +169,7 @@ def count_calls(
         dxpy.AppError: the index is wrong about where records begin, or a process was killed.
     """
     command = filters.describe_command(bam.name, bam.regions[0])
-    log(f"Calls of samtools: {len(calls):,}, such as {command}")
+    log(f"Counting each region like {command}, in calls: {len(calls):,}")
     with log_seconds("count"), explain_failures(bam, index), Pool(cpus) as pool:
         pending = pool.imap(partial(count_call, bam, filters), calls)
         return list(follow_progress(pending, [call.work for call in calls]))
@@ -178,15 +177,15 @@ def count_calls(
 
 def count_call(bam: Bam, filters: Filters, call: Call) -> CommandResult:
     """Count what one call counts: this is what the pool maps."""
-    check_borders(bam, call)
-    if call.region is None:
-        feed = partial(copy_stretches, bam, call.stretches)
-        return run_pipeline(create_table_cmds(filters, call.threads), feed)
-    with NamedTemporaryFile(suffix=".csi") as slice_index:
-        write_slice_index(Path(slice_index.name), call.numbers[0], call.stretches[0])
-        return run_cmd(
-            create_region_view_cmd(bam.path, Path(slice_index.name), call.region, filters)
-        )
+    with hold_stretches(bam, call.stretches, describe_call(bam.regions, call)) as held:
+        check_borders(held, call)
+        if call.region is None:
+            feed = partial(copy_stretches, held, call.stretches)
+            return run_pipeline(create_table_cmds(filters, call.threads), feed)
+        with NamedTemporaryFile(suffix=".csi") as slice_index:
+            index = Path(slice_index.name)
+            write_slice_index(index, call.numbers[0], call.stretches[0])
+            return run_cmd(create_region_view_cmd(held.path, index, call.region, filters))
 
 
 def create_region_view_cmd(bam: Path, index: Path, region: str, filters: Filters) -> list[str]:
@@ -225,7 +224,8 @@ def verify_pool_status(bam: Bam, calls: Sequence[Call], results: Sequence[Comman
     for call, result in zip(calls, results, strict=True):
         if result.exit_code or find_errors(result) or not result.stdout:
             what = describe_call(bam.regions, call)
-            raise explain_failed_call(bam, what, call.stretches, result)
+            with hold_stretches(bam, call.stretches, what) as held:
+                raise explain_failed_call(held, what, call.stretches, result)
     for warning in sorted({line for result in results for line in find_warnings(result)}):
         log(f"samtools: {warning}")
 

@@ -4,7 +4,9 @@ contigs = [("chr1", 1000), ("chr2", 500)]
 build_bam(Path("two.bam"), contigs, [sam_line("read1", "chr1", 10), sam_line("read2")])
 """
 
+import struct
 import subprocess
+import zlib
 from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
@@ -74,3 +76,12 @@ def index_bam(bam: Path, index: Path) -> Path:
     kind = ["-c"] if index.suffix == ".csi" else []
     subprocess.run(["samtools", "index", *kind, str(bam), str(index)], check=True)
     return index
+
+
+def compress_block(data: bytes) -> bytes:
+    """Return one BGZF block ("Sequence Alignment/Map Format Specification", 4.1)."""
+    compressor = zlib.compressobj(wbits=-15)
+    deflated = compressor.compress(data) + compressor.flush()
+    size = len(deflated) + 26
+    head = b"\x1f\x8b\x08\x04" + bytes(5) + b"\xff\x06\x00BC\x02\x00" + struct.pack("<H", size - 1)
+    return head + deflated + struct.pack("<II", zlib.crc32(data), len(data))

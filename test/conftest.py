@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 
-import private_environment  # noqa: F401 - before dxpy reads a person's login
-
 # dx build uploads all of resources/: compiled files must not appear there.
 sys.dont_write_bytecode = True
 
 import applet  # noqa: E402 - after the switch above
+from machines import make_part_inputs, read_part, share_calls  # noqa: E402
 
 pytest_plugins = ["platform_fixtures"]
 
@@ -21,8 +20,8 @@ Count = Callable[..., str]
 
 
 @pytest.fixture
-def count(monkeypatch: pytest.MonkeyPatch) -> Count:
-    """Do what main does, less download and upload: count(bam, index, **inputs) -> count file."""
+def count_files(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Keep what count files hold, instead of uploading them."""
     texts: list[str] = []
 
     def keep_count_file(paths: dict[str, Path], summary: object) -> dict:  # noqa: ARG001
@@ -30,21 +29,54 @@ def count(monkeypatch: pytest.MonkeyPatch) -> Count:
         return {}
 
     monkeypatch.setattr(applet, "upload_outputs", keep_count_file)
+    return texts
+
+
+@pytest.fixture
+def count(count_files: list[str], monkeypatch: pytest.MonkeyPatch) -> Count:
+    """Do what main does, less download and upload: count(bam, index, **inputs) -> count file."""
 
     def count_bam(bam: Path, index: Path | None = None, **inputs: int | str) -> str:
         monkeypatch.setattr(applet, "download_inputs", lambda _: (bam, index))
         applet.main({}, {"given": True} if index else None, **inputs)
-        return texts.pop()
+        return count_files.pop()
 
     return count_bam
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path):
-    """A folder on a disk of its own with room for 64 KiB."""
+def count_parts(
+    upload: Callable[[Path], dict],
+    count_files: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Count:
+    """Count like `count`, with the files on a platform, and in parts, in this process."""
+
+    def count_here(machines: int, cpus: int, calls: list, *rest: object) -> list:
+        inputs = make_part_inputs(machines, cpus, *rest)
+        return [
+            read_part(applet.count_part(**inputs, number=number), share)
+            for number, share in enumerate(share_calls(calls, machines))
+        ]
+
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(applet, "count_on_machines", count_here)
+
+    def count_bam(bam: Path, index: Path | None = None, **inputs: int) -> str:
+        applet.main(upload(bam), upload(index) if index else None, **{"machines": 3} | inputs)
+        return count_files.pop()
+
+    return count_bam
+
+
+@pytest.fixture
+def small_disk(request: pytest.FixtureRequest, tmp_path: Path):
+    """A folder on a disk of its own with room for 64 KiB, or as much as a test asks for."""
     folder = tmp_path / "small_disk"
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(folder)]
+    size = f"size={getattr(request, 'param', '64k')}"
+    mount = ["mount", "-t", "tmpfs", "-o", size, "none", str(folder)]
     if os.geteuid() or subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("making a small disk needs the right to mount one")
     yield folder

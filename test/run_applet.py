@@ -23,7 +23,8 @@ from bam_builder import build_bam, index_bam, sam_line
 
 APPLET = Path(__file__).parent.parent
 DX = str(Path(sys.executable).parent / "dx")
-DEMO_READS = (("chr1", 1000, 120), ("chr2", 800, 45), ("chrM", 300, 9), ("chrEmpty", 100, 0))
+# Regions of several blocks, so that machines can share them.
+DEMO_READS = (("chr1", 9000, 6000), ("chr2", 8000, 4500), ("chrM", 300, 90), ("chrEmpty", 100, 0))
 
 PROGRESS_SECONDS = 5
 # Lines of a count file that are shown; of a longer one its beginning and its total.
@@ -148,7 +149,8 @@ def run_applet(files: list[Path], options: list[str], out: Path, scratch: Path) 
     ids = [upload(file, project) for file in files]
     inputs = [f"-i{field}={file}" for field, file in zip(fields, ids, strict=False)]
     applet = json.loads(dx("build", str(APPLET)))["id"]
-    job_id = watch("run", applet, *inputs, *options, "-y", "--brief", "--watch")
+    job_id = dx("run", applet, *inputs, *options, "-y", "--brief").strip()
+    watch("watch", "--tree", job_id)
     job = json.loads(dx("describe", "--json", job_id, show=False))
     if job["state"] != "done":
         raise StepError(describe_failure(job))
@@ -257,20 +259,11 @@ def count_uploaded_bytes(name: str, project: str) -> int:
     return sum(part["size"] for part in parts if part["state"] == "complete")
 
 
-def watch(*arguments: str) -> str:
-    """Run dx run, show what it prints while it prints it, and return the job's ID.
-
-    Raises:
-        StepError: no job was started; in dx's own words.
-    """
+def watch(*arguments: str) -> None:
+    """Run dx watch, and show what it prints while it prints it."""
     with running_dx(*arguments) as process:
-        first_line = process.stdout.readline()
-        if not first_line.startswith("job-"):
-            stdout, stderr = process.communicate()
-            raise StepError(words_of_dx(stderr or first_line + stdout))
         for line in select_lines(process.stdout):
             print(line, end="", flush=True)
-    return first_line.strip()
 
 
 def select_lines(log: Iterable[str]) -> Iterator[str]:
@@ -296,6 +289,8 @@ def running_dx(*arguments: str, show: bool = True) -> Iterator[subprocess.Popen[
         print("$", shlex.join(["dx", *arguments]), flush=True)
     with subprocess.Popen(
         [DX, *arguments],
+        # A log is shown while it is written.
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

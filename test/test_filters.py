@@ -78,7 +78,7 @@ def test_exactly_the_records_that_pass_are_counted(count, bam, monkeypatch, shar
 
 def test_the_command_with_its_filters_is_in_the_log(count, bam, capsys):
     count(bam, min_mapping_quality=30, exclude_flags="2308")
-    assert "samtools view -c -q 30 -F 2308 flags.bam chr1\n" in capsys.readouterr().out
+    assert "like samtools view -c -q 30 -F 2308 flags.bam chr1, in" in capsys.readouterr().out
 
 
 def test_only_unplaced_reads_that_pass_are_reported(count, bam, capsys):

@@ -7,7 +7,7 @@ import pytest
 
 from bam_file import UNPLACED, Bam, Stretch
 from bam_index import BamIndex, Extent
-from counts import merge_counts, read_counts
+from counts import add_counts, merge_counts, read_counts
 from filters import Filters
 from samtools import CommandResult
 from slices import Call
@@ -43,7 +43,7 @@ def test_a_table_is_read_by_place_whatever_the_names_are():
 def test_slices_and_shares_of_a_region_are_added_up():
     calls = [SLICE, SLICE, SHARED]
     results = [result("10\n"), result("20\n"), table(3, 4, 5)]
-    counts = merge_counts(BAM, index(33, 4, 5), calls, results, Filters())
+    counts = merge_counts(BAM, index(33, 4, 5), [add_counts(calls, results)], Filters())
     assert counts == {0: 33, 1: 4, UNPLACED: 5}
 
 
@@ -58,25 +58,27 @@ def test_slices_and_shares_of_a_region_are_added_up():
 def test_an_index_that_promises_another_number_is_blamed(promised, message):
     calls, results = [SLICE, SHARED], [result("30\n"), table(3, 4, 5)]
     with pytest.raises(dxpy.AppError, match=f"'x.bai' is not right for 'x.bam': .* {message}"):
-        merge_counts(BAM, index(*promised), calls, results, Filters())
+        merge_counts(BAM, index(*promised), [add_counts(calls, results)], Filters())
 
 
 def test_a_fresh_index_that_promises_another_number_blames_the_bam():
     fresh = index(9, 4, 5)._replace(origin="fresh, because none was given")
     with pytest.raises(dxpy.AppError, match=r"'x\.bam' and the index that samtools makes of it"):
-        merge_counts(BAM, fresh, [SHARED], [table(3, 4, 5)], Filters())
+        merge_counts(BAM, fresh, [read_counts(SHARED, table(3, 4, 5))], Filters())
 
 
 def test_what_an_index_does_not_promise_is_taken_as_counted():
-    counts = merge_counts(BAM, index(None, None, 5), [SHARED], [table(3, 4, 5)], Filters())
+    counts = merge_counts(
+        BAM, index(None, None, 5), [read_counts(SHARED, table(3, 4, 5))], Filters()
+    )
     assert counts == {0: 3, 1: 4, UNPLACED: 5}
 
 
 def test_under_filters_there_may_be_fewer_records_than_promised():
-    counts = merge_counts(BAM, index(9, 9, 9), [SHARED], [table(3, 4, 5)], Filters(30))
+    counts = merge_counts(BAM, index(9, 9, 9), [read_counts(SHARED, table(3, 4, 5))], Filters(30))
     assert counts == {0: 3, 1: 4, UNPLACED: 5}
 
 
 def test_under_filters_there_may_not_be_more():
     with pytest.raises(dxpy.AppError, match="promises 2 records in region 'a'"):
-        merge_counts(BAM, index(2, 9, 9), [SHARED], [table(3, 4, 5)], Filters(30))
+        merge_counts(BAM, index(2, 9, 9), [read_counts(SHARED, table(3, 4, 5))], Filters(30))

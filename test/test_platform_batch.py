@@ -7,7 +7,8 @@ import dxpy
 import pytest
 from dxpy.exceptions import InvalidInput
 
-from platform_fixtures import Dx, ended
+from local_platform.testing.project import Dx
+from platform_fixtures import ended
 
 MakeApplet = Callable[..., dxpy.DXApplet]
 LEFT, RIGHT = "-ileft=(.*)_1.txt$", "-iright=(.*)_2.txt$"
@@ -28,7 +29,7 @@ def upload(*names: str, folder: str = "/") -> dict[str, str]:
     }
 
 
-def test_files_that_belong_together_are_one_row(dx: Dx, project: str) -> None:
+def test_files_that_belong_together_are_one_row(dx: Dx, dx_project: str) -> None:
     files = upload("a_1.txt", "a_2.txt", "b_1.txt", "b_2.txt", "b_2.txt.md5")
     said = dx("generate_batch_inputs", LEFT, RIGHT).stderr
     assert "Found 2 valid batch IDs" in said
@@ -37,7 +38,7 @@ def test_files_that_belong_together_are_one_row(dx: Dx, project: str) -> None:
             ["batch ID", "left", "right", "left ID", "right ID"],
             *(
                 [key, f"{key}_1.txt", f"{key}_2.txt"]
-                + [f"{project}:{files[f'{key}_{side}.txt']}" for side in (1, 2)]
+                + [f"{dx_project}:{files[f'{key}_{side}.txt']}" for side in (1, 2)]
                 for key in "ab"
             ),
         ]
@@ -70,9 +71,9 @@ def test_missing_and_ambiguous_files_are_named_and_left_out(dx: Dx) -> None:
 
 
 @pytest.mark.parametrize("pattern", ["no group", "(", r"(a)\1"])
-def test_pattern_that_cannot_group_is_refused(project: str, pattern: str) -> None:
+def test_pattern_that_cannot_group_is_refused(dx_project: str, pattern: str) -> None:
     with pytest.raises(InvalidInput, match=r"inputs\.left"):
-        dxpy.api.system_generate_batch_inputs({"project": project, "inputs": {"left": pattern}})
+        dxpy.api.system_generate_batch_inputs({"project": dx_project, "inputs": {"left": pattern}})
 
 
 def test_each_row_is_a_job_with_the_common_input(make_applet: MakeApplet, dx: Dx) -> None:

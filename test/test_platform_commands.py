@@ -6,7 +6,9 @@ from collections.abc import Callable
 import dxpy
 import pytest
 
-from platform_fixtures import Dx, Platform, ended, in_state, until
+from local_platform.testing.local import LocalPlatform
+from local_platform.testing.project import Dx
+from platform_fixtures import ended, in_state, until
 
 
 @pytest.fixture
@@ -69,29 +71,29 @@ def test_folder_is_removed_with_what_it_holds(dx: Dx, words: str) -> None:
         dxpy.describe(words)
 
 
-def test_refused_removal_removes_nothing(dx: Dx, words: str, project: str) -> None:
+def test_refused_removal_removes_nothing(dx: Dx, words: str, dx_project: str) -> None:
     absent = "file-" + "B" * 24
     with pytest.raises(dxpy.exceptions.ResourceNotFound):
-        dxpy.api.project_remove_objects(project, {"objects": [words, absent]})
+        dxpy.api.project_remove_objects(dx_project, {"objects": [words, absent]})
     assert dx("cat", "words.txt").stdout == "words\n"
 
 
-def test_copy_into_another_project_keeps_the_id(dx: Dx, words: str, project: str) -> None:
+def test_copy_into_another_project_keeps_the_id(dx: Dx, words: str, dx_project: str) -> None:
     other = dx("new", "project", "other", "--brief").stdout.strip()
     dx("cp", "words.txt", f"{other}:/")
     dx("rm", "words.txt")
     assert described(dx, f"{other}:/words.txt")["id"] == words
     assert dx("cat", f"{other}:/words.txt").stdout == "words\n"
-    assert project != other
+    assert dx_project != other
 
 
-def test_each_copy_has_a_name_and_labels_of_its_own(dx: Dx, words: str, project: str) -> None:
+def test_each_copy_has_a_name_and_labels_of_its_own(dx: Dx, words: str, dx_project: str) -> None:
     dx("tag", "words.txt", "kept")
     other = dx("new", "project", "other", "--brief").stdout.strip()
     dx("cp", "words.txt", f"{other}:/copy.txt")
     dx("tag", f"{other}:/copy.txt", "copied")
     dx("set_properties", f"{other}:/copy.txt", "k=1")
-    first = dxpy.DXFile(words, project=project).describe(incl_properties=True)
+    first = dxpy.DXFile(words, project=dx_project).describe(incl_properties=True)
     assert (first["name"], first["tags"], first["properties"]) == ("words.txt", ["kept"], {})
     copy = dxpy.DXFile(words, project=other).describe(incl_properties=True)
     assert (copy["name"], copy["tags"]) == ("copy.txt", ["kept", "copied"])
@@ -101,7 +103,9 @@ def test_each_copy_has_a_name_and_labels_of_its_own(dx: Dx, words: str, project:
     assert dx("find", "data", "--name", "copy*", "--all-projects", "--brief").stdout.split() == [
         f"{other}:{words}"
     ]
-    assert dx("find", "data", "--tag", "copied", "--path", f"{project}:/", "--brief").stdout == ""
+    assert (
+        dx("find", "data", "--tag", "copied", "--path", f"{dx_project}:/", "--brief").stdout == ""
+    )
     dx("rm", "words.txt")
     assert described(dx, words)["name"] == "copy.txt"
 
@@ -160,14 +164,14 @@ def test_details_may_be_an_array(dx: Dx, words: str) -> None:
     assert made.get_details() == ["a"]
 
 
-def test_record_takes_over_what_it_is_not_given(project: str) -> None:
+def test_record_takes_over_what_it_is_not_given(dx_project: str) -> None:
     first = dxpy.new_dxrecord(
         name="first", details={"a": 1}, types=["T"], tags=["t"], properties={"k": "1"}
     )
     second = dxpy.new_dxrecord(init_from=first, types=["Other"])
     description = second.describe(incl_details=True, incl_properties=True)
     assert description["id"] != first.get_id()
-    assert description["project"] == project
+    assert description["project"] == dx_project
     taken = ("name", "details", "tags", "properties", "types")
     assert [description[field] for field in taken] == [
         "first",
@@ -178,44 +182,43 @@ def test_record_takes_over_what_it_is_not_given(project: str) -> None:
     ]
 
 
-def test_who_and_where(dx: Dx, project: str) -> None:
+def test_who_and_where(dx: Dx, dx_project: str) -> None:
     assert dx("whoami").stdout == "local\n"
     assert dx("pwd").stdout.endswith(":/\n")
-    assert project in dx("find", "projects").stdout
-    assert project in dx("describe", project).stdout
+    assert dx_project in dx("find", "projects").stdout
+    assert dx_project in dx("describe", dx_project).stdout
     assert dx("tree").stdout == ".\n"
 
 
-def test_select_and_cd_are_kept_in_the_private_configuration(dx: Dx, project: str) -> None:
-    del dx.environment["DX_PROJECT_CONTEXT_ID"]
-    dx("mkdir", f"{project}:/a")
-    dx("select", project)
+def test_select_and_cd_are_kept_in_the_private_configuration(dx: Dx, dx_project: str) -> None:
+    dx("mkdir", f"{dx_project}:/a")
+    dx("select", dx_project)
     dx("cd", "/a")
     assert dx("pwd").stdout.endswith(":/a\n")
 
 
-def test_project_is_renamed_and_removed(dx: Dx, project: str, words: str) -> None:
-    dx("update", "project", project, "--name", "renamed")
+def test_project_is_renamed_and_removed(dx: Dx, dx_project: str, words: str) -> None:
+    dx("update", "project", dx_project, "--name", "renamed")
     assert "renamed" in dx("find", "projects", "--name", "renamed").stdout
-    dx("rmproject", "-y", project)
+    dx("rmproject", "-y", dx_project)
     with pytest.raises(dxpy.exceptions.ResourceNotFound):
         dxpy.describe(words)
 
 
 def test_project_is_removed_with_the_jobs_that_run_in_it(
-    dx: Dx, project: str, make_applet: Callable[..., dxpy.DXApplet], platform: Platform
+    dx: Dx, dx_project: str, make_applet: Callable[..., dxpy.DXApplet], dx_platform: LocalPlatform
 ) -> None:
     job = make_applet("sleep 600", "bash").run({})
     in_state(job, "running")
     with pytest.raises(dxpy.exceptions.InvalidState, match="terminate them first"):
-        dxpy.api.project_destroy(project, {})
-    dx("rmproject", "-y", project)
-    until(lambda: not platform.job_processes())
+        dxpy.api.project_destroy(dx_project, {})
+    dx("rmproject", "-y", dx_project)
+    until(lambda: not dx_platform.job_processes())
     assert ended(job)["state"] == "terminated"
     assert list(dxpy.find_projects(name="*removed_with_the_jobs*", name_mode="glob")) == []
 
 
-def test_project_is_labelled_and_found(dx: Dx, project: str) -> None:
+def test_project_is_labelled_and_found(dx: Dx, dx_project: str) -> None:
     other = dx("new", "project", "other", "--brief").stdout.strip()
     dx("tag", ":", "mine", "too")
     dx("untag", ":", "too")
@@ -224,22 +227,22 @@ def test_project_is_labelled_and_found(dx: Dx, project: str) -> None:
     description = json.loads(dx("describe", ":", "--json").stdout)
     assert description["tags"] == ["mine"]
     assert description["properties"] == {"k": "1", "empty": ""}
-    assert dx("find", "projects", "--tag", "mine", "--brief").stdout == f"{project}\n"
-    assert dx("find", "projects", "--property", "k=1", "--brief").stdout == f"{project}\n"
+    assert dx("find", "projects", "--tag", "mine", "--brief").stdout == f"{dx_project}\n"
+    assert dx("find", "projects", "--property", "k=1", "--brief").stdout == f"{dx_project}\n"
     assert other in dx("find", "projects", "--property", "k", "--brief").stdout
     dx("unset_properties", ":", "k")
     assert json.loads(dx("describe", ":", "--json").stdout)["properties"] == {"empty": ""}
 
 
-def test_flags_of_a_project_are_described_and_found(dx: Dx, project: str) -> None:
+def test_flags_of_a_project_are_described_and_found(dx: Dx, dx_project: str) -> None:
     other = dx("new", "project", "p", "--phi", "--database-ui-view-only", "--brief").stdout.strip()
     flags = json.loads(dx("describe", other, "--json").stdout)
     assert (flags["containsPHI"], flags["databaseUIViewOnly"]) == (True, True)
     with_phi = dx("find", "projects", "--phi", "true", "--brief").stdout.split()
     assert other in with_phi
-    assert project not in with_phi
-    dx("update", "project", project, "--download-restricted", "true", "--restricted", "true")
-    flags = json.loads(dx("describe", project, "--json").stdout)
+    assert dx_project not in with_phi
+    dx("update", "project", dx_project, "--download-restricted", "true", "--restricted", "true")
+    flags = json.loads(dx("describe", dx_project, "--json").stdout)
     assert (flags["downloadRestricted"], flags["restricted"], flags["protected"]) == (
         True,
         True,
@@ -280,8 +283,8 @@ def test_unknown_name_is_an_error(dx: Dx) -> None:
     dx("run", "no_such_applet", "-y", status=3)
 
 
-def test_batch_describe_answers_for_each(project: str) -> None:
-    record = dxpy.new_dxrecord(name="there", project=project).get_id()
+def test_batch_describe_answers_for_each(dx_project: str) -> None:
+    record = dxpy.new_dxrecord(name="there", project=dx_project).get_id()
     absent = "record-" + "B" * 24
     asked = [{"id": record, "describe": {"fields": {"name": True}}}, absent]
     there, missing = dxpy.api.system_describe_data_objects({"objects": asked})["results"]

@@ -143,12 +143,14 @@ def test_link_in_a_bundle_is_not_written_through(
 def test_member_of_a_bundle_lands_in_the_private_root_or_nowhere(
     make_applet: MakeApplet, tmp_path: Path, name: str
 ) -> None:
-    links = [symlink("link", tmp_path), symlink("deep", "link")]
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    links = [symlink("link", outside), symlink("deep", "link")]
     job = make_applet("true", "bash", runSpec=bundle(*links, member(name, b"x"))).run({})
     description = ended(job)
     assert description["failureReason"] == "ExecutionError"
     assert "resources.tar.gz" in description["failureMessage"]
-    assert list(tmp_path.iterdir()) == []
+    assert list(outside.iterdir()) == []
 
 
 def test_hard_link_to_a_file_outside_is_refused(make_applet: MakeApplet, tmp_path: Path) -> None:

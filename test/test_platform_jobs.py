@@ -8,7 +8,9 @@ import dxpy
 import pytest
 from dxpy.exceptions import InvalidInput
 
-from platform_fixtures import Dx, Platform, ended, in_state, job_log, until
+from local_platform.testing.local import LocalPlatform
+from local_platform.testing.project import Dx
+from platform_fixtures import ended, in_state, job_log, until
 
 MakeApplet = Callable[..., dxpy.DXApplet]
 
@@ -105,7 +107,7 @@ dxpy.run()
     assert states == ["runnable", "running", "waiting_on_output", "done"]
 
 
-def test_failed_subjob_fails_its_tree(make_applet: MakeApplet, platform: Platform) -> None:
+def test_failed_subjob_fails_its_tree(make_applet: MakeApplet, dx_platform: LocalPlatform) -> None:
     job = make_applet(FAILING_PART).run({})
     root = ended(job)
     assert (root["state"], root["failureReason"]) == ("failed", "AppError")
@@ -116,7 +118,7 @@ def test_failed_subjob_fails_its_tree(make_applet: MakeApplet, platform: Platfor
     }
     assert root["failureFrom"]["id"] == members["part"]["id"]
     assert members["slow"]["failureReason"] == "JobTreeFailure"
-    assert until(lambda: not platform.job_processes())
+    assert until(lambda: not dx_platform.job_processes())
 
 
 def test_job_waits_for_the_jobs_it_depends_on(make_applet: MakeApplet) -> None:
@@ -267,7 +269,7 @@ def main():
 
 
 def test_intermediate_files_vanish_with_the_workspace(
-    make_applet: MakeApplet, project: str
+    make_applet: MakeApplet, dx_project: str
 ) -> None:
     code = """
 import dxpy
@@ -281,7 +283,7 @@ def main():
     description = ended(make_applet(code).run({}))
     assert [
         found["describe"]["name"]
-        for found in dxpy.find_data_objects(classname="file", project=project, describe=True)
+        for found in dxpy.find_data_objects(classname="file", project=dx_project, describe=True)
     ] == ["kept"]
     with pytest.raises(dxpy.exceptions.ResourceNotFound):
         dxpy.describe(description["output"]["id"])
@@ -310,7 +312,9 @@ def main():
     assert child["workspace"] != job.describe()["workspace"]
 
 
-def test_job_finishes_though_its_applet_was_removed(make_applet: MakeApplet, project: str) -> None:
+def test_job_finishes_though_its_applet_was_removed(
+    make_applet: MakeApplet, dx_project: str
+) -> None:
     code = """
 import time
 import dxpy
@@ -328,20 +332,20 @@ def main():
 """
     applet = make_applet(code, outputSpec=[{"name": "value", "class": "int"}])
     job = applet.run({})
-    dxpy.DXProject(project).remove_objects([applet.get_id()])
+    dxpy.DXProject(dx_project).remove_objects([applet.get_id()])
     assert ended(job)["output"] == {"value": 1}
     with pytest.raises(dxpy.exceptions.ResourceNotFound):
         applet.describe()
 
 
 def test_terminate_ends_every_process_of_the_tree(
-    make_applet: MakeApplet, platform: Platform, dx: Dx
+    make_applet: MakeApplet, dx_platform: LocalPlatform, dx: Dx
 ) -> None:
     job = make_applet(SLEEP, "bash").run({})
-    until(platform.job_processes)
+    until(dx_platform.job_processes)
     dx("terminate", job.get_id())
     assert ended(job)["state"] == "terminated"
-    assert platform.job_processes() == []
+    assert dx_platform.job_processes() == []
 
 
 def test_terminated_before_it_ran(make_applet: MakeApplet, dx: Dx) -> None:
@@ -353,20 +357,22 @@ def test_terminated_before_it_ran(make_applet: MakeApplet, dx: Dx) -> None:
     assert "terminated" in dx("describe", second.get_id()).stdout
 
 
-def test_job_over_its_time_limit_is_killed(make_applet: MakeApplet, platform: Platform) -> None:
+def test_job_over_its_time_limit_is_killed(
+    make_applet: MakeApplet, dx_platform: LocalPlatform
+) -> None:
     # The service takes whole minutes only.
     policy = {"timeoutPolicy": {"*": {"minutes": 0.01}}}
     description = ended(make_applet(SLEEP, "bash", runSpec=policy).run({}))
     assert (description["state"], description["failureReason"]) == ("failed", "JobTimeoutExceeded")
-    assert platform.job_processes() == []
+    assert dx_platform.job_processes() == []
 
 
 def test_children_left_behind_do_not_outlive_the_job(
-    make_applet: MakeApplet, platform: Platform
+    make_applet: MakeApplet, dx_platform: LocalPlatform
 ) -> None:
     job = make_applet("sleep 600 &\nsetsid sleep 600 &\n", "bash").run({})
     assert ended(job)["state"] == "done"
-    assert platform.job_processes() == []
+    assert dx_platform.job_processes() == []
 
 
 @pytest.mark.parametrize(("count", "state"), [(1, "done"), (0, "failed")])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from platform_fixtures import Dx
+from local_platform.testing.project import Dx
 
 CODE = """
 import time

@@ -8,7 +8,8 @@ import dxpy
 import pytest
 from dxpy.exceptions import InvalidInput
 
-from platform_fixtures import Dx, ended
+from local_platform.testing.project import Dx
+from platform_fixtures import ended
 
 MakeApplet = Callable[..., dxpy.DXApplet]
 LONDON = "aws:eu-west-2-g"
@@ -31,9 +32,9 @@ def write_applet(folder: Path, regions: dict[str, dict]) -> None:
     (folder / "dxapp.json").write_text(json.dumps(dxapp))
 
 
-def test_project_is_found_by_its_region(dx: Dx, project: str, london: str) -> None:
+def test_project_is_found_by_its_region(dx: Dx, dx_project: str, london: str) -> None:
     assert london in dx("find", "projects", "--region", LONDON, "--brief").stdout.split()
-    assert project not in dx("find", "projects", "--region", LONDON, "--brief").stdout
+    assert dx_project not in dx("find", "projects", "--region", LONDON, "--brief").stdout
     assert dxpy.describe(london)["region"] == LONDON
     assert LONDON in dxpy.api.user_describe(dxpy.whoami())["permittedRegions"]
 
@@ -43,13 +44,13 @@ def test_name_that_is_no_region_is_refused(dx: Dx) -> None:
     assert 'Expected the field "region"' in refused.stderr
 
 
-def test_applet_of_several_regions_is_built_in_each(dx: Dx, project: str, london: str) -> None:
+def test_applet_of_several_regions_is_built_in_each(dx: Dx, dx_project: str, london: str) -> None:
     machines = {
         "aws:us-east-1": {"systemRequirements": {"*": {"instanceType": "mem1_ssd1_v2_x2"}}},
         LONDON: {"systemRequirements": {"*": {"instanceType": "mem2_ssd1_v2_x2"}}},
     }
     write_applet(dx.folder / "both", machines)
-    for destination, region in ((project, "aws:us-east-1"), (london, LONDON)):
+    for destination, region in ((dx_project, "aws:us-east-1"), (london, LONDON)):
         applet = json.loads(dx("build", "both", "-d", f"{destination}:/").stdout)["id"]
         run_spec = dxpy.describe(applet)["runSpec"]
         needed = machines[region]["systemRequirements"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import dxpy
 import pytest
 
-from platform_fixtures import Dx
+from local_platform.testing.project import Dx
 
 NOWHERE = "project-" + "B" * 24
 RUN_SPEC = {
@@ -29,9 +29,9 @@ def write_applet(folder: Path, **run_spec: object) -> None:
     (folder / "dxapp.json").write_text(json.dumps(dxapp | {"runSpec": RUN_SPEC | run_spec}))
 
 
-def uploaded(project: str) -> list[str]:
-    """Return all that lies in a project, hidden files too."""
-    found = dxpy.find_data_objects(project=project, visibility="either")
+def uploaded(dx_project: str) -> list[str]:
+    """Return all that lies in a dx_project, hidden files too."""
+    found = dxpy.find_data_objects(project=dx_project, visibility="either")
     return [one["id"] for one in found]
 
 
@@ -44,24 +44,24 @@ def uploaded(project: str) -> list[str]:
     ],
 )
 def test_build_of_another_kind_is_refused_before_an_upload(
-    dx: Dx, project: str, command: tuple[str, ...], sentence: str
+    dx: Dx, dx_project: str, command: tuple[str, ...], sentence: str
 ) -> None:
     write_applet(dx.folder / "source")
     projects = len(list(dxpy.find_projects()))
     assert sentence in dx(*command, "source", status=3).stderr
-    assert uploaded(project) == []
+    assert uploaded(dx_project) == []
     assert len(list(dxpy.find_projects())) == projects
 
 
-def test_workflow_is_refused(dx: Dx, project: str) -> None:
+def test_workflow_is_refused(dx: Dx, dx_project: str) -> None:
     folder = dx.folder / "flow"
     folder.mkdir()
     (folder / "dxworkflow.json").write_text('{"name": "flow", "stages": []}')
     assert "has no workflows, and so no WDL and CWL" in dx("build", "flow", status=3).stderr
-    assert uploaded(project) == []
+    assert uploaded(dx_project) == []
 
 
-def test_asset_build_is_refused_before_an_upload(dx: Dx, project: str) -> None:
+def test_asset_build_is_refused_before_an_upload(dx: Dx, dx_project: str) -> None:
     folder = dx.folder / "asset"
     folder.mkdir()
     asset = {"name": "a", "title": "t", "description": "d", "version": "1", "release": "24.04"}
@@ -70,20 +70,20 @@ def test_asset_build_is_refused_before_an_upload(dx: Dx, project: str) -> None:
         'asset builds: name the packages in "execDepends"'
         in dx("build_asset", "asset", status=1).stderr
     )
-    assert uploaded(project) == []
+    assert uploaded(dx_project) == []
 
 
 @pytest.mark.parametrize(
     "asset",
     [{"name": "htslib", "version": "1.15", "project": NOWHERE}, {"id": "record-" + "B" * 24}],
 )
-def test_missing_asset_is_named_with_how_to_go_on(dx: Dx, project: str, asset: dict) -> None:
+def test_missing_asset_is_named_with_how_to_go_on(dx: Dx, dx_project: str, asset: dict) -> None:
     write_applet(dx.folder / "source", assetDepends=[asset])
     refused = dx("build", "source", status=3).stderr
     assert 'An asset in "assetDepends" is missing' in refused
     assert asset.get("name", asset.get("id")) in refused
     assert 'name the packages in "execDepends" of dxapp.json' in refused
-    assert uploaded(project) == []
+    assert uploaded(dx_project) == []
 
 
 def test_login_is_answered_by_a_sentence(dx: Dx) -> None:
@@ -109,7 +109,7 @@ def test_logout_ends_nothing(dx: Dx) -> None:
     assert dx("whoami").stdout == "local\n"
 
 
-def test_asset_that_is_here_is_bundled(dx: Dx, project: str) -> None:
+def test_asset_that_is_here_is_bundled(dx: Dx, dx_project: str) -> None:
     archive = dxpy.upload_string("archive", name="tool.tar.gz", hidden=True, wait_on_close=True)
     asset = dxpy.new_dxrecord(
         name="tool",
@@ -120,7 +120,7 @@ def test_asset_that_is_here_is_bundled(dx: Dx, project: str) -> None:
     )
     write_applet(dx.folder / "source", assetDepends=[{"id": asset.get_id()}])
     (dx.folder / "by_name").mkdir()
-    named = {"name": "tool", "version": "1.0", "project": project}
+    named = {"name": "tool", "version": "1.0", "project": dx_project}
     write_applet(dx.folder / "by_name" / "other", assetDepends=[named])
     for source in ("source", "by_name/other"):
         applet = json.loads(dx("build", source).stdout)["id"]

@@ -7,7 +7,8 @@ import pytest
 from dxpy.exceptions import InvalidInput
 from dxpy.utils.completer import InstanceTypesCompleter
 
-from platform_fixtures import Dx, Platform, ended
+from local_platform.testing.project import Dx
+from platform_fixtures import ended
 
 MakeApplet = Callable[..., dxpy.DXApplet]
 SPEC = [
@@ -173,20 +174,20 @@ def test_new_object_cannot_take_the_place_of_another(make_applet: MakeApplet) ->
     assert second.describe()["class"] == "applet"
 
 
-def test_call_with_a_missing_field_is_refused(platform: Platform) -> None:
-    del platform
+def test_call_with_a_missing_field_is_refused(dx_project: str) -> None:
+    del dx_project
     with pytest.raises(InvalidInput, match='The field "name" is missing'):
         dxpy.api.project_new({})
 
 
-def test_call_with_a_mistyped_field_is_refused(platform: Platform) -> None:
-    del platform
+def test_call_with_a_mistyped_field_is_refused(dx_project: str) -> None:
+    del dx_project
     with pytest.raises(InvalidInput, match='Expected the field "name" to be a string'):
         dxpy.api.project_new({"name": 1})
 
 
-def test_nonce_makes_a_repeated_request_one(project: str) -> None:
-    request = {"project": project, "name": "once", "nonce": "n"}
+def test_nonce_makes_a_repeated_request_one(dx_project: str) -> None:
+    request = {"project": dx_project, "name": "once", "nonce": "n"}
     first = dxpy.api.file_new(request)
     assert dxpy.api.file_new(request) == first
     with pytest.raises(InvalidInput, match="nonce"):

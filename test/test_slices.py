@@ -16,7 +16,7 @@ from slices import (
     describe_call,
     get_fair_share,
     plan_calls,
-    split_off_border,
+    split_off_borders,
     write_slice_index,
 )
 
@@ -90,8 +90,20 @@ def test_no_call_is_much_more_than_a_fair_share(layout, cpus):
 
 
 def test_a_fair_share_is_smaller_where_more_cpus_wait_for_the_last_call():
-    shares = [get_fair_share(100_000 * MEGABYTE, cpus) for cpus in (1, 2, 3, 96)]
-    assert [round(100_000 * MEGABYTE / share) for share in shares] == [20, 20, 40, 1_900]
+    shares = [get_fair_share(4_000 * MEGABYTE, cpus) for cpus in (1, 2, 3, 9)]
+    assert [round(4_000 * MEGABYTE / share) for share in shares] == [20, 20, 40, 160]
+
+
+def test_a_fair_share_is_smaller_where_more_machines_wait_for_the_last_call():
+    assert get_fair_share(4_000 * MEGABYTE, 3, 3) == get_fair_share(4_000 * MEGABYTE, 9)
+
+
+def test_a_fair_share_is_never_so_large_that_a_disk_is_filled_by_a_few():
+    assert get_fair_share(1_000_000 * MEGABYTE, 1) <= 300 * MEGABYTE
+
+
+def test_each_machine_that_is_asked_for_gets_a_share_however_small():
+    assert get_fair_share(3_000, 4, 3) == 1_000
 
 
 def test_a_fair_share_is_never_so_small_that_starting_samtools_is_felt():
@@ -160,7 +172,8 @@ def test_pieces_are_the_stretch(size):
 def test_a_stretch_without_record_starts_stays_whole():
     stretch = Stretch(10 << 16, 99 << 16)
     assert cut_stretch(stretch, [], 5) == [stretch]
-    assert split_off_border(stretch, []) == (Stretch(10 << 16, 10 << 16), stretch)
+    end = Stretch(99 << 16, 99 << 16)
+    assert split_off_borders(stretch, [10 << 16]) == (stretch, end, end)
 
 
 def test_slice_indexes_show_each_record_of_a_region_exactly_once(tmp_path):

@@ -6,11 +6,12 @@ How calls and errors look: https://documentation.dnanexus.com/developer/api/prot
 import json
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from local_platform import routes, transfer
 from local_platform.call import Call, Caller
@@ -36,14 +37,19 @@ LOG = logging.getLogger("local_platform")
 class Server:
     """Serves one store on one port of the loopback interface."""
 
-    def __init__(self, store: Store, after_change: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        after_change: Callable[[], None],
+        middlewares: Iterable[Middleware] = (),
+    ) -> None:
         """Prepare a server; `start` opens the port.
 
         `after_change` is called after each call that has written something.
         """
         self._store = store
         self._after_change = after_change
-        app = web.Application(middlewares=[self._guard], client_max_size=LARGEST_TEXT)
+        app = web.Application(middlewares=[self._guard, *middlewares], client_max_size=LARGEST_TEXT)
         app.router.add_get("/{job}/getLog/websocket", partial(transfer.stream_log, store))
         app.router.add_get("/F/{path:.+}", partial(transfer.send_bytes, store))
         app.router.add_put("/F/{path:.+}", partial(transfer.receive_part, store))

@@ -9,12 +9,14 @@ plus an offset inside the uncompressed block. Layouts: "Sequence Alignment/Map F
 (4.1 BGZF, 4.2 BAM). Standard library only; nothing here runs samtools.
 """
 
+import io
 import os
 import struct
 import zlib
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, Protocol
 
 UNPLACED = -1  # the reference ID of reads without a region, in a BAM as here
 
@@ -23,6 +25,9 @@ SMALLEST_RECORD = 38  # bytes, uncompressed
 
 # What 64 KiB of zeros deflate to, with header and footer: no block holds more for its size.
 LARGEST_BLOCK_DATA, SMALLEST_FULL_BLOCK = 1 << 16, 90  # bytes
+
+LARGEST_BLOCK = 1 << 16  # bytes, compressed
+BLOCK_HEAD_SIZE = 18  # bytes, in which a block tells its size
 
 _END_BLOCK = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 
@@ -56,6 +61,18 @@ class Stretch(NamedTuple):
         return blocks * LARGEST_BLOCK_DATA // SMALLEST_RECORD
 
 
+class Source(Protocol):
+    """What a BAM is read from if its file does not hold all of it."""
+
+    def open(self) -> BinaryIO:
+        """Open it for reading."""
+        ...
+
+    def fetch_heads(self, addresses: Iterable[int]) -> None:
+        """Fetch at once the heads of blocks that will be looked at."""
+        ...
+
+
 class Bam(NamedTuple):
     """A BAM file and what its binary header says."""
 
@@ -70,15 +87,25 @@ class Bam(NamedTuple):
     """Virtual offset of the end of the header."""
     size: int
     """In bytes."""
+    source: Source | None = None
+    """Where its bytes are read from; None if all of them are in the file."""
+
+    def open(self) -> BinaryIO:
+        """Open it for reading, whether its bytes are in the file or not."""
+        return self.source.open() if self.source else self.path.open("rb")
 
 
-def open_bam(path: Path) -> Bam:
+def open_bam(path: Path, source: Source | None = None) -> Bam:
     """Read the binary header of a BAM file.
+
+    Args:
+        path: the file.
+        source: where its bytes are read from; None if all of them are in the file.
 
     Raises:
         BamFormatError: the file is empty, of another format, or ends within the header.
     """
-    with path.open("rb") as file:
+    with source.open() if source else path.open("rb") as file:
         if _read_block_size(file, 0) is None:
             raise BamFormatError(_describe_kind(_read_at(file, 0, 18)))
         reader = _BgzfReader(file)
@@ -94,7 +121,7 @@ def open_bam(path: Path) -> Bam:
         except (struct.error, zlib.error) as error:
             raise BamFormatError("ends or is damaged within its header") from error
         size = os.fstat(file.fileno()).st_size
-        return Bam(path, path.name, regions, lengths, reader.tell(), size)
+        return Bam(path, path.name, regions, lengths, reader.tell(), size, source)
 
 
 def is_block_start(file: BinaryIO, address: int) -> bool:
@@ -148,13 +175,43 @@ def find_second_header(file: BinaryIO, position: int) -> int | None:
     return None
 
 
+def find_placed_record(bam: Bam, begin: int, looks: int) -> int | None:
+    """Look for records of a region at a few places behind a byte of a BAM.
+
+    Returns:
+        The address of a block that begins with one; None if none was met.
+    """
+    with bam.open() as file:
+        for look in range(1, looks + 1):
+            address = begin + (bam.size - LARGEST_BLOCK - begin) * look // looks
+            data = _read_at(file, max(begin, address), LARGEST_BLOCK)
+            at = _find_block(data)
+            if at is not None:
+                number = read_reference_id(io.BytesIO(data), at << 16)
+                if number is not None and 0 <= number < len(bam.regions):
+                    return max(begin, address) + at
+    return None
+
+
+def _find_block(data: bytes) -> int | None:
+    """Return where the first whole block begins in some bytes of a BAM; None if there is none."""
+    file = io.BytesIO(data)
+    at = data.find(_END_BLOCK[:4])
+    while at >= 0:
+        with suppress(zlib.error):
+            if _inflate_block(file, at):
+                return at
+        at = data.find(_END_BLOCK[:4], at + 1)
+    return None
+
+
 def copy_stretches(bam: Bam, stretches: Iterable[Stretch], target: BinaryIO) -> None:
     """Write a BAM that has the header of `bam` and only the records of some stretches of it.
 
     Blocks are copied as they are. Only those in which a stretch begins or ends are made anew.
     A stretch that ends within a record ends the copy within it, too, and a reader complains.
     """
-    with bam.path.open("rb") as source:
+    with bam.open() as source:
         for stretch in [Stretch(0, bam.first_record), *stretches]:
             _copy_stretch(source, stretch, target)
     target.write(_END_BLOCK)
@@ -197,7 +254,7 @@ def _read_block_size(file: BinaryIO, address: int) -> int | None:
     A block is a gzip member that tells its size in an extra subfield, BC. Other subfields may stand
     before it.
     """
-    head = _read_at(file, address, 18)
+    head = _read_at(file, address, BLOCK_HEAD_SIZE)
     if len(head) < 18 or head[:4] != b"\x1f\x8b\x08\x04":
         return None
     extra_length = int.from_bytes(head[10:12], "little")

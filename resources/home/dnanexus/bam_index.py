@@ -15,7 +15,7 @@ import struct
 import sys
 import zlib
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,6 +34,9 @@ _CSI_LARGEST_DEPTH = 21
 # How many bytes an index takes, and far more: for itself, for each region, for each window of
 # 16,384 bases, and for what the BAM holds. A 30x human genome of 60 GB has one of 9 MB.
 _INDEX_SIZE, _REGION_SIZE, _WINDOW_SIZE, _BAM_SHARE = 64 << 20, 512, 8, 1 / 64
+
+# An offset of another file meets a block about once in 14,000 times (measured), so a few tell.
+MOST_LOOKS = 32
 
 _NOT_OF_THIS_BAM = "so it belongs to another BAM or to an older version"
 
@@ -75,6 +78,8 @@ class BamIndex(NamedTuple):
     """Virtual offset of the end of the last region's records, where the unplaced reads begin."""
     origin: str = "given"
     """`given`, or why a fresh one was built."""
+    data: bytes = b""
+    """Of a fresh one, what is in its file."""
 
     def get_promise(self, number: int) -> int | None:
         """Return how many records a region has, or the unplaced reads; None if it does not say."""
@@ -85,15 +90,26 @@ class BamIndex(NamedTuple):
 
 
 def read_index(path: Path, bam: Bam) -> BamIndex:
-    """Read a BAI index, or a CSI index whether compressed or not, and check that it fits its BAM.
+    """Read a BAM index, and check that it fits its BAM.
 
     The extents must tile the file from the end of the header, without gap or overlap, up to the
     unplaced reads, or to the end of the file if there are none. That reads a few bytes of the BAM
-    for each region.
+    for each region; where they have to be fetched, for 32 of the regions.
 
     Raises:
         BamIndexError: it is no such index, or not of this BAM.
         BamCutError: it is of this BAM as it was before its end was lost.
+    """
+    index = parse_index(path, bam)
+    _check_extents(index, bam)
+    return index
+
+
+def parse_index(path: Path, bam: Bam) -> BamIndex:
+    """Read a BAI index, or a CSI index whether compressed or not, without a look at its BAM.
+
+    Raises:
+        BamIndexError: it is no such index, or not of a BAM with these regions.
     """
     with path.open("rb") as file:
         compressed = file.read(2) == b"\x1f\x8b"
@@ -115,9 +131,7 @@ def read_index(path: Path, bam: Bam) -> BamIndex:
         raise BamIndexError(f"it is damaged ({error})") from error
     ends = [extent.stretch.end for extent in extents if extent]
     end = max(ends, default=bam.first_record)
-    index = BamIndex(path.name, extents, record_starts, unplaced, end)
-    _check_extents(index, bam)
-    return index
+    return BamIndex(path.name, extents, record_starts, unplaced, end)
 
 
 def _get_largest_size(bam: Bam) -> int:
@@ -135,8 +149,13 @@ def _check_extents(index: BamIndex, bam: Bam) -> None:
         BamCutError: they do, up to the end of the file, and go on.
     """
     extents = sorted((extent for extent in index.extents if extent), key=lambda one: one.stretch)
+    addresses = {extent.stretch.begin >> 16 for extent in extents}
+    looked_at = addresses
+    if bam.source:
+        looked_at = set(_spread(addresses))
+        bam.source.fetch_heads(looked_at)
     position = bam.first_record
-    with bam.path.open("rb") as file:
+    with bam.open() as file:
         for extent in extents:
             begin, end = extent.stretch
             if begin != position:
@@ -144,7 +163,7 @@ def _check_extents(index: BamIndex, bam: Bam) -> None:
                     f"it has records at virtual offset {begin} where the BAM has them at "
                     f"{position}, {_NOT_OF_THIS_BAM}"
                 )
-            if not is_block_start(file, begin >> 16):
+            if begin >> 16 in looked_at and not is_block_start(file, begin >> 16):
                 raise BamIndexError(
                     f"it points to byte {begin >> 16:,}, where the BAM has no block, "
                     f"{_NOT_OF_THIS_BAM}"
@@ -182,18 +201,20 @@ def _check_extents(index: BamIndex, bam: Bam) -> None:
 def _agrees_to_the_end(index: BamIndex, bam: Bam) -> bool:
     """Tell whether a block begins wherever the index points between the BAM's header and its end.
 
-    An offset of another file meets a block about once in 14,000 times (measured). At least one is
-    needed; of many, 32 are looked at.
+    At least one such place is needed; of many, 32 are looked at.
     """
     starts = [start for region in index.record_starts for start in region]
     starts += [extent.stretch.begin for extent in index.extents if extent]
-    inside = sorted(
-        {start >> 16 for start in starts if bam.first_record < start < bam.size << 16}
-        - {bam.first_record >> 16}
-    )
-    with bam.path.open("rb") as file:
-        sample = inside[:: len(inside) // 32 + 1]
-        return bool(inside) and all(is_block_start(file, address) for address in sample)
+    inside = {start >> 16 for start in starts if bam.first_record < start < bam.size << 16}
+    sample = _spread(inside - {bam.first_record >> 16})
+    with bam.open() as file:
+        return bool(sample) and all(is_block_start(file, address) for address in sample)
+
+
+def _spread(addresses: Iterable[int]) -> list[int]:
+    """Return a few of many addresses, evenly spread; the last one is among them."""
+    ordered = sorted(addresses)
+    return ordered[:: -(len(ordered) // MOST_LOOKS + 1)]
 
 
 def _parse_bai(data: bytes, regions: int) -> Parsed:

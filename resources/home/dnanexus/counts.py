@@ -1,6 +1,7 @@
 """What the numbers of the calls mean together: how many records each region has.
 
-    counts = merge_counts(bam, index, calls, results, filters)
+    parts = [add_counts(calls, results)]
+    counts = merge_counts(bam, index, parts, filters)
     counts[0], counts[UNPLACED]
 
 Counts are by region number, so that no name can be taken for another one. Each is what samtools
@@ -9,18 +10,22 @@ and there are no counts.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import dxpy
 
-from bam_file import UNPLACED, Bam, find_second_header
+from bam_file import UNPLACED, Bam, find_placed_record, find_second_header
 from bam_index import BamCutError, BamIndex, BamIndexError, read_index
 from filters import Filters
 from job_log import explain_limits, log
 from samtools import CommandResult
 from slices import Call, describe_region
+
+# How much of a BAM that lies elsewhere is read on the look for a second one behind it.
+LARGEST_WALK = 256 << 10  # bytes
+LOOKS = 4
 
 
 def read_counts(call: Call, result: CommandResult) -> Counter[int]:
@@ -39,20 +44,23 @@ def read_counts(call: Call, result: CommandResult) -> Counter[int]:
     return counts
 
 
+def add_counts(calls: Sequence[Call], results: Sequence[CommandResult]) -> Counter[int]:
+    """Add up what calls counted; all of them succeeded."""
+    counts: Counter[int] = Counter()
+    for call, result in zip(calls, results, strict=True):
+        counts.update(read_counts(call, result))
+    return counts
+
+
 def merge_counts(
-    bam: Bam,
-    index: BamIndex,
-    calls: Sequence[Call],
-    results: Sequence[CommandResult],
-    filters: Filters,
+    bam: Bam, index: BamIndex, parts: Iterable[Counter[int]], filters: Filters
 ) -> Counter[int]:
-    """Add up what the calls counted, and hold it against the index.
+    """Add up what each machine counted, and hold it against the index.
 
     Args:
         bam: the file counted.
         index: the index that the calls were planned by.
-        calls: the plan.
-        results: what each call left behind.
+        parts: the counts of each machine; together those of all calls.
         filters: which records they counted; of those that do not pass, an index knows nothing.
 
     Returns:
@@ -62,8 +70,8 @@ def merge_counts(
         dxpy.AppError: samtools counted other numbers than the index promises.
     """
     counts: Counter[int] = Counter()
-    for call, result in zip(calls, results, strict=True):
-        counts.update(read_counts(call, result))
+    for part in parts:
+        counts.update(part)
     for number in [*range(len(bam.regions)), UNPLACED]:
         promised, counted = index.get_promise(number), counts[number]
         if promised is None or promised == counted or (filters.options and promised > counted):
@@ -91,9 +99,7 @@ def take_counts_from_index(bam: Bam, path: Path) -> tuple[BamIndex, Counter[int]
             if records is None:
                 region = describe_region(bam.regions, number)
                 raise BamIndexError(f"it has no number of records for {region}, as old indexes do")
-        with bam.path.open("rb") as file:
-            if address := find_second_header(file, index.end):
-                raise BamIndexError(f"another BAM follows this one from byte {address:,} on")
+        _check_what_follows(bam, index.end)
     except (BamIndexError, BamCutError) as error:
         raise dxpy.AppError(
             f"The index {path.name!r} does not give the counts of {bam.name!r}: {error}. "
@@ -101,6 +107,24 @@ def take_counts_from_index(bam: Bam, path: Path) -> tuple[BamIndex, Counter[int]
         ) from error
     log(f"The counts are those in the index {path.name!r}; no record was read")
     return index, Counter(promises)
+
+
+def _check_what_follows(bam: Bam, end: int) -> None:
+    """Check that no second BAM follows this one.
+
+    Every block behind the last region is looked at. Where they would have to be fetched, and are
+    many, only a few are, and whether they hold reads of a region: as nearly all of a BAM does.
+
+    Raises:
+        BamIndexError: one does.
+    """
+    if bam.source and bam.size - (end >> 16) > LARGEST_WALK:
+        if address := find_placed_record(bam, end >> 16, LOOKS):
+            raise BamIndexError(f"records of a region follow its last one, at byte {address:,}")
+        return
+    with bam.open() as file:
+        if address := find_second_header(file, end):
+            raise BamIndexError(f"another BAM follows this one from byte {address:,} on")
 
 
 @contextmanager

@@ -70,6 +70,8 @@ class Filters(NamedTuple):
 # What a filter may be ("Sequence Alignment/Map Format Specification", 1.4).
 LARGEST = Filters(min_mapping_quality=255, require_flags=4095, exclude_flags=4095)
 
+MOST_MACHINES = 64
+
 
 def read_filters(min_mapping_quality: int, require_flags: str, exclude_flags: str) -> Filters:
     """Read the inputs of these names.
@@ -122,15 +124,25 @@ def verify_filters(filters: Filters) -> None:
 
 
 def verify_inputs(
-    filters: Filters, count_from_index: bool, index: dict[str, Any] | None, output_prefix: str
+    filters: Filters,
+    count_from_index: bool,
+    machines: int,
+    index: dict[str, Any] | None,
+    output_prefix: str,
 ) -> None:
     """Verify what the inputs say, before anything is downloaded.
 
     Raises:
-        dxpy.AppError: they contradict one another.
+        dxpy.AppError: they contradict one another, or one is out of its range.
     """
     if filters.contradiction:
         log(f"WARNING: {filters.contradiction}")
+    if not 1 <= machines <= MOST_MACHINES:
+        raise dxpy.AppError(f"machines is {machines}. Give a number from 1 to {MOST_MACHINES}.")
+    if count_from_index and machines > 1:
+        raise dxpy.AppError(
+            "Counts from the index need one machine only. Leave out machines or count_from_index."
+        )
     if count_from_index and filters.options:
         raise dxpy.AppError(
             "An index has no counts of filtered records. Leave out count_from_index or the filters."

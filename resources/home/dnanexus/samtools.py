@@ -19,8 +19,9 @@ from typing import Any, BinaryIO, NamedTuple
 import dxpy
 
 from bam_file import Bam, BamFormatError, Stretch, copy_stretches, open_bam
-from bam_index import BamIndex, BamIndexError, read_index
-from job_log import MORE_DISK, MORE_MEMORY
+from bam_index import BamCutError, BamIndex, BamIndexError, read_index
+from job_log import MORE_DISK, MORE_MEMORY, log, log_seconds
+from partial_bam import BamFile, hold_whole
 
 # Lines on stderr that are no errors: htslib's warnings; what quickcheck -vv begins with; and that
 # idxstats finds no index of a stream, which it then reads as it should.
@@ -38,9 +39,9 @@ UNWRITTEN_SIGN = "failed to create or write index"
 # Bases; a longer region needs a CSI index ("Sequence Alignment/Map Format Specification", 5).
 LONGEST_BAI_REGION = 2**29 - 1
 
-# On some damaged files samtools index -@ waits for itself for ever (1.16.1). A process that uses
-# less CPU time than this share of so many seconds is taken for one that does.
-STALL_SECONDS = 60
+# On some files, most of them damaged, samtools index -@ waits for itself for ever (1.16.1). A
+# process that uses less CPU time than this share of so many seconds is taken for one that does.
+STALL_SECONDS = 30
 STALL_SHARE = 0.005
 
 # htslib takes what follows this in a name for the name of an index.
@@ -101,9 +102,11 @@ def run_pipeline(
     exit_code = next((one.returncode for one in processes if one.returncode), 0)
     if feeding and (damage := feeding.exception()):
         exit_code, stderr_text = exit_code or 1, f"{damage}\n".encode() + stderr_text
-    return CommandResult(
-        os.fsdecode(stdout), stderr_text.decode(errors="backslashreplace"), exit_code, stalled
-    )
+    text = stderr_text.decode(errors="backslashreplace")
+    # People know their files by name, not by where the job keeps them.
+    for path in (word for command in commands for word in command if "/" in word):
+        text = text.replace(path, Path(path).name)
+    return CommandResult(os.fsdecode(stdout), text, exit_code, stalled)
 
 
 def _start(command: Sequence[str], stdin: Any, stderr: BinaryIO) -> subprocess.Popen[bytes]:
@@ -194,14 +197,15 @@ def get_samtools_version() -> str:
     return run_cmd(["samtools", "--version"]).stdout.partition("\n")[0]
 
 
-def verify_bam(path: Path) -> Bam:
+def verify_bam(file: BamFile) -> Bam:
     """Verify that a file is a BAM file, and whole as far as its two ends show.
 
     Raises:
         dxpy.AppError: it is something else, or is cut off.
     """
+    path, source = (file, None) if isinstance(file, Path) else (file.path, file)
     try:
-        bam = open_bam(hide_separator(path))._replace(name=path.name)
+        bam = open_bam(hide_separator(path), source)._replace(name=path.name)
     except BamFormatError as error:
         raise dxpy.AppError(
             f"{path.name!r} {error}. Give a BAM file sorted by coordinate; samtools sort makes one "
@@ -224,6 +228,29 @@ def hide_separator(path: Path) -> Path:
     if not safe.exists():
         safe.symlink_to(path.name)
     return safe
+
+
+def choose_index(bam: Bam, path: Path | None, cpus: int) -> BamIndex:
+    """Return what the given index says if it describes the BAM, else what a fresh one says.
+
+    Raises:
+        dxpy.AppError: the index shows that the BAM was cut off, or none can be made.
+    """
+    reason = "none was given"
+    if path:
+        try:
+            return read_index(path, bam)
+        except BamCutError as error:
+            raise dxpy.AppError(
+                f"{bam.name!r} was cut off: it is as its index {path.name!r} says up to its end, "
+                f"but {error}. Upload it again, or count what is there without the index."
+            ) from error
+        except BamIndexError as error:
+            reason = f"{path.name!r} is not used: {error}"
+            log(f"WARNING: the index {reason}")
+    log(f"Building an index of {bam.name!r}; samtools index reads the whole file once")
+    with hold_whole(bam) as whole, log_seconds("build the index"):
+        return build_index(whole, f"fresh, because {reason}", cpus)
 
 
 def build_index(bam: Bam, origin: str, cpus: int) -> BamIndex:
@@ -250,7 +277,7 @@ def build_index(bam: Bam, origin: str, cpus: int) -> BamIndex:
         if result.exit_code:
             raise _explain_failed_index(bam, result)
         try:
-            return read_index(path, bam)._replace(origin=origin)
+            return read_index(path, bam)._replace(origin=origin, data=path.read_bytes())
         except BamIndexError as error:
             raise dxpy.AppError(
                 f"{bam.name!r} and the index that samtools makes of it disagree: {error}. "

@@ -9,7 +9,7 @@ and the rest shares calls that tell the records of one region from those of anot
 
 A slice begins and ends at a record of its region. In a file that is sorted there are only records
 of that region between two of them, so samtools, which stops at the first record of another region,
-must have read a slice to its end. Everything else, borders between regions among it, is in the
+must have read a slice to its end. Everything else, both borders of each region among it, is in the
 shared calls, which count whatever they meet. So an index can make counting slow, but not wrong.
 """
 
@@ -29,6 +29,9 @@ from bam_index import BamIndex, BamIndexError
 # about 1 MB of reading) would be felt.
 CALLS_PER_OTHER_CPU = 20
 SMALLEST_SHARE = 12 << 20  # compressed bytes
+
+# A call needs so much of the disk where its bytes are fetched. Above, it would gain nothing.
+LARGEST_SHARE = 256 << 20  # compressed bytes
 
 # A slice is worth a call of its own if passing its bytes on to a shared one would cost more than
 # starting samtools does.
@@ -60,7 +63,7 @@ class Call(NamedTuple):
         return sum(stretch.size for stretch in self.stretches)
 
 
-def plan_calls(bam: Bam, index: BamIndex, cpus: int) -> list[Call]:
+def plan_calls(bam: Bam, index: BamIndex, cpus: int, machines: int = 1) -> list[Call]:
     """Split the workload into calls that are about equal in work, the largest first.
 
     Together they cover the file from the end of the header to the end of the file, nothing twice.
@@ -68,18 +71,19 @@ def plan_calls(bam: Bam, index: BamIndex, cpus: int) -> list[Call]:
     Args:
         bam: the file.
         index: of it.
-        cpus: number of processes that will run the calls.
+        cpus: of each machine that will run the calls.
+        machines: number of them.
     """
-    share = get_fair_share(bam.size, cpus)
+    share = get_fair_share(bam.size, cpus, machines)
     slices: list[Call] = []
     rest: list[tuple[int, Stretch]] = []
     extents = ((number, extent) for number, extent in enumerate(index.extents) if extent)
     for number, extent in sorted(extents, key=lambda one: one[1].stretch):
-        inner, border = split_off_border(extent.stretch, index.record_starts[number])
+        head, inner, tail = split_off_borders(extent.stretch, index.record_starts[number])
         if inner.size >= SMALLEST_SLICE:
             pieces = cut_stretch(inner, index.record_starts[number], share)
             slices += [Call([piece], [number], bam.regions[number]) for piece in pieces]
-            rest.append((number, border))
+            rest += [(number, head), (number, tail)]
         else:
             rest.append((number, extent.stretch))
     rest.append((UNPLACED, Stretch(index.end, bam.size << 16)))
@@ -87,21 +91,29 @@ def plan_calls(bam: Bam, index: BamIndex, cpus: int) -> list[Call]:
     return sorted(calls, key=lambda call: call.work, reverse=True)
 
 
-def get_fair_share(work: int, cpus: int) -> float:
-    """Return how much of all work, in compressed bytes, one call should do at most."""
-    other_cpus = max(1, cpus - 1)
-    return max(work / (other_cpus * CALLS_PER_OTHER_CPU), SMALLEST_SHARE)
+def get_fair_share(work: int, cpus: int, machines: int = 1) -> float:
+    """Return how much of all work, in compressed bytes, one call should do at most.
+
+    Of the machines that somebody asked for, each should have something to do.
+    """
+    other_cpus = max(1, cpus * machines - 1)
+    share = work / (other_cpus * CALLS_PER_OTHER_CPU)
+    share = min(max(share, SMALLEST_SHARE), LARGEST_SHARE)
+    return share if machines == 1 else min(share, work / machines)
 
 
-def split_off_border(stretch: Stretch, record_starts: Iterable[int]) -> tuple[Stretch, Stretch]:
-    """Split a region's stretch at the last record start that is known.
+def split_off_borders(
+    stretch: Stretch, record_starts: Iterable[int]
+) -> tuple[Stretch, Stretch, Stretch]:
+    """Split a region's stretch at the first and the last record start that is known within it.
 
     Returns:
-        The part before it, which begins and ends at a record of the region, and the rest.
+        The part before, the part between them, which begins and ends at a record of the region, and
+        the part after.
     """
-    inside = (start for start in record_starts if stretch.begin < start < stretch.end)
-    last = max(inside, default=stretch.begin)
-    return Stretch(stretch.begin, last), Stretch(last, stretch.end)
+    inside = [start for start in record_starts if stretch.begin < start < stretch.end]
+    first, last = min(inside, default=stretch.end), max(inside, default=stretch.end)
+    return Stretch(stretch.begin, first), Stretch(first, last), Stretch(last, stretch.end)
 
 
 def cut_stretch(stretch: Stretch, record_starts: Iterable[int], size: float) -> list[Stretch]:
@@ -174,7 +186,8 @@ def _share_calls(parts: Iterable[tuple[int, Stretch]], share: float, cpus: int) 
                 stretches[-1] = Stretch(stretches[-1].begin, part.end)
             else:
                 stretches.append(part)
-            numbers.append(number)
+            if number != numbers[-1]:
+                numbers.append(number)
     return calls
 
 
@@ -184,7 +197,7 @@ def check_borders(bam: Bam, call: Call) -> None:
     Raises:
         BamIndexError: it does not.
     """
-    with bam.path.open("rb") as file:
+    with bam.open() as file:
         for offset in {offset for stretch in call.stretches for offset in stretch}:
             with suppress(zlib.error):  # of which samtools will tell
                 number = read_reference_id(file, offset)

@@ -1,0 +1,219 @@
+"""One BAM on several machines: subjobs of the platform, from the build to the count file."""
+
+import json
+import os
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import dxpy
+import pytest
+
+from bam_builder import build_bam, index_bam, sam_line
+from local_platform.testing.live import LiveProject
+from local_platform.testing.local import LocalPlatform, read_environment
+from local_platform.testing.project import FINAL, Dx
+from platform_fixtures import ended, job_log, until
+
+APPLET = Path(__file__).parent.parent
+NAME = json.loads((APPLET / "dxapp.json").read_text())["name"]
+CONTIGS = [*((f"chr{n}", 200_000) for n in range(1, 6)), ("HLA-A*01:01", 3_000), ("empty", 9)]
+UNPLACED = 300
+
+# Most regions take several blocks of the file, so that there is something to share.
+READS = {"chr1": 9_000, "chr2": 4_000, "chr3": 3_000, "chr4": 2_000, "chr5": 100, "HLA-A*01:01": 7}
+
+Start = Callable[..., dxpy.DXJob]
+
+
+def build(path: Path, reads: dict[str, int], unplaced: int = 0) -> Path:
+    """Build a BAM with so many reads in each region; every tenth is a duplicate."""
+    lines = [
+        sam_line(f"{name}.{n}", name, 1 + n, flag=0 if n % 10 else 1024, sequence="ACGTTGCA" * 12)
+        for name, number in reads.items()
+        for n in range(number)
+    ]
+    return build_bam(path, CONTIGS, [*lines, *(sam_line(f"u{n}") for n in range(unplaced))])
+
+
+def count_file(reads: dict[str, int]) -> str:
+    """Return the right count file."""
+    lines = [f"Region {name}: {reads.get(name, 0)}\n" for name, _ in CONTIGS]
+    return "".join(lines) + f"Total reads: {sum(reads.values())}"
+
+
+@pytest.fixture(scope="module")
+def built(
+    dx_platform: LocalPlatform | LiveProject, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Dx]:
+    """Run dx where the applet has been built."""
+    with dx_platform.new_project("machines", tmp_path_factory.mktemp("machines")) as project:
+        project.build_applet(APPLET)
+        yield project.dx
+
+
+@pytest.fixture(scope="module")
+def sample(built: Dx) -> tuple[str, str]:
+    """Upload a BAM of several regions and its index; return their IDs."""
+    return upload(built, build(built.folder / "sample.bam", READS, UNPLACED))
+
+
+def upload(dx: Dx, bam: Path) -> tuple[str, str]:
+    """Index a BAM; upload both, and return their IDs."""
+    index = index_bam(bam, bam.with_suffix(".bam.bai"))
+    files = [dx("upload", file.name, "--wait", "--brief").stdout.strip() for file in (bam, index)]
+    return files[0], files[1]
+
+
+def start(dx: Dx, files: tuple[str, ...], *inputs: str, name: str = NAME) -> dxpy.DXJob:
+    """Run the applet on a BAM and an index, if there is one."""
+    fields = zip(("mappings_sorted_bam", "mappings_sorted_bai"), files, strict=False)
+    links = [f"-i{field}={file}" for field, file in fields]
+    job = dx("run", name, *links, *inputs, "-y", "--brief").stdout.strip()
+    return dxpy.DXJob(job)
+
+
+def read_counts(job: dxpy.DXJob) -> str:
+    """Return the count file of a job that must succeed."""
+    described = ended(job)
+    assert described["state"] == "done", described.get("failureMessage")
+    return dxpy.DXFile(described["output"]["count_file"]).read()
+
+
+def parts_of(job: dxpy.DXJob) -> list[dict]:
+    """Return the descriptions of a job's subjobs."""
+    found = dxpy.find_jobs(parent_job=job.get_id(), describe=True)
+    return [one["describe"] for one in found]
+
+
+def test_every_number_of_machines_writes_the_same_file(built, sample):
+    jobs = {number: start(built, sample, f"-imachines={number}") for number in (1, 2, 3, 8)}
+    assert {number: read_counts(job) for number, job in jobs.items()} == dict.fromkeys(
+        jobs, count_file(READS)
+    )
+    assert [len(parts_of(job)) for job in jobs.values()][:3] == [0, 2, 3]
+    assert {one["function"] for one in parts_of(jobs[8])} == {"count_part"}
+    assert "Fetched " in job_log(built, dxpy.DXJob(parts_of(jobs[2])[0]["id"]))
+
+
+@pytest.mark.parametrize(
+    ("reads", "unplaced"),
+    [({}, 0), ({}, 5_000), ({"chr5": 3}, 0)],
+    ids=["header only", "all unplaced", "one block"],
+)
+def test_of_more_machines_than_calls_some_are_not_started(built, reads, unplaced):
+    files = upload(built, build(built.folder / f"few{len(reads)}_{unplaced}.bam", reads, unplaced))
+    job = start(built, files, "-imachines=5")
+    assert read_counts(job) == count_file(reads)
+    assert 1 <= len(parts_of(job)) < 5
+
+
+def test_filters_reach_the_parts(built, sample):
+    job = start(built, sample, "-imachines=2", "-iexclude_flags=1024", "-imin_mapping_quality=1")
+    passing = {name: number - -(-number // 10) for name, number in READS.items()}
+    assert read_counts(job) == count_file(passing)
+
+
+def test_parts_find_the_index_that_was_built_for_them(built, sample):
+    job = start(built, sample[:1], "-imachines=2")
+    assert read_counts(job) == count_file(READS)
+    assert "That needs all of 'sample.bam' on this machine" in job_log(built, job)
+
+
+def test_the_sentence_of_a_part_that_fails_is_that_of_the_job(built):
+    bam = build(built.folder / "damaged.bam", READS)
+    index_bam(bam, built.folder / "x.bai")
+    data = bytearray(bam.read_bytes())
+    middle = len(data) // 5
+    data[middle : middle + 200] = bytes(200)
+    files = upload_both(built, "damaged.bam", bytes(data), "x.bai")
+    failures = [ended(start(built, files, f"-imachines={number}")) for number in (1, 2)]
+    assert [one["failureReason"] for one in failures] == ["AppError"] * 2
+    for one in failures:
+        message = one["failureMessage"]
+        assert message.startswith("'damaged.bam' could not be counted in ")
+        assert "it is damaged after a record of region 'chr1'" in message
+    assert failures[1]["failureFrom"]["name"].startswith("count_part ")
+
+
+def upload_both(dx: Dx, name: str, data: bytes, index: str) -> tuple[str, str]:
+    """Upload a BAM that is damaged, with the index of the whole one."""
+    (dx.folder / name).write_bytes(data)
+    files = [dx("upload", file, "--wait", "--brief").stdout.strip() for file in (name, index)]
+    return files[0], files[1]
+
+
+@pytest.fixture(scope="module")
+def slow(built: Dx) -> str:
+    """Build an applet whose parts take half a minute, and are tried again if they are lost."""
+    folder = built.folder / "slow_applet"
+    shutil.copytree(APPLET / "src", folder / "src")
+    shutil.copytree(APPLET / "resources", folder / "resources")
+    specification = json.loads((APPLET / "dxapp.json").read_text())
+    specification["name"] = "slow_applet"
+    specification["runSpec"]["executionPolicy"] = {"restartOn": {"*": 1}}
+    (folder / "dxapp.json").write_text(json.dumps(specification))
+    script = folder / "resources" / "usr" / "bin" / "samtools"
+    script.parent.mkdir(parents=True)
+    real = shutil.which("samtools")
+    # The first part's first try waits to be killed; everything else goes its way.
+    script.write_text(
+        f"""#!/bin/sh
+        if [ "$1" != --version ] && grep -q '"try": 0' dnanexus-job.json &&
+            grep -q '"name": "count_part 1"' dnanexus-job.json; then sleep 30; fi
+        exec {real} "$@"
+        """
+    )
+    script.chmod(0o755)
+    built("build", str(folder), "-f")
+    return "slow_applet"
+
+
+def running_part(job: dxpy.DXJob) -> str:
+    """Wait until the first part of a job runs, and return its ID."""
+
+    def find() -> str | None:
+        parts = parts_of(job)
+        return next(
+            (one["id"] for one in parts if one["name"] == "count_part 1" and is_running(one)), None
+        )
+
+    return until(find)
+
+
+def is_running(described: dict) -> bool:
+    return described["state"] == "running" and bool(find_processes(described["id"]))
+
+
+def find_processes(job_id: str) -> list[int]:
+    """Return the processes of a job that run here."""
+    mark = f"DX_JOB_ID={job_id}".encode()
+    processes = Path("/proc").glob("[0-9]*/environ")
+    return [int(path.parent.name) for path in processes if mark in read_environment(path)]
+
+
+def test_a_part_that_is_killed_is_run_again_and_the_counts_are_right(built, sample, slow):
+    job = start(built, sample, "-imachines=2", name=slow)
+    part = running_part(job)
+    for process in find_processes(part):
+        os.kill(process, signal.SIGKILL)
+    assert read_counts(job) == count_file(READS)
+    assert dxpy.describe(part)["try"] == 1
+
+
+def test_nothing_is_left_of_the_parts_when_main_is_terminated(built, sample, slow):
+    job = start(built, sample, "-imachines=2", name=slow)
+    part = running_part(job)
+    built("terminate", job.get_id())
+    ended(job)
+    assert all(
+        until(lambda one=one: dxpy.describe(one["id"])["state"] in FINAL) for one in parts_of(job)
+    )
+    until(lambda: not find_processes(part))
+
+
+@pytest.mark.parametrize("machines", ["0", "65"])
+def test_a_number_of_machines_that_there_is_not_is_refused(built, sample, machines):
+    failed = ended(start(built, sample, f"-imachines={machines}"))
+    assert failed["failureMessage"] == f"machines is {machines}. Give a number from 1 to 64."

@@ -1,0 +1,97 @@
+"""Ranges of a file on the platform: what was asked for, or one clear sentence, whatever happens."""
+
+import random
+import re
+from collections.abc import Iterator
+from multiprocessing import Pool
+
+import dxpy
+import pytest
+
+from faulty_server import FAULTS, FaultyServer
+from remote_file import RemoteFile, fetch_range, find_remote_file, get_fetched_size
+
+DATA = random.Random(0).randbytes(300_000)
+NOTICED = [fault for fault in FAULTS if fault != "wrong bytes"]
+
+
+@pytest.fixture
+def server(dx_platform, dx_project) -> Iterator[FaultyServer]:
+    """Stand between dxpy and the platform."""
+    del dx_project
+    with FaultyServer(dx_platform.port) as server:
+        dxpy.set_api_server_info(host="127.0.0.1", port=server.port, protocol="http")
+        yield server
+        dx_platform.use()
+
+
+@pytest.fixture
+def file(server, monkeypatch) -> RemoteFile:
+    """Upload a file, and be quick to try again."""
+    del server
+    monkeypatch.setattr("remote_file.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("remote_file.TIMEOUT_SECONDS", 0.5)
+    with dxpy.new_dxfile(mode="wb", name="x.bam") as uploaded:
+        uploaded.write(DATA)
+    uploaded.wait_on_close()
+    return find_remote_file(dxpy.dxlink(uploaded))
+
+
+def test_the_bytes_that_were_asked_for_come(file):
+    before = get_fetched_size()
+    assert fetch_range(file, 1_000, 250_000) == DATA[1_000:250_000]
+    assert get_fetched_size() - before == 249_000
+
+
+@pytest.mark.parametrize("fault", NOTICED)
+def test_after_a_fault_the_bytes_are_asked_for_again(file, server, fault):
+    server.inject(fault)
+    assert fetch_range(file, 1_000, 250_000) == DATA[1_000:250_000]
+    assert len(server.ranges()) == 2
+
+
+def test_each_try_may_meet_another_fault(file, server):
+    server.inject("cut", "503", "500", "early end", "200", "foreign range")
+    assert fetch_range(file, 0, 100_000) == DATA[:100_000]
+
+
+@pytest.mark.parametrize("fault", NOTICED)
+def test_a_fault_for_ever_is_one_sentence_without_a_url(file, server, monkeypatch, capfd, fault):
+    monkeypatch.setattr("remote_file.TRIES", 3)
+    server.inject(*[fault] * 3)
+    with pytest.raises(dxpy.AppError) as refusal:
+        fetch_range(file._replace(part=" in region 'chr1'"), 0, 250_000)
+    assert re.fullmatch(
+        r"'x\.bam' could not be fetched in region 'chr1': of bytes 0 to 249,999, asked for 3 times,"
+        r" (the server answered with status \d+|the connection was cut|nothing came for .* seconds"
+        r"|[\d,]+ bytes came|the server sent another range)\. Run the applet again\.",
+        str(refusal.value),
+    )
+    shown = str(refusal.value) + "".join(capfd.readouterr())
+    assert "/F/" not in shown
+    assert "signature" not in shown
+    assert refusal.value.__cause__ is None
+    assert refusal.value.__suppress_context__
+
+
+def test_a_refused_url_is_asked_for_anew(file, server):
+    server.inject("403")
+    fetch_range(file, 0, 10)
+    fetch_range(file, 10, 20)
+    assert server.url_requests() == 2
+
+
+def test_a_url_is_renewed_before_it_expires(file, server, monkeypatch):
+    monkeypatch.setattr("remote_file.URL_SECONDS", 30)
+    for begin in (0, 10, 20):
+        fetch_range(file, begin, begin + 10)
+    assert server.url_requests() == 3
+
+
+def test_processes_that_are_forked_have_each_a_connection(file, server):
+    """On a shared one they would get one another's answers, and have to ask again."""
+    fetch_range(file, 0, 1)
+    ranges = [(file, begin, begin + 3_000) for begin in range(0, 300_000, 3_000)]
+    with Pool(4) as pool:
+        assert b"".join(pool.starmap(fetch_range, ranges, chunksize=1)) == DATA
+    assert len(server.ranges()) == 1 + len(ranges)
