@@ -29,9 +29,9 @@ def write_applet(folder: Path, **run_spec: object) -> None:
     (folder / "dxapp.json").write_text(json.dumps(dxapp | {"runSpec": RUN_SPEC | run_spec}))
 
 
-def uploaded(dx_project: str) -> list[str]:
-    """Return all that lies in a dx_project, hidden files too."""
-    found = dxpy.find_data_objects(project=dx_project, visibility="either")
+def uploaded(project: str) -> list[str]:
+    """Return all that lies in a project, hidden files too."""
+    found = dxpy.find_data_objects(project=project, visibility="either")
     return [one["id"] for one in found]
 
 
