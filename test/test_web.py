@@ -21,7 +21,9 @@ from run_applet import APPLET, build_demo
 from web_page import Tab
 
 MakeApplet = Callable[..., dxpy.DXApplet]
-COUNTS = "Region chr1: 120\nRegion chr2: 45\nRegion chrM: 9\nRegion chrEmpty: 0\nTotal reads: 174"
+COUNTS = (
+    "Region chr1: 6000\nRegion chr2: 4500\nRegion chrM: 90\nRegion chrEmpty: 0\nTotal reads: 10590"
+)
 FAILING = """import dxpy
 @dxpy.entry_point("main")
 def main(**inputs):

@@ -86,7 +86,7 @@ def readable_parts(store: Store, path: str, signature: str) -> list[tuple[Path, 
 
 def media_type(store: Store, path: str) -> str:
     """Return the media type of the file behind a download path that was verified."""
-    return str(store.get(path.split("/")[2])["media"])
+    return str(store.get(path.split("/")[-2])["media"])
 
 
 def close(store: Store, file_id: str) -> None:

@@ -38,7 +38,8 @@ def describe_user(call: Call) -> Hash:
     handle = USER.removeprefix("user-")
     names = {"handle": handle, "first": "Local", "last": "User"}
     regions = {containers.DEFAULT_REGION}
-    regions |= {one["region"] for _, one in call.store.newest("project")}
+    reached = (one for _, one in call.store.newest("project") if call.level(one["id"]) != "NONE")
+    regions |= {one["region"] for one in reached}
     return {
         "id": USER,
         "class": "user",

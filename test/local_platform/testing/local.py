@@ -17,7 +17,7 @@ import pytest
 import local_platform
 from local_platform.testing.clients import lead_clients, restoring_clients, set_login_aside
 from local_platform.testing.faults import FOLDER_VARIABLE, Faults
-from local_platform.testing.project import FINAL, Project
+from local_platform.testing.project import Project
 
 PACKAGES = Path(local_platform.__file__).parents[1]
 """Where the platform is imported from, installed or not."""
@@ -46,7 +46,7 @@ class LocalPlatform:
         self._seen = 0
 
     def start(self, port: str = "0") -> None:
-        """Start it, on any free port unless one is given, and read how to reach it."""
+        """Start it, on the port of last time unless one is given, and read how to reach it."""
         path = os.pathsep.join(filter(None, [str(PACKAGES), os.environ.get("PYTHONPATH")]))
         module = [sys.executable, "-m", "local_platform.testing"]
         with self._log.open("ab") as log:
@@ -107,7 +107,7 @@ class LocalPlatform:
 
     @property
     def port(self) -> str:
-        """Port it listens on; another one after each start, unless it was given."""
+        """Port it listens on."""
         return self.environment["DX_APISERVER_PORT"]
 
     @property
@@ -122,9 +122,9 @@ class LocalPlatform:
         new, self._seen = text[self._seen :], len(text)
         return new
 
-    def job_processes(self, port: str | None = None) -> list[str]:
-        """Return the process IDs of jobs that were started while it listened on a port."""
-        mark = f"DX_APISERVER_PORT={port or self.port}".encode()
+    def job_processes(self) -> list[str]:
+        """Return the process IDs of its jobs."""
+        mark = f"DX_APISERVER_PORT={self.port}".encode()
         return [
             path.parent.name
             for path in Path("/proc").glob("[0-9]*/environ")
@@ -154,12 +154,9 @@ class LocalPlatform:
 
 
 def _leave(project_id: str) -> None:
-    """End the jobs of a project and remove it, as far as it is there and lets itself be removed."""
-    with contextlib.suppress(dxpy.exceptions.DXAPIError):
-        for job in dxpy.find_jobs(project=project_id, describe={"fields": {"state": True}}):
-            if job["describe"]["state"] not in FINAL:
-                dxpy.DXJob(job["id"]).terminate()
-        dxpy.api.project_destroy(project_id)
+    """Remove a project with its jobs, unless the test has done so."""
+    with contextlib.suppress(dxpy.exceptions.ResourceNotFound):
+        dxpy.api.project_destroy(project_id, {"terminateJobs": True})
 
 
 def read_environment(path: Path) -> list[bytes]:
