@@ -7,7 +7,7 @@
         server.ranges()
 
 Calls of the API are passed on, and the URLs of files lead back here. Faults meet only GETs of
-ranges; each is used up by one of them. The server is a process of its own, because a test that
+ranges on URLs that need no header, which are the applet's own; each is used up by one of them. The server is a process of its own, because a test that
 forks should have one thread only.
 """
 
@@ -126,7 +126,9 @@ class _Handler(BaseHTTPRequestHandler):
         if file_id in self.server.files:
             self._send_file(file_id, wanted)
             return
-        fault = self.server.faults.popleft() if wanted and self.server.faults else ""
+        # dxpy's own downloads ask with a header in place of the signature.
+        to_spoil = wanted and "?signature=" in self.path and self.server.faults
+        fault = self.server.faults.popleft() if to_spoil else ""
         status, headers, body = self._pass_on()
         if wanted and status == 206:
             self.server.ranges.append((file_id, int(wanted[1]), len(body)))
