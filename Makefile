@@ -52,7 +52,7 @@ test: $(VENV)/can_test samtools chromium ## run every test (sets up what is miss
 .PHONY: test-live
 test-live: $(VENV)/can_test samtools ## end-to-end tests where you are logged in [PROJECT=project-...]
 	@test -n "$$PROJECT" || { echo 'Name a project: make test-live PROJECT=project-...' >&2; exit 1; }
-	LIVE_PROJECT="$$PROJECT" $(PYTHON) -m pytest -c test/pytest.ini test/test_end_to_end.py $(ARGS)
+	$(PYTHON) -m pytest -c test/pytest.ini test/test_end_to_end.py --dx-project "$$PROJECT" $(ARGS)
 
 .PHONY: bench
 bench: $(VENV)/can_run samtools ## compare with other ways of counting (20 minutes, 3 GB of disk)

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-import private_environment  # noqa: F401 - before dxpy reads a person's login
-
 # dx build uploads all of resources/: compiled files must not appear there.
 sys.dont_write_bytecode = True
 

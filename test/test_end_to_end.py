@@ -1,7 +1,7 @@
 """The applet from build to download, with the real dx: on a local platform, or on a live one."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import dxpy
@@ -9,7 +9,9 @@ import dxpy.app_builder
 import pytest
 
 from bam_builder import build_bam, index_bam, sam_line
-from platform_fixtures import Dx
+from local_platform.testing.live import LiveProject
+from local_platform.testing.local import LocalPlatform
+from local_platform.testing.project import Dx, Project
 
 APPLET = Path(__file__).parent.parent
 NAME = json.loads((APPLET / "dxapp.json").read_text())["name"]
@@ -24,10 +26,19 @@ HOSTILE = "ä [x] $(touch y); *'\"&.bam"
 
 
 @pytest.fixture(scope="module")
-def built(dx_anywhere: Dx) -> Dx:
-    """Build the applet with dx build."""
-    dx_anywhere("build", str(APPLET))
-    return dx_anywhere
+def project(
+    dx_platform: LocalPlatform | LiveProject, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Project]:
+    """Build the applet with dx build, once for all tests."""
+    with dx_platform.new_project("end_to_end", tmp_path_factory.mktemp("end_to_end")) as project:
+        project.build_applet(APPLET)
+        yield project
+
+
+@pytest.fixture
+def built(project: Project) -> Dx:
+    """Run dx where the applet has been built."""
+    return project.dx
 
 
 def test_dx_build_prints_the_applet_and_no_warning(dx: Dx, tmp_path: Path) -> None:
@@ -154,8 +165,8 @@ def test_failing_run_says_why_and_leaves_no_count_file(built: Dx) -> None:
     assert "unsorted_count" not in built("ls").stdout
 
 
-def test_applet_builder_in_the_manner_of_dx_app_wizard(built: Dx) -> None:
-    folder = built.environment["DX_CLI_WD"]
+def test_applet_builder_in_the_manner_of_dx_app_wizard(project: Project, built: Dx) -> None:
+    folder = project.folder
     bundle = dxpy.app_builder.upload_resources(str(APPLET), folder=folder)
     applet_id, _ = dxpy.app_builder.upload_applet(
         str(APPLET), bundle, override_name="built_by_the_library", override_folder=folder

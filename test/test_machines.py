@@ -4,14 +4,17 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import dxpy
 import pytest
 
 from bam_builder import build_bam, index_bam, sam_line
-from platform_fixtures import FINAL, Dx, ended, job_log, read_environment, until
+from local_platform.testing.live import LiveProject
+from local_platform.testing.local import LocalPlatform, read_environment
+from local_platform.testing.project import FINAL, Dx
+from platform_fixtures import ended, job_log, until
 
 APPLET = Path(__file__).parent.parent
 NAME = json.loads((APPLET / "dxapp.json").read_text())["name"]
@@ -41,9 +44,13 @@ def count_file(reads: dict[str, int]) -> str:
 
 
 @pytest.fixture(scope="module")
-def built(dx_anywhere: Dx) -> Dx:
-    dx_anywhere("build", str(APPLET), "-f")
-    return dx_anywhere
+def built(
+    dx_platform: LocalPlatform | LiveProject, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Dx]:
+    """Run dx where the applet has been built."""
+    with dx_platform.new_project("machines", tmp_path_factory.mktemp("machines")) as project:
+        project.build_applet(APPLET)
+        yield project.dx
 
 
 @pytest.fixture(scope="module")
@@ -186,8 +193,7 @@ def find_processes(job_id: str) -> list[int]:
     return [int(path.parent.name) for path in processes if mark in read_environment(path)]
 
 
-def test_a_part_that_is_killed_is_run_again_and_the_counts_are_right(platform, built, sample, slow):
-    del platform
+def test_a_part_that_is_killed_is_run_again_and_the_counts_are_right(built, sample, slow):
     job = start(built, sample, "-imachines=2", name=slow)
     part = running_part(job)
     for process in find_processes(part):
@@ -196,8 +202,7 @@ def test_a_part_that_is_killed_is_run_again_and_the_counts_are_right(platform, b
     assert dxpy.describe(part)["try"] == 1
 
 
-def test_nothing_is_left_of_the_parts_when_main_is_terminated(platform, built, sample, slow):
-    del platform
+def test_nothing_is_left_of_the_parts_when_main_is_terminated(built, sample, slow):
     job = start(built, sample, "-imachines=2", name=slow)
     part = running_part(job)
     built("terminate", job.get_id())

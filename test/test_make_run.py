@@ -10,15 +10,16 @@ from pathlib import Path
 
 import pytest
 
+import outputs
 import run_applet
 from bam_builder import build_bam, index_bam, sam_line
-from platform_fixtures import Platform
+from local_platform.testing.local import LocalPlatform
 
 ROOT = Path(__file__).parent.parent
 DEMO = (
     "Region chr1: 6000\nRegion chr2: 4500\nRegion chrM: 90\nRegion chrEmpty: 0\nTotal reads: 10590"
 )
-OUTPUTS = ["_count.html", "_count.tsv", "_count.txt", "_count_mqc.tsv"]
+OUTPUTS = sorted(one.suffix for one in outputs.OUTPUTS)
 
 
 @pytest.fixture(scope="module")
@@ -233,12 +234,12 @@ def test_a_disk_that_is_full_holds_no_part_of_an_output(small_disk, tmp_path, ca
 
 
 def test_a_long_upload_says_how_far_it_is(
-    platform: Platform, project: str, tmp_path, monkeypatch, capsys
+    dx_platform: LocalPlatform, dx_project: str, tmp_path, monkeypatch, capsys
 ):
-    for name, value in platform.environment.items():
+    for name, value in dx_platform.environment.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("DX_PROJECT_CONTEXT_ID", project)
+    monkeypatch.setenv("DX_PROJECT_CONTEXT_ID", dx_project)
     monkeypatch.setattr(run_applet, "PROGRESS_SECONDS", 0.02)
     (tmp_path / "large.bam").write_bytes(bytes(40_000_000))
-    assert run_applet.upload(tmp_path / "large.bam", project).startswith("file-")
+    assert run_applet.upload(tmp_path / "large.bam", dx_project).startswith("file-")
     assert " of 40,000,000 bytes (" in capsys.readouterr().out

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -62,6 +63,29 @@ def test_state_and_selection_are_found_again(tmp_path: Path) -> None:
     state = tmp_path / "state"
     local_platform("--state", state, "--", "dx", "new", "project", "kept", "--select")
     assert "kept:/" in local_platform("--state", state, "--", "dx", "pwd").stdout
+
+
+def test_state_is_served_on_its_own_port_again(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    script = 'echo "$DX_APISERVER_PORT"'
+    first = local_platform("--state", state, "--", "sh", "-c", script).stdout
+    assert local_platform("--state", state, "--", "sh", "-c", script).stdout == first
+    with socket.create_server(("127.0.0.1", int(first))):
+        assert local_platform("--state", state, "--", "sh", "-c", script).stdout != first
+
+
+def test_reopened_state_does_not_make_dx_warn(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    local_platform("--state", state, "--", "dx", "new", "project", "kept", "--select")
+    # dx warns only where it prints to a terminal.
+    in_terminal = "import os, pty; os._exit(os.waitstatus_to_exitcode(pty.spawn(['dx', 'pwd'])))"
+    done = local_platform("--state", state, "--", sys.executable, "-c", in_terminal)
+    assert (done.stdout.strip(), done.returncode) == ("kept:/", 0)
+
+
+def test_unknown_route_is_printed_once() -> None:
+    refused = local_platform("--", "dx", "api", "system", "globalSearch").stderr
+    assert refused.count("/system/globalSearch") == 1
 
 
 def test_state_is_used_by_one_platform_at_a_time(tmp_path: Path) -> None:

@@ -1,11 +1,14 @@
 """The everyday commands of dx: folders, moving, labels, projects."""
 
 import json
+from collections.abc import Callable
 
 import dxpy
 import pytest
 
-from platform_fixtures import Dx
+from local_platform.testing.local import LocalPlatform
+from local_platform.testing.project import Dx
+from platform_fixtures import ended, in_state, until
 
 
 @pytest.fixture
@@ -68,20 +71,43 @@ def test_folder_is_removed_with_what_it_holds(dx: Dx, words: str) -> None:
         dxpy.describe(words)
 
 
-def test_refused_removal_removes_nothing(dx: Dx, words: str, project: str) -> None:
+def test_refused_removal_removes_nothing(dx: Dx, words: str, dx_project: str) -> None:
     absent = "file-" + "B" * 24
     with pytest.raises(dxpy.exceptions.ResourceNotFound):
-        dxpy.api.project_remove_objects(project, {"objects": [words, absent]})
+        dxpy.api.project_remove_objects(dx_project, {"objects": [words, absent]})
     assert dx("cat", "words.txt").stdout == "words\n"
 
 
-def test_copy_into_another_project_keeps_the_id(dx: Dx, words: str, project: str) -> None:
+def test_copy_into_another_project_keeps_the_id(dx: Dx, words: str, dx_project: str) -> None:
     other = dx("new", "project", "other", "--brief").stdout.strip()
     dx("cp", "words.txt", f"{other}:/")
     dx("rm", "words.txt")
     assert described(dx, f"{other}:/words.txt")["id"] == words
     assert dx("cat", f"{other}:/words.txt").stdout == "words\n"
-    assert project != other
+    assert dx_project != other
+
+
+def test_each_copy_has_a_name_and_labels_of_its_own(dx: Dx, words: str, dx_project: str) -> None:
+    dx("tag", "words.txt", "kept")
+    other = dx("new", "project", "other", "--brief").stdout.strip()
+    dx("cp", "words.txt", f"{other}:/copy.txt")
+    dx("tag", f"{other}:/copy.txt", "copied")
+    dx("set_properties", f"{other}:/copy.txt", "k=1")
+    first = dxpy.DXFile(words, project=dx_project).describe(incl_properties=True)
+    assert (first["name"], first["tags"], first["properties"]) == ("words.txt", ["kept"], {})
+    copy = dxpy.DXFile(words, project=other).describe(incl_properties=True)
+    assert (copy["name"], copy["tags"]) == ("copy.txt", ["kept", "copied"])
+    assert copy["properties"] == {"k": "1"}
+    assert dx("cat", f"{other}:/copy.txt").stdout == "words\n"
+    assert dx("ls", f"{other}:/words.txt", status=3).stdout == ""
+    assert dx("find", "data", "--name", "copy*", "--all-projects", "--brief").stdout.split() == [
+        f"{other}:{words}"
+    ]
+    assert (
+        dx("find", "data", "--tag", "copied", "--path", f"{dx_project}:/", "--brief").stdout == ""
+    )
+    dx("rm", "words.txt")
+    assert described(dx, words)["name"] == "copy.txt"
 
 
 def test_labels(dx: Dx, words: str) -> None:
@@ -89,16 +115,33 @@ def test_labels(dx: Dx, words: str) -> None:
     dx("untag", "words.txt", "a")
     dx("set_properties", "words.txt", "k=1", "l=2")
     dx("unset_properties", "words.txt", "l")
-    dx("add_types", "words.txt", "Text")
     description = described(dx, words)
     assert description["tags"] == ["b"]
     assert description["properties"] == {"k": "1"}
-    assert description["types"] == ["Text"]
-    dx("remove_types", "words.txt", "Text")
-    dx("set_visibility", "words.txt", "hidden")
+
+
+def test_types_and_visibility_change_until_an_object_is_closed(dx: Dx) -> None:
+    record = dx("new", "record", "note", "--brief").stdout.strip()
+    dx("add_types", "note", "Text", "Note")
+    dx("remove_types", "note", "Text")
+    assert described(dx, record)["types"] == ["Note"]
+    dx("set_visibility", "note", "hidden")
     assert dx("ls").stdout == ""
-    dx("set_visibility", words, "visible")
-    assert dx("ls").stdout == "words.txt\n"
+    assert dx("ls", "-a").stdout.split() == ["./", "../", "note"]
+    dx("set_visibility", record, "visible")
+    assert dx("ls").stdout == "note\n"
+    assert "valid strings for a type name" in dx("add_types", "note", "ΨΨ", status=3).stderr
+    dx("close", "note")
+    for change in (
+        ("add_types", "note", "Text"),
+        ("remove_types", "note", "Note"),
+        ("set_visibility", "note", "hidden"),
+        ("set_details", "note", "{}"),
+    ):
+        assert "is not in the open state" in dx(*change, status=3).stderr
+    assert "is not in the open state" in dx("close", "note").stdout
+    dx("mv", "note", "renamed")
+    assert described(dx, record)["types"] == ["Note"]
 
 
 def test_records(dx: Dx) -> None:
@@ -111,28 +154,116 @@ def test_records(dx: Dx) -> None:
     assert described(dx, record)["details"] == {"a": 2}
 
 
-def test_who_and_where(dx: Dx, project: str) -> None:
+def test_details_may_be_an_array(dx: Dx, words: str) -> None:
+    record = dx("new", "record", "note", "--brief").stdout.strip()
+    details = [{"$dnanexus_link": words}, {"nonce": 1}]
+    dx("set_details", record, json.dumps(details))
+    assert json.loads(dx("get_details", record).stdout) == details
+    assert described(dx, record)["links"] == [words]
+    made = dxpy.new_dxrecord(details=["a"])
+    assert made.get_details() == ["a"]
+
+
+def test_record_takes_over_what_it_is_not_given(dx_project: str) -> None:
+    first = dxpy.new_dxrecord(
+        name="first", details={"a": 1}, types=["T"], tags=["t"], properties={"k": "1"}
+    )
+    second = dxpy.new_dxrecord(init_from=first, types=["Other"])
+    description = second.describe(incl_details=True, incl_properties=True)
+    assert description["id"] != first.get_id()
+    assert description["project"] == dx_project
+    taken = ("name", "details", "tags", "properties", "types")
+    assert [description[field] for field in taken] == [
+        "first",
+        {"a": 1},
+        ["t"],
+        {"k": "1"},
+        ["Other"],
+    ]
+
+
+def test_who_and_where(dx: Dx, dx_project: str) -> None:
     assert dx("whoami").stdout == "local\n"
     assert dx("pwd").stdout.endswith(":/\n")
-    assert project in dx("find", "projects").stdout
-    assert project in dx("describe", project).stdout
+    assert dx_project in dx("find", "projects").stdout
+    assert dx_project in dx("describe", dx_project).stdout
     assert dx("tree").stdout == ".\n"
 
 
-def test_select_and_cd_are_kept_in_the_private_configuration(dx: Dx, project: str) -> None:
-    del dx.environment["DX_PROJECT_CONTEXT_ID"]
-    dx("mkdir", f"{project}:/a")
-    dx("select", project)
+def test_select_and_cd_are_kept_in_the_private_configuration(dx: Dx, dx_project: str) -> None:
+    dx("mkdir", f"{dx_project}:/a")
+    dx("select", dx_project)
     dx("cd", "/a")
     assert dx("pwd").stdout.endswith(":/a\n")
 
 
-def test_project_is_renamed_and_removed(dx: Dx, project: str, words: str) -> None:
-    dx("update", "project", project, "--name", "renamed")
+def test_project_is_renamed_and_removed(dx: Dx, dx_project: str, words: str) -> None:
+    dx("update", "project", dx_project, "--name", "renamed")
     assert "renamed" in dx("find", "projects", "--name", "renamed").stdout
-    dx("rmproject", "-y", project)
+    dx("rmproject", "-y", dx_project)
     with pytest.raises(dxpy.exceptions.ResourceNotFound):
         dxpy.describe(words)
+
+
+def test_project_is_removed_with_the_jobs_that_run_in_it(
+    dx: Dx, dx_project: str, make_applet: Callable[..., dxpy.DXApplet], dx_platform: LocalPlatform
+) -> None:
+    job = make_applet("sleep 600", "bash").run({})
+    in_state(job, "running")
+    with pytest.raises(dxpy.exceptions.InvalidState, match="terminate them first"):
+        dxpy.api.project_destroy(dx_project, {})
+    dx("rmproject", "-y", dx_project)
+    until(lambda: not dx_platform.job_processes())
+    assert ended(job)["state"] == "terminated"
+    assert list(dxpy.find_projects(name="*removed_with_the_jobs*", name_mode="glob")) == []
+
+
+def test_project_is_labelled_and_found(dx: Dx, dx_project: str) -> None:
+    other = dx("new", "project", "other", "--brief").stdout.strip()
+    dx("tag", ":", "mine", "too")
+    dx("untag", ":", "too")
+    dx("set_properties", ":", "k=1", "empty=")
+    dx("set_properties", other, "k=2")
+    description = json.loads(dx("describe", ":", "--json").stdout)
+    assert description["tags"] == ["mine"]
+    assert description["properties"] == {"k": "1", "empty": ""}
+    assert dx("find", "projects", "--tag", "mine", "--brief").stdout == f"{dx_project}\n"
+    assert dx("find", "projects", "--property", "k=1", "--brief").stdout == f"{dx_project}\n"
+    assert other in dx("find", "projects", "--property", "k", "--brief").stdout
+    dx("unset_properties", ":", "k")
+    assert json.loads(dx("describe", ":", "--json").stdout)["properties"] == {"empty": ""}
+
+
+def test_flags_of_a_project_are_described_and_found(dx: Dx, dx_project: str) -> None:
+    other = dx("new", "project", "p", "--phi", "--database-ui-view-only", "--brief").stdout.strip()
+    flags = json.loads(dx("describe", other, "--json").stdout)
+    assert (flags["containsPHI"], flags["databaseUIViewOnly"]) == (True, True)
+    with_phi = dx("find", "projects", "--phi", "true", "--brief").stdout.split()
+    assert other in with_phi
+    assert dx_project not in with_phi
+    dx("update", "project", dx_project, "--download-restricted", "true", "--restricted", "true")
+    flags = json.loads(dx("describe", dx_project, "--json").stdout)
+    assert (flags["downloadRestricted"], flags["restricted"], flags["protected"]) == (
+        True,
+        True,
+        False,
+    )
+
+
+def test_folder_is_copied_into_another_project_with_those_below_it(dx: Dx, words: str) -> None:
+    other = dx("new", "project", "other", "--brief").stdout.strip()
+    dx("mkdir", "-p", "/a/b/empty")
+    dx("mv", "words.txt", "/a/b")
+    dx("cp", "/a", f"{other}:/")
+    assert described(dx, f"{other}:/a/b/words.txt")["id"] == words
+    assert dx("ls", f"{other}:/a/b").stdout == "empty/\nwords.txt\n"
+
+
+def test_folder_is_not_copied_over_another(dx: Dx) -> None:
+    other = dx("new", "project", "other", "--brief").stdout.strip()
+    dx("mkdir", "/a")
+    dx("cp", "/a", f"{other}:/")
+    assert "If cloned, a folder would conflict" in dx("cp", "/a", f"{other}:/", status=3).stderr
 
 
 def test_folder_is_downloaded_with_what_it_holds(dx: Dx, words: str) -> None:
@@ -152,8 +283,8 @@ def test_unknown_name_is_an_error(dx: Dx) -> None:
     dx("run", "no_such_applet", "-y", status=3)
 
 
-def test_batch_describe_answers_for_each(project: str) -> None:
-    record = dxpy.new_dxrecord(name="there", project=project).get_id()
+def test_batch_describe_answers_for_each(dx_project: str) -> None:
+    record = dxpy.new_dxrecord(name="there", project=dx_project).get_id()
     absent = "record-" + "B" * 24
     asked = [{"id": record, "describe": {"fields": {"name": True}}}, absent]
     there, missing = dxpy.api.system_describe_data_objects({"objects": asked})["results"]

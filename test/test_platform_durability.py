@@ -1,6 +1,8 @@
 """What is left after the platform was killed at any moment, and started again."""
 
+import contextlib
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -9,31 +11,29 @@ from pathlib import Path
 import dxpy
 import pytest
 
-from platform_fixtures import Platform, ended, in_state, until
+from local_platform.testing.local import LocalPlatform
+from platform_fixtures import ended, in_state, until
 
 MEBIBYTE = 2**20
 RUN_SPEC = {"distribution": "Ubuntu", "release": "24.04", "version": "0"}
 
 
 @pytest.fixture
-def mortal(tmp_path_factory: pytest.TempPathFactory, platform: Platform) -> Iterator[Platform]:
+def mortal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPlatform]:
     """Serve a platform that the test may kill."""
-    mortal = Platform(tmp_path_factory.mktemp("mortal") / "state")
+    folder = tmp_path_factory.mktemp("mortal")
+    mortal = LocalPlatform(folder / "state")
     mortal.start()
     try:
-        mortal.use()
-        project = dxpy.api.project_new({"name": "mortal"})["id"]
-        dxpy.set_workspace_id(project)
-        dxpy.set_project_context(project)
-        yield mortal
+        with mortal.new_project("mortal", folder):
+            yield mortal
         assert mortal.complaints() == ""
     finally:
-        platform.use()
         assert mortal.stop() == 0
 
 
 @pytest.fixture
-def restart(mortal: Platform) -> Callable[[], None]:
+def restart(mortal: LocalPlatform) -> Callable[[], None]:
     """Kill the platform and start it on the same state."""
 
     def restart() -> None:
@@ -57,6 +57,18 @@ def test_closed_file_is_whole(restart: Callable[[], None]) -> None:
     assert dxpy.DXFile(file.get_id()).read() == "kept"
 
 
+def test_state_of_an_earlier_version_is_opened(mortal: LocalPlatform) -> None:
+    record = dxpy.new_dxrecord(name="old")
+    mortal.stop()
+    with contextlib.closing(sqlite3.connect(mortal.state / "platform.sqlite")) as database:
+        database.execute("DROP INDEX placement_name")
+        database.execute("ALTER TABLE placement DROP COLUMN metadata")
+    mortal.start()
+    mortal.use()
+    record.rename("new")
+    assert record.describe()["name"] == "new"
+
+
 def test_upload_under_way_is_finished(restart: Callable[[], None]) -> None:
     file = dxpy.new_dxfile(name="parts")
     file.upload_part(b"a" * 5 * MEBIBYTE, 1)
@@ -67,15 +79,14 @@ def test_upload_under_way_is_finished(restart: Callable[[], None]) -> None:
 
 
 def test_running_job_is_failed_and_its_processes_are_gone(
-    mortal: Platform, restart: Callable[[], None]
+    mortal: LocalPlatform, restart: Callable[[], None]
 ) -> None:
     job = run("setsid sleep 600 & sleep 600")
     until(mortal.job_processes)
-    port = mortal.port
     restart()
     description = ended(job)
     assert (description["state"], description["failureReason"]) == ("failed", "UnresponsiveWorker")
-    assert mortal.job_processes(port) == []
+    assert mortal.job_processes() == []
 
 
 def test_running_job_is_restarted_if_its_policy_says_so(restart: Callable[[], None]) -> None:
@@ -101,7 +112,9 @@ def test_waiting_job_goes_on(restart: Callable[[], None]) -> None:
     assert ended(job)["state"] == "done"
 
 
-def test_upload_outlives_a_platform_killed_in_its_midst(mortal: Platform, tmp_path: Path) -> None:
+def test_upload_outlives_a_platform_killed_in_its_midst(
+    mortal: LocalPlatform, tmp_path: Path
+) -> None:
     content = b"".join(number.to_bytes(4, "big") for number in range(16 * MEBIBYTE))
     large = tmp_path / "large"
     large.write_bytes(content)
@@ -133,7 +146,7 @@ def test_killed_between_changes_the_state_is_whole(restart: Callable[[], None]) 
         assert dxpy.DXFile(file["id"]).read() == file["describe"]["name"]
 
 
-def test_stopped_platform_leaves_no_process(mortal: Platform) -> None:
+def test_stopped_platform_leaves_no_process(mortal: LocalPlatform) -> None:
     job = run("setsid sleep 600 & sleep 600")
     until(mortal.job_processes)
     assert mortal.stop() == 0
@@ -143,7 +156,9 @@ def test_stopped_platform_leaves_no_process(mortal: Platform) -> None:
     assert ended(job)["failureReason"] == "UnresponsiveWorker"
 
 
-def test_interrupt_stops_the_platform_whatever_a_job_does(mortal: Platform, tmp_path: Path) -> None:
+def test_interrupt_stops_the_platform_whatever_a_job_does(
+    mortal: LocalPlatform, tmp_path: Path
+) -> None:
     (tmp_path / "usr" / "bin").mkdir(parents=True)
     (tmp_path / "usr" / "bin" / "dx-print-bash-vars").write_text("#!/bin/sh\nexec sleep 600\n")
     (tmp_path / "usr" / "bin" / "dx-print-bash-vars").chmod(0o755)

@@ -143,12 +143,14 @@ def test_link_in_a_bundle_is_not_written_through(
 def test_member_of_a_bundle_lands_in_the_private_root_or_nowhere(
     make_applet: MakeApplet, tmp_path: Path, name: str
 ) -> None:
-    links = [symlink("link", tmp_path), symlink("deep", "link")]
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    links = [symlink("link", outside), symlink("deep", "link")]
     job = make_applet("true", "bash", runSpec=bundle(*links, member(name, b"x"))).run({})
     description = ended(job)
     assert description["failureReason"] == "ExecutionError"
     assert "resources.tar.gz" in description["failureMessage"]
-    assert list(tmp_path.iterdir()) == []
+    assert list(outside.iterdir()) == []
 
 
 def test_hard_link_to_a_file_outside_is_refused(make_applet: MakeApplet, tmp_path: Path) -> None:
@@ -166,6 +168,7 @@ def test_hard_link_to_a_file_outside_is_refused(make_applet: MakeApplet, tmp_pat
         ([member("home/dnanexus/job_output.json", type=tarfile.FIFOTYPE)], "job_output.json"),
         ([member("dev/null", type=tarfile.CHRTYPE, devmajor=1, devminor=3)], "dev/null"),
         ([member("late", b"x", mtime=2**70)], "resources.tar.gz"),
+        ([member("name\udcff", type=tarfile.FIFOTYPE)], "name? is not a file"),
     ],
 )
 def test_bundle_of_other_things_than_files_is_refused(
@@ -214,6 +217,11 @@ dx-jobutil-add-output mode "$(stat -c %a "$(command -v tool)")" --class=string
 def test_lines_of_a_process_that_outlives_its_job_are_no_defect(make_applet: MakeApplet) -> None:
     code = "setsid env -i bash -c 'sleep 1; echo late' & exit 0"
     assert ended(make_applet(code, "bash").run({}))["state"] == "done"
+
+
+def test_source_of_many_empty_lines_is_run(make_applet: MakeApplet) -> None:
+    code = "\n" * 2**20 + "@dxpy.entry_point('main')\ndef main():\n    pass\n"
+    assert ended(make_applet(code).run({}))["state"] == "done"
 
 
 def test_output_of_a_subjob_is_as_strict(make_applet: MakeApplet) -> None:

@@ -2,6 +2,8 @@
 
 import json
 import random
+import re
+import socket
 from collections.abc import Callable, Iterator
 
 import dxpy
@@ -10,7 +12,8 @@ import urllib3
 from dxpy.exceptions import InvalidInput, MalformedJSON
 
 from local_platform.routes import ROUTES
-from platform_fixtures import Platform, ended
+from local_platform.testing.local import LocalPlatform
+from platform_fixtures import ended
 
 MakeApplet = Callable[..., dxpy.DXApplet]
 
@@ -29,12 +32,11 @@ def send(path: str, body: str | bytes) -> None:
         ('{"name": ' + "[" * 900 + "]" * 900 + "}", "deep"),
         ('{"name": ' + '{"a":' * 100_000 + "1" + "}" * 100_001, "deep"),
         ('{"name": 1e999}', "1e999"),
+        ('{"name": "' + "x" * 2**24 + '"}', "Too Large"),
     ],
 )
-def test_json_beyond_what_can_be_kept_is_refused(
-    platform: Platform, body: str, message: str
-) -> None:
-    del platform
+def test_json_beyond_what_can_be_kept_is_refused(dx_project: str, body: str, message: str) -> None:
+    del dx_project
     with pytest.raises(InvalidInput, match=message):
         send("/project/new", body)
 
@@ -42,56 +44,67 @@ def test_json_beyond_what_can_be_kept_is_refused(
 @pytest.mark.parametrize(
     "body", ['{"name": NaN}', '{"name": -Infinity}', b'{"name": "\xed\xa0\x80"}']
 )
-def test_what_is_no_json_is_refused(platform: Platform, body: str | bytes) -> None:
-    del platform
+def test_what_is_no_json_is_refused(dx_project: str, body: str | bytes) -> None:
+    del dx_project
     with pytest.raises(MalformedJSON):
         send("/project/new", body)
 
 
-def test_name_may_hold_any_character_of_unicode(project: str) -> None:
+def test_name_may_hold_any_character_of_unicode(dx_project: str) -> None:
     name = "\0 \U0001f9ec \u202e \x7f"
-    record = dxpy.new_dxrecord(name=name, project=project)
+    record = dxpy.new_dxrecord(name=name, project=dx_project)
     assert record.describe()["name"] == name
-    assert [one["id"] for one in dxpy.find_data_objects(project=project, name=name)] == [
+    assert [one["id"] for one in dxpy.find_data_objects(project=dx_project, name=name)] == [
         record.get_id()
     ]
 
 
-def test_regular_expression_that_backtracks_is_answered(project: str) -> None:
-    dxpy.new_dxrecord(name="a" * 60 + "b", project=project)
-    query = {"project": project, "name": "(a+)+$", "name_mode": "regexp"}
+def test_regular_expression_that_backtracks_is_answered(dx_project: str) -> None:
+    dxpy.new_dxrecord(name="a" * 60 + "b", project=dx_project)
+    query = {"project": dx_project, "name": "(a+)+$", "name_mode": "regexp"}
     assert list(dxpy.find_data_objects(**query)) == []
 
 
-def test_glob_that_backtracks_is_answered(project: str) -> None:
-    dxpy.new_dxrecord(name="a" * 200, project=project)
-    query = {"project": project, "name": "*a" * 30 + "b", "name_mode": "glob"}
+def test_glob_that_backtracks_is_answered(dx_project: str) -> None:
+    dxpy.new_dxrecord(name="a" * 200, project=dx_project)
+    query = {"project": dx_project, "name": "*a" * 30 + "b", "name_mode": "glob"}
     assert list(dxpy.find_data_objects(**query)) == []
+
+
+@pytest.mark.parametrize("mode", ["glob", "regexp"])
+def test_pattern_of_any_length_is_refused(dx_project: str, mode: str) -> None:
+    with pytest.raises(InvalidInput, match="1000 characters"):
+        list(dxpy.find_data_objects(project=dx_project, name="[" * 2**20, name_mode=mode))
+
+
+def test_file_may_be_named_like_a_broken_url(dx_project: str) -> None:
+    file = dxpy.upload_string("x", name="http://[x.txt", project=dx_project, wait_on_close=True)
+    assert file.describe()["media"] == "text/plain"
 
 
 @pytest.mark.parametrize("expression", ["(", r"(a)\1", "(?=a)", "(((a{1000}){1000}){1000})"])
 def test_regular_expression_that_cannot_be_matched_in_time_is_refused(
-    project: str, expression: str
+    dx_project: str, expression: str
 ) -> None:
-    dxpy.new_dxrecord(name="a", project=project)
+    dxpy.new_dxrecord(name="a", project=dx_project)
     with pytest.raises(InvalidInput, match="regexp"):
-        list(dxpy.find_data_objects(project=project, name=expression, name_mode="regexp"))
+        list(dxpy.find_data_objects(project=dx_project, name=expression, name_mode="regexp"))
 
 
-def test_folder_of_thousands_of_levels_is_refused(project: str) -> None:
+def test_folder_of_thousands_of_levels_is_refused(dx_project: str) -> None:
     deep = "/a" * 6000
     made: list[Callable[[], object]] = [
-        lambda: dxpy.DXProject(project).new_folder(deep, parents=True),
-        lambda: dxpy.new_dxrecord(project=project, folder=deep, parents=True),
+        lambda: dxpy.DXProject(dx_project).new_folder(deep, parents=True),
+        lambda: dxpy.new_dxrecord(project=dx_project, folder=deep, parents=True),
     ]
     for make in made:
         with pytest.raises(InvalidInput, match="levels"):
             make()
-    assert dxpy.DXProject(project).list_folder()["folders"] == []
+    assert dxpy.DXProject(dx_project).list_folder()["folders"] == []
 
 
-def test_folder_is_not_moved_deeper_than_folders_go(project: str) -> None:
-    one = dxpy.DXProject(project)
+def test_folder_is_not_moved_deeper_than_folders_go(dx_project: str) -> None:
+    one = dxpy.DXProject(dx_project)
     one.new_folder("/a" * 200, parents=True)
     one.new_folder("/b" * 100, parents=True)
     with pytest.raises(InvalidInput, match="levels"):
@@ -101,10 +114,10 @@ def test_folder_is_not_moved_deeper_than_folders_go(project: str) -> None:
 
 @pytest.mark.parametrize("field", ["size", "links", "parts", "media"])
 def test_foreign_field_of_an_applet_harms_nothing(
-    make_applet: MakeApplet, project: str, field: str
+    make_applet: MakeApplet, dx_project: str, field: str
 ) -> None:
     applet = make_applet("true", "bash", **{field: "x"})
-    assert dxpy.DXProject(project).describe()["dataUsage"] == 0
+    assert dxpy.DXProject(dx_project).describe()["dataUsage"] == 0
     assert applet.describe()["id"] == applet.get_id()
     assert ended(applet.run({}))["state"] == "done"
 
@@ -115,16 +128,16 @@ def test_mistyped_title_of_an_applet_is_refused(make_applet: MakeApplet) -> None
 
 
 @pytest.mark.parametrize("asked", ["bytes=-3", "bytes=0-", "bytes=0-0"])
-def test_range_of_an_empty_file_is_not_satisfiable(project: str, asked: str) -> None:
-    assert project
+def test_range_of_an_empty_file_is_not_satisfiable(dx_project: str, asked: str) -> None:
+    assert dx_project
     file = dxpy.upload_string("", name="empty", wait_on_close=True)
     url, _ = file.get_download_url(preauthenticated=True)
     assert urllib3.request("GET", url, headers={"Range": asked}).status == 416
 
 
 @pytest.mark.parametrize("asked", ["bytes=x", "bytes=5-2", "bytes=-", "lines=1-2", "bytes=1-2,4-5"])
-def test_range_that_is_not_understood_is_refused(project: str, asked: str) -> None:
-    assert project
+def test_range_that_is_not_understood_is_refused(dx_project: str, asked: str) -> None:
+    assert dx_project
     file = dxpy.upload_string("0123456789", name="digits", wait_on_close=True)
     url, _ = file.get_download_url(preauthenticated=True)
     reply = urllib3.request("GET", url, headers={"Range": asked})
@@ -132,19 +145,66 @@ def test_range_that_is_not_understood_is_refused(project: str, asked: str) -> No
     assert reply.json()["error"]["type"] == "InvalidInput"
 
 
+@pytest.mark.parametrize(
+    "request_line",
+    [
+        b"NONSENSE",
+        b"\x16\x03\x01 TLS",
+        b"POST /system/whoami HTTP/9.9",
+        b"POST /\xff HTTP/1.1",
+        b"POST /system/whoami HTTP/1.1\r\nContent-Length: many",
+        b"POST http://[::1 HTTP/1.1",
+    ],
+)
+def test_what_is_no_http_is_answered_without_a_word_in_the_log(
+    dx_platform: LocalPlatform, request_line: bytes
+) -> None:
+    with socket.create_connection(("127.0.0.1", int(dx_platform.port)), timeout=30) as connection:
+        connection.sendall(request_line + b"\r\n\r\n")
+        assert b" 400 " in connection.recv(1000)
+    assert dx_platform.complaints() == ""
+
+
+def test_body_that_is_not_encoded_as_it_says_is_refused(dx_platform: LocalPlatform) -> None:
+    token = json.loads(dx_platform.environment["DX_SECURITY_CONTEXT"])["auth_token"]
+    headers = {"Authorization": f"Bearer {token}", "Content-Encoding": "gzip"}
+    url = f"http://127.0.0.1:{dx_platform.port}/system/whoami"
+    reply = urllib3.request("POST", url, body=b"no gzip", headers=headers)
+    assert (reply.status, reply.json()["error"]["type"]) == (400, "MalformedJSON")
+    assert dx_platform.complaints() == ""
+
+
+def test_every_answer_has_an_id_and_forbids_guessing_its_type(
+    dx_project: str, dx_platform: LocalPlatform
+) -> None:
+    del dx_project
+    url = f"http://127.0.0.1:{dx_platform.port}"
+    answers = [
+        dxpy.api.system_whoami(want_full_response=True),
+        urllib3.request("POST", f"{url}/system/whoami"),
+        urllib3.request("GET", f"{url}/F/D/1/plain/file-x/name"),
+    ]
+    assert [answer.status for answer in answers] == [200, 401, 401]
+    for answer in answers:
+        assert re.fullmatch(r"\d{13}-\d{1,6}", answer.headers["X-Request-Id"])
+        assert answer.headers["x-content-type-options"] == "nosniff"
+
+
 @pytest.mark.parametrize("header", ["Bearer \xff\xfe", "Bearer", "\xff", "Basic eDp5"])
-def test_token_of_any_bytes_is_refused(platform: Platform, header: str) -> None:
+def test_token_of_any_bytes_is_refused(dx_platform: LocalPlatform, header: str) -> None:
     headers = {"Authorization": header.encode("latin-1")}
-    url = f"http://127.0.0.1:{platform.port}/system/whoami"
+    url = f"http://127.0.0.1:{dx_platform.port}/system/whoami"
     assert urllib3.request("POST", url, headers=headers).status == 401
 
 
 @pytest.mark.parametrize("frame", ["", "x", "[]", "5", '{"access_token": []}', '{"a": NaN}'])
-def test_log_stream_with_a_strange_first_frame_is_closed(platform: Platform, frame: str) -> None:
+def test_log_stream_with_a_strange_first_frame_is_closed(
+    dx_platform: LocalPlatform, frame: str
+) -> None:
     from websocket import create_connection
 
     socket = create_connection(
-        f"ws://127.0.0.1:{platform.port}/job-{'B' * 24}/getLog/websocket", timeout=30
+        f"ws://127.0.0.1:{dx_platform.port}/job-{'B' * 24}/getLog/websocket", timeout=30
     )
     socket.send(frame)
     opcode, content = socket.recv_data()
@@ -225,17 +285,17 @@ def refusal(path: str, body: dict) -> tuple[int, str]:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_any_request_is_answered_or_refused_in_a_sentence(
-    project: str, make_applet: MakeApplet, platform: Platform, seed: int
+    dx_project: str, make_applet: MakeApplet, dx_platform: LocalPlatform, seed: int
 ) -> None:
     applet = make_applet(
         "true", "bash", inputSpec=[{"name": "a", "class": "file", "optional": True}]
     )
     job = applet.run({})
     known = [
-        project,
+        dx_project,
         job.describe()["workspace"],
-        dxpy.upload_string("x", name="x", project=project).get_id(),
-        dxpy.new_dxrecord(name="x", project=project).get_id(),
+        dxpy.upload_string("x", name="x", project=dx_project).get_id(),
+        dxpy.new_dxrecord(name="x", project=dx_project).get_id(),
         applet.get_id(),
         job.get_id(),
         "user-local",
@@ -244,4 +304,4 @@ def test_any_request_is_answered_or_refused_in_a_sentence(
         code, message = refusal(path, body)
         assert code < 500, (path, body)
         assert "The local platform failed" not in message, (path, json.dumps(body), message)
-    assert platform.complaints() == ""
+    assert dx_platform.complaints() == ""

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import dxpy
 import pytest
+from dxpy.exceptions import InvalidInput
 
-from platform_fixtures import Dx, Platform, ended, in_state, job_log, until
+from local_platform.testing.local import LocalPlatform
+from local_platform.testing.project import Dx
+from platform_fixtures import ended, in_state, job_log, until
 
 MakeApplet = Callable[..., dxpy.DXApplet]
 
@@ -104,7 +107,7 @@ dxpy.run()
     assert states == ["runnable", "running", "waiting_on_output", "done"]
 
 
-def test_failed_subjob_fails_its_tree(make_applet: MakeApplet, platform: Platform) -> None:
+def test_failed_subjob_fails_its_tree(make_applet: MakeApplet, dx_platform: LocalPlatform) -> None:
     job = make_applet(FAILING_PART).run({})
     root = ended(job)
     assert (root["state"], root["failureReason"]) == ("failed", "AppError")
@@ -115,7 +118,7 @@ def test_failed_subjob_fails_its_tree(make_applet: MakeApplet, platform: Platfor
     }
     assert root["failureFrom"]["id"] == members["part"]["id"]
     assert members["slow"]["failureReason"] == "JobTreeFailure"
-    assert until(lambda: not platform.job_processes())
+    assert until(lambda: not dx_platform.job_processes())
 
 
 def test_job_waits_for_the_jobs_it_depends_on(make_applet: MakeApplet) -> None:
@@ -156,6 +159,69 @@ def test_resolved_reference_is_checked(
     second = make_applet("true", "bash", inputSpec=[{"name": "text", "class": "string"}])
     job = second.run({"text": first.get_output_ref(field)})
     assert ended(job).get("failureReason") == reason
+
+
+def test_bare_references_in_inputs_are_resolved(make_applet: MakeApplet) -> None:
+    source = "import dxpy\n@dxpy.entry_point('main')\ndef main():\n    return {'values': [1, 2]}\n"
+    first = make_applet(source).run({})
+    bare = {"job": first.get_id(), "field": "values"}
+    values = {"whole": bare, "array": [bare, 3], "hash": {"deep": [{"one": bare | {"index": 1}}]}}
+    spec = [
+        {"name": "whole", "class": "array:int"},
+        {"name": "array", "class": "array:int"},
+        {"name": "hash", "class": "hash"},
+    ]
+    job = make_applet("true", "bash", inputSpec=spec).run(values)
+    assert ended(job)["input"] == {
+        "whole": [1, 2],
+        "array": [1, 2, 3],
+        "hash": {"deep": [{"one": 2}]},
+    }
+
+
+def test_hash_that_only_looks_like_a_reference_is_kept(make_applet: MakeApplet) -> None:
+    hashes = [{"job": "baker", "field": "wheat"}, {"job": "job-" + "B" * 24}]
+    applet = make_applet("true", "bash")
+    assert ended(applet.run({"hashes": hashes}))["input"] == {"hashes": hashes}
+
+
+def test_bare_reference_to_nobody_is_refused(make_applet: MakeApplet) -> None:
+    reference = {"job": "job-" + "B" * 24, "field": "value"}
+    with pytest.raises(InvalidInput, match="could not be found"):
+        make_applet("true", "bash").run({"values": [reference]})
+
+
+def test_bash_hands_on_the_output_of_a_subjob(make_applet: MakeApplet) -> None:
+    code = """
+    part() { dx-jobutil-add-output word hello --class=string; }
+    main() {
+        job=$(dx-jobutil-new-job part)
+        dx-jobutil-add-output word "$job:word" --class=jobref
+        dx-jobutil-add-output words "$job:word" --class=jobref --array
+    }
+    """
+    outputs = [{"name": "word", "class": "string"}, {"name": "words", "class": "array:string"}]
+    description = ended(make_applet(code, "bash", outputSpec=outputs).run({}))
+    assert description["output"] == {"word": "hello", "words": ["hello"]}
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("return {'value': dxpy.DXJob(dxpy.JOB_ID).get_output_ref('value')}", "OutputError"),
+        (
+            "dxpy.new_dxjob({}, 'main', depends_on=[dxpy.DXJob(dxpy.JOB_ID)])",
+            "DependencyUnsatisfiable",
+        ),
+    ],
+)
+def test_job_that_would_wait_for_itself_fails(
+    make_applet: MakeApplet, code: str, reason: str
+) -> None:
+    source = f"import dxpy\n@dxpy.entry_point('main')\ndef main():\n    {code}\n"
+    description = ended(make_applet(source).run({}))
+    assert description["failureReason"] == reason
+    assert "waits for" in description["failureMessage"]
 
 
 def test_job_that_depends_on_a_failed_one_fails(make_applet: MakeApplet) -> None:
@@ -203,7 +269,7 @@ def main():
 
 
 def test_intermediate_files_vanish_with_the_workspace(
-    make_applet: MakeApplet, project: str
+    make_applet: MakeApplet, dx_project: str
 ) -> None:
     code = """
 import dxpy
@@ -217,10 +283,32 @@ def main():
     description = ended(make_applet(code).run({}))
     assert [
         found["describe"]["name"]
-        for found in dxpy.find_data_objects(classname="file", project=project, describe=True)
+        for found in dxpy.find_data_objects(classname="file", project=dx_project, describe=True)
     ] == ["kept"]
     with pytest.raises(dxpy.exceptions.ResourceNotFound):
         dxpy.describe(description["output"]["id"])
+
+
+def test_inputs_are_cloned_into_the_workspace(make_applet: MakeApplet, dx_project: str) -> None:
+    file = dxpy.upload_string("mine", name="mine.txt", wait_on_close=True)
+    code = """
+import dxpy
+
+@dxpy.entry_point("main")
+def main(files):
+    workspace = dxpy.DXContainer(dxpy.WORKSPACE_ID)
+    listed = [one["id"] for one in workspace.list_folder(only="objects")["objects"]]
+    workspace.new_folder("/sorted")
+    workspace.move("/sorted", listed)
+    moved = [one["id"] for one in workspace.list_folder("/sorted")["objects"]]
+    workspace.remove_objects(moved)
+    left = workspace.list_folder("/sorted")["objects"]
+    return {"listed": listed, "moved": moved, "left": left}
+"""
+    link = {"$dnanexus_link": {"project": dx_project, "id": file.get_id()}}
+    output = ended(make_applet(code).run({"files": [link]}))["output"]
+    assert output == {"listed": [file.get_id()], "moved": [file.get_id()], "left": []}
+    assert file.describe()["folder"] == "/"
 
 
 def test_applet_run_from_a_job_hands_its_output_to_the_parent(make_applet: MakeApplet) -> None:
@@ -246,7 +334,9 @@ def main():
     assert child["workspace"] != job.describe()["workspace"]
 
 
-def test_job_finishes_though_its_applet_was_removed(make_applet: MakeApplet, project: str) -> None:
+def test_job_finishes_though_its_applet_was_removed(
+    make_applet: MakeApplet, dx_project: str
+) -> None:
     code = """
 import time
 import dxpy
@@ -264,20 +354,20 @@ def main():
 """
     applet = make_applet(code, outputSpec=[{"name": "value", "class": "int"}])
     job = applet.run({})
-    dxpy.DXProject(project).remove_objects([applet.get_id()])
+    dxpy.DXProject(dx_project).remove_objects([applet.get_id()])
     assert ended(job)["output"] == {"value": 1}
     with pytest.raises(dxpy.exceptions.ResourceNotFound):
         applet.describe()
 
 
 def test_terminate_ends_every_process_of_the_tree(
-    make_applet: MakeApplet, platform: Platform, dx: Dx
+    make_applet: MakeApplet, dx_platform: LocalPlatform, dx: Dx
 ) -> None:
     job = make_applet(SLEEP, "bash").run({})
-    until(platform.job_processes)
+    until(dx_platform.job_processes)
     dx("terminate", job.get_id())
     assert ended(job)["state"] == "terminated"
-    assert platform.job_processes() == []
+    assert dx_platform.job_processes() == []
 
 
 def test_terminated_before_it_ran(make_applet: MakeApplet, dx: Dx) -> None:
@@ -289,20 +379,22 @@ def test_terminated_before_it_ran(make_applet: MakeApplet, dx: Dx) -> None:
     assert "terminated" in dx("describe", second.get_id()).stdout
 
 
-def test_job_over_its_time_limit_is_killed(make_applet: MakeApplet, platform: Platform) -> None:
+def test_job_over_its_time_limit_is_killed(
+    make_applet: MakeApplet, dx_platform: LocalPlatform
+) -> None:
     # The service takes whole minutes only.
     policy = {"timeoutPolicy": {"*": {"minutes": 0.01}}}
     description = ended(make_applet(SLEEP, "bash", runSpec=policy).run({}))
     assert (description["state"], description["failureReason"]) == ("failed", "JobTimeoutExceeded")
-    assert platform.job_processes() == []
+    assert dx_platform.job_processes() == []
 
 
 def test_children_left_behind_do_not_outlive_the_job(
-    make_applet: MakeApplet, platform: Platform
+    make_applet: MakeApplet, dx_platform: LocalPlatform
 ) -> None:
     job = make_applet("sleep 600 &\nsetsid sleep 600 &\n", "bash").run({})
     assert ended(job)["state"] == "done"
-    assert platform.job_processes() == []
+    assert dx_platform.job_processes() == []
 
 
 @pytest.mark.parametrize(("count", "state"), [(1, "done"), (0, "failed")])
@@ -404,6 +496,31 @@ def test_program_that_dies_without_a_word_is_an_internal_error(make_applet: Make
     assert "exit status 3" in description["failureMessage"]
 
 
+@pytest.mark.parametrize(
+    ("code", "interpreter", "ending"),
+    [
+        ("echo fine\necho 'first\nlast words' >&2\necho >&2\nexit 7", "bash", "7: last words"),
+        ("grep x absent", "bash", "2: grep: absent: No such file or directory"),
+        ("import sys; sys.exit('not so')", "python3", "1: not so"),
+        ("exit 4", "bash", "4, and wrote nothing to standard error; see its log"),
+        ("kill -9 $$", "bash", "signal 9, and wrote nothing to standard error; see its log"),
+    ],
+)
+def test_last_line_of_stderr_is_the_reason(
+    make_applet: MakeApplet, code: str, interpreter: str, ending: str
+) -> None:
+    description = ended(make_applet(code, interpreter).run({}))
+    assert description["failureReason"] == "AppInternalError"
+    assert description["failureMessage"].endswith(ending)
+
+
+def test_failed_job_keeps_no_output_and_watch_says_why(make_applet: MakeApplet, dx: Dx) -> None:
+    code = "import dxpy\n@dxpy.entry_point('main')\ndef main():\n    return {'number': 'one'}\n"
+    job = make_applet(code, outputSpec=[{"name": "number", "class": "int"}]).run({})
+    assert ended(job)["output"] is None
+    assert 'OutputError: the output "number"' in dx("watch", job.get_id(), status=3).stdout
+
+
 def test_python_need_not_import_nor_call_dxpy(make_applet: MakeApplet) -> None:
     code = "@dxpy.entry_point('main')\ndef main():\n    return {'value': __file__}\n"
     job = make_applet(code).run({})
@@ -420,6 +537,7 @@ def test_environment_is_the_workers(
     assert f"DX_JOB_ID={job.get_id()}" in log
     assert f"DX_WORKSPACE_ID={description['workspace']}" in log
     assert f"DX_PROJECT_CONTEXT_ID={description['project']}" in log
+    assert f"DX_RESOURCES_ID={description['project']}" in log
     assert "proxy" not in log.lower()
     folder, home = log.split("folder=")[1].split()[:2]
     assert home == f"home={folder}"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from platform_fixtures import Dx
+from local_platform.testing.project import Dx
 
 CODE = """
 import time
@@ -102,8 +102,23 @@ def test_archiving_the_old_applet(built: Dx) -> None:
 
 
 def test_applet_can_be_got_back(built: Dx) -> None:
+    resources = built.folder / "repeat" / "resources" / "usr" / "bin"
+    resources.mkdir(parents=True)
+    (resources / "tool").write_text("tool\n")
+    needed = {"*": {"instanceType": "mem1_ssd1_v2_x2"}}
+    regions = {"aws:us-east-1": {"systemRequirements": needed}}
+    (built.folder / "repeat" / "dxapp.json").write_text(
+        json.dumps(DXAPP | {"regionalOptions": regions, "treeTurnaroundTimeThreshold": 60})
+    )
+    built("build", "-f", "repeat")
     built("get", "repeat", "-o", "copy")
     assert (built.folder / "copy" / "src" / "code.py").read_text() == CODE
+    assert (built.folder / "copy" / "resources" / "usr" / "bin" / "tool").read_text() == "tool\n"
+    got = json.loads((built.folder / "copy" / "dxapp.json").read_text())
+    run_spec = DXAPP["runSpec"] | {"file": "src/code.py"}
+    wanted = DXAPP | {"runSpec": run_spec, "regionalOptions": regions}
+    assert got == wanted | {"treeTurnaroundTimeThreshold": 60}
+    assert json.loads(built("build", "-f", "copy").stdout)["id"].startswith("applet-")
 
 
 def test_help_of_an_applet_lists_its_inputs(built: Dx) -> None:
@@ -123,7 +138,15 @@ def test_file_with_a_hostile_name_makes_the_round_trip(built: Dx) -> None:
 
 
 def test_clone_runs_a_job_again(built: Dx) -> None:
-    job = built("run", "repeat", "-itext=words.txt", "-itimes=3", "-y", "--brief").stdout.strip()
+    options = ["-itext=words.txt", "-itimes=3", "--instance-type", "mem1_ssd1_v2_x2"]
+    options += ["--tag", "t", "--property", "k=1", "--folder", "/again"]
+    job = built("run", "repeat", *options, "-y", "--brief").stdout.strip()
     built("wait", job)
     again = built("run", "repeat", "--clone", job, "-y", "--brief", "--watch").stdout.split()[0]
-    assert json.loads(built("describe", again, "--json").stdout)["input"]["times"] == 3
+    description = json.loads(built("describe", again, "--json").stdout)
+    assert description["input"]["times"] == 3
+    assert description["systemRequirements"] == {"*": {"instanceType": "mem1_ssd1_v2_x2"}}
+    assert description["instanceType"] == "mem1_ssd1_v2_x2"
+    assert (description["tags"], description["properties"]) == (["t"], {"k": "1"})
+    assert description["folder"] == "/again"
+    assert description["details"]["clonedFrom"]["id"] == job

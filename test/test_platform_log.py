@@ -7,7 +7,8 @@ from pathlib import Path
 
 import dxpy
 
-from platform_fixtures import Dx, ended, in_state
+from local_platform.testing.project import Dx
+from platform_fixtures import ended, in_state
 
 MakeApplet = Callable[..., dxpy.DXApplet]
 SPEAKS = "echo out\necho err >&2\n"

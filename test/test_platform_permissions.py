@@ -12,7 +12,9 @@ import pytest
 import urllib3
 from dxpy.exceptions import InvalidAuthentication, ResourceNotFound
 
-from platform_fixtures import Dx, Platform, ended, in_state, job_log
+from local_platform.testing.local import LocalPlatform
+from local_platform.testing.project import Dx
+from platform_fixtures import ended, in_state, job_log
 
 MakeApplet = Callable[..., dxpy.DXApplet]
 WHOAMI = "/system/whoami"
@@ -57,8 +59,8 @@ def test_wrong_token_is_refused(dx: Dx, token: str) -> None:
     assert "InvalidAuthentication" in dx("whoami", status=3).stderr
 
 
-def test_call_without_a_token_is_refused(platform: Platform) -> None:
-    del platform
+def test_call_without_a_token_is_refused(dx_project: str) -> None:
+    del dx_project
     with pytest.raises(InvalidAuthentication):
         dxpy.DXHTTPRequest(WHOAMI, {}, auth=None)
 
@@ -87,21 +89,8 @@ def test_token_of_an_ended_job_is_destroyed(make_applet: MakeApplet, dx: Dx) -> 
     assert "InvalidAuthentication" in dx("whoami", status=3).stderr
 
 
-def test_logout_destroys_the_token(tmp_path_factory: pytest.TempPathFactory) -> None:
-    folder = tmp_path_factory.mktemp("logout")
-    platform = Platform(folder / "state")
-    platform.start()
-    try:
-        dx = Dx(platform.environment, folder)
-        dx("whoami")
-        dx("logout")
-        assert "InvalidAuthentication" in dx("whoami", status=3).stderr
-    finally:
-        platform.stop()
-
-
 def test_job_reads_the_project_and_writes_into_its_workspace(
-    make_applet: MakeApplet, project: str
+    make_applet: MakeApplet, dx_project: str
 ) -> None:
     file = dxpy.upload_string("text", name="mine.txt", wait_on_close=True)
     tried = """
@@ -114,7 +103,7 @@ def test_job_reads_the_project_and_writes_into_its_workspace(
     """
     assert answers(make_applet, file.get_id(), tried) == ["text", True, True, True, True, False]
     assert file.describe()["name"] == "mine.txt"
-    assert dxpy.DXProject(project).list_folder()["objects"]
+    assert dxpy.DXProject(dx_project).list_folder()["objects"]
 
 
 def test_job_does_not_change_its_inputs_or_its_applet(make_applet: MakeApplet) -> None:
@@ -183,7 +172,7 @@ def test_job_neither_sees_nor_ends_another_tree(make_applet: MakeApplet) -> None
 
 
 def test_output_gives_no_access_to_a_file_the_job_may_not_read(
-    make_applet: MakeApplet, project: str
+    make_applet: MakeApplet, dx_project: str
 ) -> None:
     other = dxpy.api.project_new({"name": "other"})["id"]
     secret = dxpy.upload_string("secret", name="secret", project=other, wait_on_close=True)
@@ -196,7 +185,7 @@ def main(secret):
 """
     description = ended(make_applet(code).run({"secret": secret.get_id()}))
     assert description["failureReason"] == "OutputError"
-    assert list(dxpy.find_data_objects(project=project, name="secret")) == []
+    assert list(dxpy.find_data_objects(project=dx_project, name="secret")) == []
 
 
 def test_subjob_gets_no_file_the_job_may_not_read(make_applet: MakeApplet) -> None:
@@ -298,22 +287,22 @@ def test_job_waits_for_nothing_that_it_may_not_see(make_applet: MakeApplet) -> N
     assert answers(make_applet, "", tried) == [[True, True]]
 
 
-def test_only_a_job_makes_subjobs(project: str) -> None:
-    assert project
+def test_only_a_job_makes_subjobs(dx_project: str) -> None:
+    assert dx_project
     with pytest.raises(dxpy.exceptions.PermissionDenied):
         dxpy.api.job_new({"function": "main", "input": {}})
 
 
-def test_identifiers_do_not_repeat(project: str) -> None:
-    assert project
+def test_identifiers_do_not_repeat(dx_project: str) -> None:
+    assert dx_project
     made = {dxpy.new_dxrecord().get_id() for _ in range(50)}
     assert len(made) == 50
     assert all(re.fullmatch("record-[0-9BFGJKPQVXYZbfgjkpqvxyz]{24}", one) for one in made)
 
 
-def test_foreign_host_is_refused(platform: Platform) -> None:
-    port = platform.environment["DX_APISERVER_PORT"]
-    token = json.loads(platform.environment["DX_SECURITY_CONTEXT"])["auth_token"]
+def test_foreign_host_is_refused(dx_platform: LocalPlatform) -> None:
+    port = dx_platform.environment["DX_APISERVER_PORT"]
+    token = json.loads(dx_platform.environment["DX_SECURITY_CONTEXT"])["auth_token"]
     for host, status in ((f"127.0.0.1:{port}", 200), (f"rebound.example:{port}", 401)):
         headers = {"Host": host, "Authorization": f"Bearer {token}"}
         reply = urllib3.request("POST", f"http://127.0.0.1:{port}{WHOAMI}", headers=headers)
@@ -321,8 +310,8 @@ def test_foreign_host_is_refused(platform: Platform) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="sockets are listed in /proc/net")
-def test_only_loopback_is_listened_on(platform: Platform) -> None:
-    port = int(platform.environment["DX_APISERVER_PORT"])
+def test_only_loopback_is_listened_on(dx_platform: LocalPlatform) -> None:
+    port = int(dx_platform.environment["DX_APISERVER_PORT"])
     rows = [
         line.split()
         for table in ("tcp", "tcp6")
@@ -333,14 +322,17 @@ def test_only_loopback_is_listened_on(platform: Platform) -> None:
     assert addresses == [f"0100007F:{port:04X}"]
 
 
-def test_unknown_route_names_itself_and_is_logged(platform: Platform) -> None:
+def test_unknown_route_names_itself_and_is_logged(
+    dx_project: str, dx_platform: LocalPlatform
+) -> None:
+    del dx_project
     with pytest.raises(ResourceNotFound, match="/system/noSuchThing"):
         dxpy.DXHTTPRequest("/system/noSuchThing", {})
-    assert platform.complaints() == "local_platform: unknown route /system/noSuchThing\n"
+    assert dx_platform.complaints() == "local_platform: unknown route /system/noSuchThing\n"
 
 
 @pytest.mark.parametrize("body", ["[]", "{", '"text"'])
-def test_body_that_is_no_object_is_refused(platform: Platform, body: str) -> None:
-    del platform
+def test_body_that_is_no_object_is_refused(dx_project: str, body: str) -> None:
+    del dx_project
     with pytest.raises(dxpy.exceptions.MalformedJSON):
         dxpy.DXHTTPRequest(WHOAMI, body, jsonify_data=False)

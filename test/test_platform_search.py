@@ -1,16 +1,18 @@
 """Finding things: names, labels, scopes, pages; and both dialects of describe."""
 
+from collections.abc import Callable
+
 import dxpy
 import pytest
 from dxpy.exceptions import InvalidInput
 
-from platform_fixtures import Dx
+from local_platform.testing.project import Dx
 
 
 @pytest.fixture
-def files(project: str) -> dict[str, str]:
+def files(dx_project: str) -> dict[str, str]:
     """Make files to be found, by name."""
-    dxpy.DXProject(project).new_folder("/deep/er", parents=True)
+    dxpy.DXProject(dx_project).new_folder("/deep/er", parents=True)
 
     def new(name: str, folder: str = "/", **fields: object) -> str:
         return dxpy.new_dxfile(name=name, folder=folder, **fields).get_id()
@@ -53,15 +55,15 @@ def found(**query: object) -> set[str]:
         ({"created_before": "-1h"}, set()),
     ],
 )
-def test_filters(files: dict[str, str], project: str, query: dict, names: set[str]) -> None:
+def test_filters(files: dict[str, str], dx_project: str, query: dict, names: set[str]) -> None:
     assert set(files) >= names
-    assert found(project=project, **query) == names
+    assert found(project=dx_project, **query) == names
 
 
-def test_broken_regexp_is_refused(files: dict[str, str], project: str) -> None:
+def test_broken_regexp_is_refused(files: dict[str, str], dx_project: str) -> None:
     assert files
     with pytest.raises(InvalidInput, match="regexp"):
-        found(project=project, name="(", name_mode="regexp")
+        found(project=dx_project, name="(", name_mode="regexp")
 
 
 def test_search_without_a_project_looks_into_all(files: dict[str, str]) -> None:
@@ -69,31 +71,31 @@ def test_search_without_a_project_looks_into_all(files: dict[str, str]) -> None:
     assert files["a.bam"] in [result["id"] for result in results]
 
 
-def test_pages_join_to_the_whole(project: str) -> None:
+def test_pages_join_to_the_whole(dx_project: str) -> None:
     made = [dxpy.new_dxrecord(name=str(number)).get_id() for number in range(5)]
-    results = dxpy.find_data_objects(project=project, first_page_size=2)
+    results = dxpy.find_data_objects(project=dx_project, first_page_size=2)
     assert [result["id"] for result in results] == made[::-1]
 
 
-def test_page_of_one(project: str) -> None:
+def test_page_of_one(dx_project: str) -> None:
     made = [dxpy.new_dxrecord(name=str(number)).get_id() for number in range(2)]
-    query = {"scope": {"project": project}, "limit": 1}
+    query = {"scope": {"project": dx_project}, "limit": 1}
     first = dxpy.api.system_find_data_objects(query)
     second = dxpy.api.system_find_data_objects(query | {"starting": first["next"]})
     assert [first["results"][0]["id"], second["results"][0]["id"]] == made[::-1]
     assert second["next"] is None
 
 
-def test_names_are_resolved_in_the_order_asked(files: dict[str, str], project: str) -> None:
+def test_names_are_resolved_in_the_order_asked(files: dict[str, str], dx_project: str) -> None:
     wanted = [{"name": "b.bam"}, {"name": "none"}, {"name": "A.txt", "folder": "/deep/er"}]
-    results = dxpy.search.resolve_data_objects(wanted, project=project, folder="/")
+    results = dxpy.search.resolve_data_objects(wanted, project=dx_project, folder="/")
     ids = [[match["id"] for match in matches] for matches in results]
     assert ids == [[files["b.bam"]], [], [files["A.txt"]]]
 
 
-def test_find_projects_by_name(project: str, request: pytest.FixtureRequest) -> None:
+def test_find_projects_by_name(dx_project: str, request: pytest.FixtureRequest) -> None:
     results = dxpy.find_projects(name=request.node.name[:-1] + "*", name_mode="glob", level="VIEW")
-    assert [result["id"] for result in results] == [project]
+    assert [result["id"] for result in results] == [dx_project]
 
 
 def test_describe_of_named_fields_and_of_the_usual_ones(files: dict[str, str]) -> None:
@@ -112,10 +114,35 @@ def test_describe_with_the_older_switches(files: dict[str, str]) -> None:
     assert (described["properties"], described["parts"]) == ({"k": "1"}, {})
 
 
-def test_wrong_project_hint_is_no_error(files: dict[str, str], project: str) -> None:
+def test_wrong_project_hint_is_no_error(files: dict[str, str], dx_project: str) -> None:
     other = dxpy.api.project_new({"name": "other"})["id"]
     described = dxpy.api.file_describe(files["a.bam"], {"project": other})
-    assert described["project"] == project
+    assert described["project"] == dx_project
+
+
+def test_projects_of_an_object_are_listed(dx_project: str) -> None:
+    other = dxpy.api.project_new({"name": "other"})["id"]
+    record = dxpy.new_dxrecord(close=True)
+    record.clone(other)
+    assert record.list_projects() == {dx_project: "ADMINISTER", other: "ADMINISTER"}
+
+
+def test_projects_are_described_together(dx_project: str) -> None:
+    absent = "project-" + "B" * 24
+    asked = [{"id": dx_project, "describe": {"fields": {"region": True}}}, absent, dx_project]
+    results = dxpy.api.system_describe_projects({"projects": asked})["results"]
+    assert results[0] == {"describe": {"id": dx_project, "region": "aws:us-east-1"}}
+    assert results[1]["error"]["type"] == "ResourceNotFound"
+    assert results[2]["describe"]["class"] == "project"
+
+
+def test_executions_are_described_together(make_applet: Callable[..., dxpy.DXApplet]) -> None:
+    job = make_applet("true", "bash").run({}).get_id()
+    asked = [job, {"id": job, "describe": {"fields": {"function": True}}}, "job-" + "B" * 24]
+    results = dxpy.api.system_describe_executions({"executions": asked})["results"]
+    assert results[0]["describe"]["id"] == job
+    assert results[1] == {"describe": {"id": job, "function": "main"}}
+    assert results[2]["error"]["type"] == "ResourceNotFound"
 
 
 def test_find_data_from_the_command_line(files: dict[str, str], dx: Dx) -> None:

@@ -5,8 +5,10 @@ from collections.abc import Callable
 import dxpy
 import pytest
 from dxpy.exceptions import InvalidInput
+from dxpy.utils.completer import InstanceTypesCompleter
 
-from platform_fixtures import Dx, Platform, ended
+from local_platform.testing.project import Dx
+from platform_fixtures import ended
 
 MakeApplet = Callable[..., dxpy.DXApplet]
 SPEC = [
@@ -92,8 +94,15 @@ def test_input_of_class_applet_and_record(make_applet: MakeApplet) -> None:
         ),
         ({"inputSpec": {}}, "inputSpec"),
         ({"outputSpec": [{"name": "a", "class": "int", "default": 1}]}, "for inputs only"),
-        ({"runSpec": {"interpreter": "python2.7"}}, "runSpec.interpreter"),
-        ({"runSpec": {"release": "16.04"}}, "runSpec.release"),
+        ({"runSpec": {"interpreter": "python2.7"}}, "interpreter.*python2.7 is not served"),
+        ({"runSpec": {"interpreter": "perl"}}, "runSpec.interpreter"),
+        ({"runSpec": {"release": "22.04"}}, "runSpec.release"),
+        ({"runSpec": {"release": "14.04", "version": "1"}}, "runSpec.version"),
+        ({"treeTurnaroundTimeThreshold": "soon"}, "treeTurnaroundTimeThreshold"),
+        (
+            {"runSpec": {"systemRequirements": {"main": {"instanceType": "mem1_ssd1_x4_v2"}}}},
+            r"systemRequirements.main.instanceType.*mem1_ssd1_v2_x4, not 'mem1_ssd1_x4_v2'",
+        ),
         ({"runSpec": {"version": "1"}}, "runSpec.version"),
         ({"runSpec": {"code": None}}, "runSpec.code"),
         ({"runSpec": {"execDepends": ["samtools"]}}, "runSpec.execDepends"),
@@ -107,6 +116,53 @@ def test_malformed_applet_is_refused(make_applet: MakeApplet, fields: dict, mess
         make_applet("true", "bash", **fields)
 
 
+@pytest.mark.parametrize(
+    ("release", "version"), [("16.04", "1"), ("16.04", None), ("14.04", None), ("12.04", "0")]
+)
+def test_applet_of_a_retired_release_is_made(
+    make_applet: MakeApplet, release: str, version: str | None
+) -> None:
+    applet = make_applet("true", "bash", runSpec={"release": release, "version": version})
+    assert applet.describe()["runSpec"]["release"] == release
+
+
+def test_release_that_the_service_offers_needs_a_version(make_applet: MakeApplet) -> None:
+    with pytest.raises(InvalidInput, match=r'"runSpec.version" is missing'):
+        make_applet("true", "bash", runSpec={"release": "20.04", "version": None})
+
+
+def test_every_instance_type_that_dx_knows_is_taken(make_applet: MakeApplet) -> None:
+    names = InstanceTypesCompleter.instance_type_names
+    needed = {name: {"instanceType": name} for name in names}
+    applet = make_applet("true", "bash", runSpec={"systemRequirements": needed})
+    assert len(applet.describe()["runSpec"]["systemRequirements"]) == len(names)
+
+
+@pytest.mark.parametrize("name", ["m5.large", "mem1_ssd1_v2_x5", "mem1_ssd1_v2", "mem1_ssd1_v4_x4"])
+def test_unknown_instance_type_is_refused_when_an_applet_is_run(
+    make_applet: MakeApplet, dx: Dx, name: str
+) -> None:
+    applet = make_applet("true", "bash").get_id()
+    refused = dx("run", applet, "--instance-type", name, "-y", status=3).stderr
+    assert f"an instance type such as mem1_ssd1_v2_x4, not '{name}'" in " ".join(refused.split())
+
+
+def test_tree_threshold_of_an_applet_is_described(make_applet: MakeApplet) -> None:
+    applet = make_applet("true", "bash", treeTurnaroundTimeThreshold=3600)
+    assert applet.describe()["treeTurnaroundTimeThreshold"] == 3600
+
+
+def test_default_of_null_is_no_default(make_applet: MakeApplet) -> None:
+    spec = [
+        {"name": "left", "class": "int", "default": None, "optional": True},
+        {"name": "needed", "class": "string", "default": None},
+    ]
+    applet = make_applet("true", "bash", inputSpec=spec)
+    assert ended(applet.run({"needed": "a"}))["input"] == {"needed": "a"}
+    with pytest.raises(InvalidInput, match='the required input "needed" is missing'):
+        applet.run({})
+
+
 def test_unknown_fields_of_an_applet_are_kept(make_applet: MakeApplet) -> None:
     assert make_applet("true", "bash", colour="blue").describe()["colour"] == "blue"
 
@@ -118,20 +174,20 @@ def test_new_object_cannot_take_the_place_of_another(make_applet: MakeApplet) ->
     assert second.describe()["class"] == "applet"
 
 
-def test_call_with_a_missing_field_is_refused(platform: Platform) -> None:
-    del platform
+def test_call_with_a_missing_field_is_refused(dx_project: str) -> None:
+    del dx_project
     with pytest.raises(InvalidInput, match='The field "name" is missing'):
         dxpy.api.project_new({})
 
 
-def test_call_with_a_mistyped_field_is_refused(platform: Platform) -> None:
-    del platform
+def test_call_with_a_mistyped_field_is_refused(dx_project: str) -> None:
+    del dx_project
     with pytest.raises(InvalidInput, match='Expected the field "name" to be a string'):
         dxpy.api.project_new({"name": 1})
 
 
-def test_nonce_makes_a_repeated_request_one(project: str) -> None:
-    request = {"project": project, "name": "once", "nonce": "n"}
+def test_nonce_makes_a_repeated_request_one(dx_project: str) -> None:
+    request = {"project": dx_project, "name": "once", "nonce": "n"}
     first = dxpy.api.file_new(request)
     assert dxpy.api.file_new(request) == first
     with pytest.raises(InvalidInput, match="nonce"):

@@ -3,16 +3,18 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from bam_builder import build_bam, sam_line
+from bam_builder import build_bam, index_bam, sam_line
 
 ROOT = Path(__file__).parent.parent
-LESSON = (ROOT / "README.md").read_text().partition("## How the code works\n")[2]
+README = (ROOT / "README.md").read_text()
+LESSON = README.partition("## How the code works\n")[2]
 NAIVE_LOOP, *EXCERPTS = re.findall(r"```python\n(.*?)```", LESSON, re.DOTALL)
 SOURCES = [ROOT / "src/applet.py", *(ROOT / "resources/home/dnanexus").glob("*.py")]
 
@@ -66,6 +68,21 @@ def test_the_naive_loop_is_an_applet_that_counts_an_ordinary_bam(dx):
     dx("build", "naive")
     dx("run", "naive", "-imappings_sorted_bam=sample.bam", "-y", "--watch")
     assert dx("cat", "counts.txt").stdout == "Region chr1: 5\nRegion chr2: 0\nTotal reads: 5"
+
+
+def test_the_batch_lines_count_each_of_three_bams(dx):
+    generate, run = re.findall(r"^dx (.*batch.*)$", README, re.MULTILINE)
+    names = [f"sample{number}" for number in range(1, 4)]
+    for number, name in enumerate(names, 1):
+        lines = [sam_line(f"r{n}", "chr1", 1 + n) for n in range(number)]
+        bam = build_bam(dx.folder / f"{name}.bam", [("chr1", 900)], lines)
+        index_bam(bam, dx.folder / f"{name}.bam.bai")
+    dx("upload", *(f"{name}.{suffix}" for name in names for suffix in ("bam", "bam.bai")), "--wait")
+    dx("build", str(ROOT))
+    assert "Found 3 valid batch IDs" in dx(*shlex.split(generate)).stderr
+    dx("wait", *dx(*shlex.split(run), "--brief").stdout.strip().split(","))
+    counts = [dx("cat", f"{name}_count.txt").stdout for name in names]
+    assert counts == [f"Region chr1: {n}\nTotal reads: {n}" for n in (1, 2, 3)]
 
 
 def test_an_applet_of_your_own_is_made_as_the_readme_says(dx):

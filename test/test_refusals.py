@@ -48,6 +48,7 @@ def refuse(count):
         assert repr(bam.name) in message
         assert message.endswith(f" {remedy}")
         assert "\n" not in message
+        assert str(bam.parent) not in message
         return message
 
     return refuse_bam

@@ -16,13 +16,13 @@ NOTICED = [fault for fault in FAULTS if fault != "wrong bytes"]
 
 
 @pytest.fixture
-def server(platform, project) -> Iterator[FaultyServer]:
+def server(dx_platform, dx_project) -> Iterator[FaultyServer]:
     """Stand between dxpy and the platform."""
-    del project
-    with FaultyServer(platform.port) as server:
+    del dx_project
+    with FaultyServer(dx_platform.port) as server:
         dxpy.set_api_server_info(host="127.0.0.1", port=server.port, protocol="http")
         yield server
-        platform.use()
+        dx_platform.use()
 
 
 @pytest.fixture

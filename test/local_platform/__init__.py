@@ -1,1 +1,1 @@
-"""DNAnexus on 127.0.0.1, for the unmodified dx and dxpy: see test/README.md."""
+"""DNAnexus on 127.0.0.1, for the unmodified dx and dxpy: see README.md."""

@@ -1,4 +1,7 @@
-"""Command line: `python -m local_platform [--state DIR] [--port N] [-- COMMAND ...]`."""
+"""Command line: `dx-local-platform [--state DIR] [--port N] [-- COMMAND ...]`.
+
+`python -m local_platform` is the same.
+"""
 
 import argparse
 import asyncio
@@ -9,8 +12,10 @@ import shlex
 import signal
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+
+from aiohttp.typedefs import Middleware
 
 from local_platform.environment import client_environment, is_foreign
 from local_platform.jobs.scheduler import Scheduler
@@ -18,7 +23,9 @@ from local_platform.server import HOST, Server
 from local_platform.store import Store
 
 
-async def serve(state: Path, port: int, command: list[str]) -> int:
+async def serve(
+    state: Path, port: int, command: list[str], middlewares: Iterable[Middleware]
+) -> int:
     """Serve until the command ends, or without one until interrupted; return an exit status."""
     store = Store(state)
     token = store.setting("user_token")
@@ -26,9 +33,9 @@ async def serve(state: Path, port: int, command: list[str]) -> int:
     configuration = state / "dnanexus_config"
     configuration.mkdir(exist_ok=True)
     scheduler = Scheduler(store)
-    server = Server(store, after_change=scheduler.wake)
+    server = Server(store, after_change=scheduler.wake, middlewares=middlewares)
     await server.start(port)
-    serving = asyncio.create_task(scheduler.serve(server.port))
+    serving = asyncio.create_task(scheduler.serve(HOST, server.port))
     try:
         variables = client_environment(HOST, server.port, token, configuration)
         if command:
@@ -45,7 +52,9 @@ async def serve(state: Path, port: int, command: list[str]) -> int:
 async def run(command: list[str], variables: dict[str, str]) -> int:
     """Run a command against the platform and return its exit status."""
     kept = {name: value for name, value in os.environ.items() if not is_foreign(name)}
-    process = await asyncio.create_subprocess_exec(*command, env=kept | variables)
+    # Where nothing else is called dx, it is the one that was installed with the platform.
+    path = f"{os.environ.get('PATH', os.defpath)}{os.pathsep}{Path(sys.executable).parent}"
+    process = await asyncio.create_subprocess_exec(*command, env=kept | variables | {"PATH": path})
     loop = asyncio.get_running_loop()
     # An interrupt from the terminal reaches the command too: it decides what to do.
     loop.add_signal_handler(signal.SIGINT, lambda: None)
@@ -73,26 +82,32 @@ async def until_signalled(ready: Callable[[], None]) -> None:
     await signalled.wait()
 
 
-def main() -> int:
-    """Read the command line and serve."""
+def main(middlewares: Iterable[Middleware] = ()) -> int:
+    """Read the command line and serve; `middlewares` see each request before it is answered."""
     parser = argparse.ArgumentParser(
-        prog="python -m local_platform",
+        prog="dx-local-platform",
         description="DNAnexus on 127.0.0.1, for the real dx and dxpy.",
         epilog="With a command, serves until it ends; without one, prints the variables to set.",
     )
     parser.add_argument("--state", type=Path, help="folder to keep everything in (default: none)")
     parser.add_argument(
-        "--port", type=int, default=0, help="port to listen on (default: a free one)"
+        "--port", type=int, default=0, help="port (default: that of last time, or a free one)"
     )
     parser.add_argument("command", nargs="*", help="command to run, after --")
     arguments = parser.parse_args()
-    logging.basicConfig(format="local_platform: %(message)s")
+    # What a command asked in vain, it says itself.
+    level = logging.ERROR if arguments.command else logging.WARNING
+    logging.basicConfig(format="local_platform: %(message)s", level=level)
+    # What is no HTTP is answered by aiohttp, which would log a traceback with it.
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     with contextlib.ExitStack() as stack:
         state = arguments.state
         if state is None:
             state = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="local_platform_")))
         try:
-            return asyncio.run(serve(state.absolute(), arguments.port, arguments.command))
+            return asyncio.run(
+                serve(state.absolute(), arguments.port, arguments.command, middlewares)
+            )
         except BlockingIOError:
             parser.error(f"{state} is in use by another local platform")
         except OSError as error:

@@ -108,6 +108,15 @@ class Caller:
             raise PermissionDenied(f"{level} permission is required on {object_id}")
         return next((place for place in enough if place.container == hint), enough[0])
 
+    def described(self, object_id: str, hint: str | None = None) -> Hash:
+        """Return the description of a data object in a place through which the caller reaches it.
+
+        Raises:
+            ResourceNotFound: there is no such object.
+            PermissionDenied: the caller may not see it.
+        """
+        return self.store.describe(self.placement(object_id, "VIEW", hint))
+
     def _has(self, level: str, container_id: str) -> bool:
         """Tell whether the caller has at least this level in a project or workspace."""
         return LEVELS.index(self.level(container_id)) >= LEVELS.index(level)
@@ -135,6 +144,8 @@ class Call(Caller, Fields):
 
     object_id: str
     base_url: str
+    command: str = ""
+    """The sub-command of dx that calls, as in "build"; empty if it is not dx."""
 
     def properties(self) -> dict[str, str]:
         """Return the field "properties" of the request: strings, without the nulls."""

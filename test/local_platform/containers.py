@@ -6,7 +6,7 @@ https://documentation.dnanexus.com/developer/api/data-containers
 from local_platform.call import USER
 from local_platform.store import Store, new_id, now
 
-REGION = "aws:us-east-1"
+DEFAULT_REGION = "aws:us-east-1"
 MINIMUM_PART_SIZE = 5 * 2**20
 MAXIMUM_PART_SIZE = 5 * 2**30
 MAXIMUM_PARTS = 10_000
@@ -20,8 +20,20 @@ UPLOAD_PARAMETERS = {
 }
 
 
-def create(store: Store, class_name: str, name: str, **fields: object) -> str:
-    """Make an empty project or container and return its ID."""
+# What the service makes of a project's flags is not done here: they are kept and shown.
+FLAGS = (
+    "protected",
+    "restricted",
+    "downloadRestricted",
+    "externalUploadRestricted",
+    "previewViewerRestricted",
+    "containsPHI",
+    "databaseUIViewOnly",
+)
+
+
+def create(store: Store, class_name: str, name: str, region: str, **fields: object) -> str:
+    """Make an empty project or container and return its ID; its region stays what it is."""
     container_id = new_id(class_name)
     time = now()
     description = {
@@ -30,15 +42,12 @@ def create(store: Store, class_name: str, name: str, **fields: object) -> str:
         "name": name,
         "summary": "",
         "description": "",
-        "region": REGION,
+        "region": region,
         "billTo": USER,
         "created": time,
         "modified": time,
         "createdBy": {"user": USER},
-        "protected": False,
-        "restricted": False,
-        "downloadRestricted": False,
-        "containsPHI": False,
+        **dict.fromkeys(FLAGS, False),
         "tags": [],
         "properties": {},
         "permissions": {USER: "ADMINISTER"},
@@ -46,6 +55,11 @@ def create(store: Store, class_name: str, name: str, **fields: object) -> str:
     store.save(description | fields)
     store.add_folder(container_id, "/")
     return container_id
+
+
+def regions(store: Store, object_id: str) -> set[str]:
+    """Return the regions in which a data object lies."""
+    return {store.get(holder)["region"] for holder in store.holders(object_id)}
 
 
 def empty(store: Store, container_id: str, folder: str = "/") -> None:
@@ -57,5 +71,7 @@ def empty(store: Store, container_id: str, folder: str = "/") -> None:
 def share(store: Store, object_ids: list[str], container_id: str, folder: str) -> None:
     """Put objects into a container under their own IDs, unless they are there."""
     for object_id in object_ids:
-        if container_id not in store.holders(object_id):
-            store.place(object_id, container_id, folder)
+        places = store.placements(object_id)
+        if container_id not in [place.container for place in places]:
+            metadata = places[0].metadata if places else {}
+            store.place(object_id, container_id, folder, metadata)

@@ -11,15 +11,21 @@ def is_foreign(variable: str) -> bool:
     return variable.startswith("DX_") or variable.lower() in PROXIES
 
 
-def client_environment(host: str, port: int, token: str, configuration: Path) -> dict[str, str]:
-    """Return the variables that make dx and dxpy talk to one platform, and keep to it."""
+def api_environment(host: str, port: int, token: str) -> dict[str, str]:
+    """Return the variables that lead dx and dxpy to one platform, as the holder of a token."""
     return {
         "DX_APISERVER_PROTOCOL": "http",
         "DX_APISERVER_HOST": host,
         "DX_APISERVER_PORT": str(port),
+        "DX_SECURITY_CONTEXT": json.dumps({"auth_token_type": "Bearer", "auth_token": token}),
+    }
+
+
+def client_environment(host: str, port: int, token: str, configuration: Path) -> dict[str, str]:
+    """Return the variables that make dx and dxpy talk to one platform, and keep to it."""
+    return api_environment(host, port, token) | {
         "DX_AUTHSERVER_HOST": f"http://{host}",
         "DX_AUTHSERVER_PORT": str(port),
-        "DX_SECURITY_CONTEXT": json.dumps({"auth_token_type": "Bearer", "auth_token": token}),
         # A person's own login is neither read nor written.
         "DX_USER_CONF_DIR": str(configuration),
     }

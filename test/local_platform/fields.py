@@ -95,6 +95,21 @@ class Fields:
         return InvalidInput(f'Expected the field "{self.path}{name}" to be {what}')
 
 
+def json_of(content: bytes) -> Any:
+    """Return the JSON that a client sent.
+
+    Raises:
+        MalformedJSON: it is none.
+        InvalidInput: it is, but beyond what can be kept.
+    """
+    try:
+        return parse(content)
+    except LimitError as error:
+        raise InvalidInput(f"The body cannot be taken: {error}") from None
+    except ValueError as error:
+        raise MalformedJSON(f"The body is not JSON: {error}") from None
+
+
 def hash_of(content: bytes) -> Hash:
     """Return the hash that a client sent.
 
@@ -102,12 +117,7 @@ def hash_of(content: bytes) -> Hash:
         MalformedJSON: it is none.
         InvalidInput: it is one, but beyond what can be kept.
     """
-    try:
-        body = parse(content)
-    except LimitError as error:
-        raise InvalidInput(f"The body cannot be taken: {error}") from None
-    except ValueError as error:
-        raise MalformedJSON(f"The body is not JSON: {error}") from None
+    body = json_of(content)
     if not isinstance(body, dict):
         raise MalformedJSON("The body is not a JSON object")
     return body

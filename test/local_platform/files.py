@@ -30,7 +30,7 @@ class Part:
 def require_open(store: Store, file_id: str) -> None:
     """Raise InvalidState unless parts can be added to a file."""
     if store.get(file_id)["state"] != "open":
-        raise InvalidState(f"{file_id} is closed: no part can be added")
+        raise InvalidState(f"The object is not in the open state, but closed: {file_id}")
 
 
 def upload_path(part: Part, expires: int) -> str:
@@ -38,9 +38,12 @@ def upload_path(part: Part, expires: int) -> str:
     return f"U/{expires}/{part.file}/{part.number}/{part.size}/{part.md5}"
 
 
-def download_path(file_id: str, name: str, expires: int) -> str:
-    """Return the path to be signed for a file, until a time in milliseconds."""
-    return f"D/{expires}/{file_id}/{quote(name, safe='', errors='replace')}"
+def download_path(file_id: str, name: str, expires: int, mark: str) -> str:
+    """Return the path to be signed for a file, until a time in milliseconds.
+
+    The mark tells one path from another for the same file and time.
+    """
+    return f"D/{expires}/{mark}/{file_id}/{quote(name, safe='', errors='replace')}"
 
 
 def sign(store: Store, path: str) -> str:
@@ -75,7 +78,7 @@ def readable_parts(store: Store, path: str, signature: str) -> list[tuple[Path, 
         PermissionDenied: the path was altered, or has expired.
         ResourceNotFound: the file was removed meanwhile.
     """
-    file_id, _ = _verified(store, path, signature)
+    _, file_id, _ = _verified(store, path, signature)
     store.get(file_id)
     parts = store.parts(file_id)
     return [(store.part_path(file_id, number), part["size"]) for number, part in parts.items()]
@@ -96,7 +99,9 @@ def close(store: Store, file_id: str) -> None:
                 f"Part {number} of {file_id} is smaller than {MINIMUM_PART_SIZE} bytes"
             )
     description = store.get(file_id)
-    guessed = mimetypes.guess_type(description["name"])[0] or "application/octet-stream"
+    name = store.describe(store.placements(file_id)[0])["name"]
+    # A name is no URL, whatever it looks like.
+    guessed = mimetypes.guess_type(f"./{name}")[0] or "application/octet-stream"
     changes = {
         "state": "closed",
         "size": sum(part["size"] for part in parts.values()),

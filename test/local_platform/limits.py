@@ -3,10 +3,18 @@
 https://documentation.dnanexus.com/developer/api/running-analyses/io-and-run-specifications
 """
 
+import re
+
 from local_platform.errors import InvalidInput
 from local_platform.fields import Fields
 from local_platform.strict_json import Hash
 
+# Families and core counts; v1 types are retired, but stand in the applets that people have:
+# https://documentation.dnanexus.com/developer/api/running-analyses/instance-types
+INSTANCE_TYPE = re.compile(
+    r"((azure|oci):)?mem[1-5]_(ssd|hdd)[1-3](_(gpu|GPU|fpga)[1-8]?)?(_v(2|3|3i|A10))?"
+    r"_x(1|2|4|8|12|16|20|24|30|32|36|40|48|60|64|72|96|128|192)"
+)
 UNIT_MILLISECONDS = {"days": 86_400_000, "hours": 3_600_000, "minutes": 60_000}
 LARGEST_AMOUNT = 100_000
 
@@ -38,5 +46,9 @@ def restarts(asked: Fields) -> Hash:
 def machines(asked: Fields) -> Hash:
     """Return system requirements by entry point."""
     for _, requirement in asked.hashes():
-        requirement.optional("instanceType", str)
+        wanted = requirement.optional("instanceType", str)
+        if wanted is not None and not INSTANCE_TYPE.fullmatch(wanted):
+            raise requirement.expected(
+                "instanceType", f"an instance type such as mem1_ssd1_v2_x4, not {wanted!r}"
+            )
     return asked.body

@@ -11,6 +11,7 @@ from typing import Any
 from local_platform.strict_json import Hash
 
 LINK = "$dnanexus_link"
+JOB_ID = re.compile(r"job-[0-9A-Za-z]{24}\Z")
 OBJECT_ID = re.compile(r"(file|applet|record|workflow|database)-[0-9A-Za-z]{24}\Z")
 
 
@@ -30,17 +31,29 @@ def object_id(value: Any) -> str | None:
 
 
 def reference(value: Any) -> Hash | None:
-    """Return {"job", "field", "index"?} when a value is a job-based object reference."""
-    linked = target(value)
+    """Return {"job", "field", "index"?} when a value is a job-based object reference.
+
+    It may stand without a link around it: dx-jobutil-add-output --class=jobref writes it so.
+    """
+    linked = value if _is_bare_reference(value) else target(value)
     if not isinstance(linked, dict) or not isinstance(linked.get("index", 0), int):
         return None
     names = (linked.get("job"), linked.get("field"))
     return linked if all(isinstance(name, str) for name in names) else None
 
 
+def _is_bare_reference(value: Any) -> bool:
+    """Tell whether a hash has the fields of a reference and no others."""
+    return (
+        isinstance(value, dict)
+        and value.keys() in ({"job", "field"}, {"job", "field", "index"})
+        and bool(JOB_ID.match(str(value["job"])))
+    )
+
+
 def walk(value: Any) -> Iterator[Any]:
-    """Yield every link inside a value, at any depth."""
-    if target(value) is not None:
+    """Yield every link and reference inside a value, at any depth."""
+    if target(value) is not None or reference(value):
         yield value
     elif isinstance(value, dict):
         for item in value.values():

@@ -7,7 +7,17 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from local_platform.api import applet, data_object, file, job, project, record, system
+from local_platform.api import (
+    applet,
+    batch,
+    data_object,
+    file,
+    job,
+    project,
+    record,
+    system,
+    unserved,
+)
 from local_platform.call import Call
 
 Handler = Callable[[Call], Any]
@@ -17,18 +27,28 @@ DATA_OBJECTS = ("file", "applet", "record")
 TABLE: tuple[tuple[tuple[str, ...], str, Handler], ...] = (
     (("system",), "whoami", system.whoami),
     (("system",), "greet", system.greet),
-    (("system",), "destroyAuthToken", system.destroy_auth_token),
+    (("system",), "destroyAuthToken", unserved.logout),
     (("system",), "findProjects", system.find_projects),
     (("system",), "findDataObjects", system.find_data_objects),
     (("system",), "resolveDataObjects", system.resolve_data_objects),
     (("system",), "describeDataObjects", system.describe_data_objects),
+    (("system",), "describeProjects", system.describe_projects),
+    (("system",), "describeExecutions", system.describe_executions),
+    (("system",), "generateBatchInputs", batch.generate_inputs),
     (("system",), "findExecutions", system.find_executions),
     (("system",), "findApps", system.find_nothing),
     (("system",), "findGlobalWorkflows", system.find_nothing),
     (("user",), "describe", system.describe_user),
-    (("app", "globalworkflow"), "describe", system.no_such_executable),
+    (("app", "globalworkflow"), "describe", unserved.executable),
+    (("app",), "new", unserved.apps),
+    (("app",), "run", unserved.apps),
+    (("workflow", "globalworkflow"), "new", unserved.workflows),
+    (("project",), "checkFeatureAccess", unserved.features),
     (("project",), "new", project.new),
     (("project",), "update", project.update),
+    (("project",), "setProperties", project.set_properties),
+    (("project",), "addTags", project.add_tags),
+    (("project",), "removeTags", project.remove_tags),
     (("project",), "destroy", project.destroy),
     (CONTAINERS, "describe", project.describe),
     (CONTAINERS, "listFolder", project.list_folder),
@@ -40,6 +60,7 @@ TABLE: tuple[tuple[tuple[str, ...], str, Handler], ...] = (
     (CONTAINERS, "clone", project.clone),
     (DATA_OBJECTS, "describe", data_object.describe),
     (DATA_OBJECTS, "rename", data_object.rename),
+    (DATA_OBJECTS, "listProjects", data_object.list_projects),
     (DATA_OBJECTS, "getDetails", data_object.get_details),
     (DATA_OBJECTS, "setDetails", data_object.set_details),
     (DATA_OBJECTS, "setVisibility", data_object.set_visibility),
@@ -57,6 +78,7 @@ TABLE: tuple[tuple[tuple[str, ...], str, Handler], ...] = (
     (("applet",), "new", applet.new),
     (("applet",), "get", applet.get),
     (("applet",), "run", applet.run),
+    (("applet",), "validateBatch", batch.validate),
     (("job",), "new", job.new),
     (("job",), "describe", job.describe),
     (("job",), "terminate", job.terminate),
@@ -65,6 +87,8 @@ TABLE: tuple[tuple[tuple[str, ...], str, Handler], ...] = (
     (("job",), "addTags", job.add_tags),
     (("job",), "removeTags", job.remove_tags),
 )
+# Methods whose body is not a hash of fields, but all of it one field.
+WHOLE_BODY: dict[Handler, str] = {data_object.set_details: "details"}
 ROUTES = {(name, method): handler for names, method, handler in TABLE for name in names}
 # An app may be named with a version or alias: /app-NAME/1.0.0/describe.
 PATH = re.compile(r"/(?P<id>(?P<class>[a-z]+)(-[^/]+)?)(/[^/]+)??/(?P<method>[A-Za-z]+)")

@@ -9,8 +9,9 @@ CREATE INDEX IF NOT EXISTS entity_parent ON entity (json_extract(description, '$
 CREATE INDEX IF NOT EXISTS entity_tree ON entity (json_extract(description, '$.rootExecution'));
 CREATE TABLE IF NOT EXISTS placement (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, object TEXT NOT NULL, container TEXT NOT NULL,
-    folder TEXT NOT NULL, UNIQUE (object, container));
+    folder TEXT NOT NULL, metadata TEXT NOT NULL DEFAULT '{}', UNIQUE (object, container));
 CREATE INDEX IF NOT EXISTS placement_container ON placement (container);
+CREATE INDEX IF NOT EXISTS placement_name ON placement (json_extract(metadata, '$.name'));
 CREATE INDEX IF NOT EXISTS placement_folder ON placement (container, folder);
 CREATE TABLE IF NOT EXISTS folder (container TEXT, path TEXT, PRIMARY KEY (container, path));
 CREATE TABLE IF NOT EXISTS part (

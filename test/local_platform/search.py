@@ -65,7 +65,7 @@ def plain_name(query: Fields) -> str | None:
     """Return the one name that a query asks for, if it is one: clients send most as globs."""
     name = query.body.get("name")
     glob = name.get("glob") if isinstance(name, dict) else None
-    if isinstance(glob, str):
+    if isinstance(glob, str) and len(glob) <= LONGEST_PATTERN:
         parts = list(GLOB.finditer(glob))
         plain = [part["escaped"] or part["plain"] for part in parts]
         name = "".join(plain) if all(plain) else None
@@ -73,34 +73,54 @@ def plain_name(query: Fields) -> str | None:
 
 
 def _name_test(query: Fields) -> Callable[[str], bool]:
-    """Return a test for a name, {"glob": pattern} or {"regexp": pattern, "flags": "i"}.
-
-    RE2 matches in linear time: no pattern of one caller can hold up the others.
-    """
+    """Return a test for a name, {"glob": pattern} or {"regexp": pattern, "flags": "i"}."""
     wanted = query.body["name"]
     if isinstance(wanted, str):
         return lambda name: name == wanted
     pattern = query.within("name")
     glob, regexp = pattern.optional("glob", str), pattern.optional("regexp", str)
-    if (given := glob or regexp or "") and len(given) > LONGEST_PATTERN:
-        raise InvalidInput(f'Expected the field "name" to have up to {LONGEST_PATTERN} characters')
+    case_sensitive = "i" not in pattern.field("flags", str, "")
+    if glob is not None:
+        _check_length(glob, "name")
+        whole = _compile(_glob_to_regexp(glob), "name", case_sensitive, dot_nl=True)
+        return lambda name: whole.fullmatch(name) is not None
+    if regexp is not None:
+        part = compiled(regexp, "name", case_sensitive)
+        return lambda name: part.search(name) is not None
+    raise query.expected("name", "a string, a glob or a regexp")
+
+
+def compiled(expression: str, field: str, case_sensitive: bool = True) -> Any:
+    """Return a regular expression that a field of a request holds.
+
+    RE2 matches in linear time: no expression of one caller can hold up the others.
+
+    Raises:
+        InvalidInput: it is too long, invalid, or of a kind that RE2 does not have.
+    """
+    _check_length(expression, field)
+    return _compile(expression, field, case_sensitive)
+
+
+def _check_length(pattern: str, field: str) -> None:
+    """Raise InvalidInput unless a pattern can be read in no time."""
+    if len(pattern) > LONGEST_PATTERN:
+        raise InvalidInput(
+            f'Expected the field "{field}" to have up to {LONGEST_PATTERN} characters'
+        )
+
+
+def _compile(expression: str, field: str, case_sensitive: bool, dot_nl: bool = False) -> Any:
     options = re2.Options()
     options.log_errors = False
-    options.case_sensitive = "i" not in pattern.field("flags", str, "")
-    options.dot_nl = glob is not None
+    options.case_sensitive, options.dot_nl = case_sensitive, dot_nl
     try:
-        if glob is not None:
-            whole = re2.compile(_glob_to_regexp(glob), options)
-            return lambda name: whole.fullmatch(name) is not None
-        if regexp is not None:
-            part = re2.compile(regexp, options)
-            return lambda name: part.search(name) is not None
+        return re2.compile(expression, options)
     except re2.error as error:
         raise InvalidInput(
-            f'The field "name" holds a regexp that is invalid, or has look-around or'
+            f'The field "{field}" holds a regexp that is invalid, or has look-around or'
             f" back-references, which are not served: {error}"
         ) from None
-    raise query.expected("name", "a string, a glob or a regexp")
 
 
 def _glob_to_regexp(glob: str) -> str:

@@ -5,26 +5,31 @@ How calls and errors look: https://documentation.dnanexus.com/developer/api/prot
 
 import json
 import logging
-from collections.abc import Awaitable, Callable
+import random
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from local_platform import routes, transfer
 from local_platform.call import Call, Caller
 from local_platform.errors import (
     ApiError,
     InvalidInput,
+    InvalidState,
+    MalformedJSON,
     PermissionDenied,
     ResourceNotFound,
 )
-from local_platform.fields import hash_of
-from local_platform.store import Store, sha256
-from local_platform.strict_json import Hash
+from local_platform.fields import hash_of, json_of
+from local_platform.store import Store, now, sha256
+from local_platform.strict_json import LARGEST_TEXT, Hash
 
 HOST = "127.0.0.1"
-LARGEST_JSON = 64 * 2**20
+# What `dx login` asks of the authentication server, without a token.
+LOGIN = "/system/newAuthToken"
 LONGEST_NONCE = 128
 LOG = logging.getLogger("local_platform")
 
@@ -32,26 +37,40 @@ LOG = logging.getLogger("local_platform")
 class Server:
     """Serves one store on one port of the loopback interface."""
 
-    def __init__(self, store: Store, after_change: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        after_change: Callable[[], None],
+        middlewares: Iterable[Middleware] = (),
+    ) -> None:
         """Prepare a server; `start` opens the port.
 
         `after_change` is called after each call that has written something.
         """
         self._store = store
         self._after_change = after_change
-        app = web.Application(middlewares=[self._guard], client_max_size=LARGEST_JSON)
+        app = web.Application(middlewares=[self._guard, *middlewares], client_max_size=LARGEST_TEXT)
         app.router.add_get("/{job}/getLog/websocket", partial(transfer.stream_log, store))
         app.router.add_get("/F/{path:.+}", partial(transfer.send_bytes, store))
         app.router.add_put("/F/{path:.+}", partial(transfer.receive_part, store))
         app.router.add_post("/{path:.+}", self._call)
+        app.on_response_prepare.append(_add_headers)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         self.port = 0
 
     async def start(self, port: int) -> None:
-        """Listen on a port; 0 stands for any free one."""
+        """Listen on a port; 0 stands for the one of last time, or any free one.
+
+        dx keeps the port in its configuration, and warns of another.
+        """
         await self._runner.setup()
-        await web.TCPSite(self._runner, HOST, port).start()
-        self.port = self._runner.addresses[0][1]
+        try:
+            await web.TCPSite(self._runner, HOST, port or self._store.port).start()
+        except OSError:
+            if port:
+                raise
+            await web.TCPSite(self._runner, HOST).start()
+        self.port = self._store.port = self._runner.addresses[0][1]
 
     async def stop(self) -> None:
         """Close the port."""
@@ -72,8 +91,11 @@ class Server:
         except ApiError as error:
             return _refusal(error)
         except web.HTTPException as error:
-            refusal = ResourceNotFound(f"{request.method} {request.path}: {error.reason}")
+            kind = ResourceNotFound if error.status in (404, 405) else InvalidInput
+            refusal = kind(f"{request.method} {request.path}: {error.reason}")
             return _refusal(refusal, error.status)
+        except web.RequestPayloadError as error:
+            return _refusal(MalformedJSON(f"The body cannot be read: {error}"))
         except ConnectionError:
             # Nobody is left to answer, or it would be taken for the bytes of a file.
             if request.transport:
@@ -88,16 +110,28 @@ class Server:
 
     async def _call(self, request: web.Request) -> web.Response:
         """Answer one JSON call; all it writes is kept, or nothing."""
+        if request.path == LOGIN:
+            raise InvalidState(
+                "The local platform has no names and passwords:"
+                " the variables that it has set are the login already"
+            )
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         caller = Caller.with_token(self._store, scheme, token)
-        body = hash_of(await request.read() or b"{}")
+        content = await request.read() or b"{}"
         found = routes.find(request.path)
         if found is None:
-            LOG.error("unknown route %s", request.path)
+            LOG.warning("unknown route %s", request.path)
             raise ResourceNotFound(f"The local platform does not serve {request.path}")
         handler, object_id = found
-        base_url = f"http://{HOST}:{self.port}"
-        call = Call(self._store, caller.job_id, object_id=object_id, body=body, base_url=base_url)
+        whole = routes.WHOLE_BODY.get(handler)
+        call = Call(
+            self._store,
+            caller.job_id,
+            object_id=object_id,
+            body={whole: json_of(content)} if whole else hash_of(content),
+            base_url=f"http://{HOST}:{self.port}",
+            command=_command(request),
+        )
         before = self._store.changes
         with self._store.transaction():
             reply = self._once(request.path, handler, call)
@@ -122,6 +156,17 @@ class Server:
         if before[0] != request:
             raise InvalidInput('The field "nonce" was used before for another request')
         return before[1]
+
+
+async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:
+    """Add what each answer of the service has; clients show the request's ID with an error."""
+    response.headers["X-Request-Id"] = f"{now()}-{random.randrange(10**6)}"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+
+
+def _command(request: web.Request) -> str:
+    """Return the sub-command of dx that calls: it ends the User-Agent, as in "dx-build"."""
+    return request.headers.get("User-Agent", "").partition(" dx-")[2]
 
 
 def _refusal(error: ApiError, status: int | None = None) -> web.Response:

@@ -57,6 +57,7 @@ def _check_choices(entry: Hash, where: str) -> None:
             raise InvalidInput(f'Expected each of {where}.choices" to be of class {one}')
     default = entry.get("default")
     if default is None:
+        # Written out, null says the same as nothing.
         return
     if not conforms(default, entry["class"]):
         raise InvalidInput(f'Expected {where}.default" to be of class {entry["class"]}')
@@ -94,8 +95,8 @@ def _among(value: Any, entry: Hash) -> bool:
 
 def with_defaults(values: Hash, spec: list[Hash]) -> Hash:
     """Return an input with the defaults of what was left out."""
-    defaults = {entry["name"]: entry["default"] for entry in spec if "default" in entry}
-    return defaults | values
+    defaults = {entry["name"]: entry.get("default") for entry in spec}
+    return {name: value for name, value in defaults.items() if value is not None} | values
 
 
 def check_values(values: Hash, spec: list[Hash] | None, what: str) -> None:

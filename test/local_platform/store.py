@@ -14,7 +14,7 @@ import secrets
 import shutil
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,14 @@ class Placement:
     object: str
     container: str
     folder: str
+    metadata: Hash
+    """Name, tags and properties that were changed in this place; they go where it is cloned to."""
+
+
+def _placement(row: Sequence[Any]) -> Placement:
+    """Return what a row of the table says."""
+    seq, object_id, container, folder, metadata = row
+    return Placement(seq, object_id, container, folder, json.loads(metadata))
 
 
 class Store:
@@ -83,6 +91,7 @@ class Store:
         self._database = sqlite3.connect(root / "platform.sqlite", isolation_level=None)
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA synchronous = NORMAL")
+        self._migrate()
         self._database.executescript(SCHEMA)
         self._unused_parts: list[Path] = []
         self._promised = False
@@ -95,6 +104,14 @@ class Store:
         for folder in (root / "parts").glob("*"):
             if folder.name not in known:
                 shutil.rmtree(folder)
+
+    def _migrate(self) -> None:
+        """Bring a state that an earlier version made up to the schema."""
+        columns = [row[1] for row in self._database.execute("PRAGMA table_info(placement)")]
+        if columns and "metadata" not in columns:
+            self._database.execute(
+                "ALTER TABLE placement ADD COLUMN metadata TEXT NOT NULL DEFAULT '{}'"
+            )
 
     @property
     def incoming(self) -> Path:
@@ -117,12 +134,14 @@ class Store:
         self._database.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self._database.execute("COMMIT")
         except BaseException:
-            self._database.execute("ROLLBACK")
+            # A full disk ends it by itself.
+            if self._database.in_transaction:
+                self._database.execute("ROLLBACK")
             self._unused_parts.clear()
             self._promised = False
             raise
-        self._database.execute("COMMIT")
         if self._promised:
             self._promised = False
             # It writes the log of changes to the disk, and syncs it, before anything else.
@@ -147,6 +166,17 @@ class Store:
         )
         row = self._database.execute("SELECT value FROM setting WHERE name = ?", (name,))
         return str(row.fetchone()[0])
+
+    @property
+    def port(self) -> int:
+        """The port that this state was last served on, or 0."""
+        row = self._database.execute("SELECT value FROM setting WHERE name = 'port'").fetchone()
+        return int(row[0]) if row else 0
+
+    @port.setter
+    def port(self, port: int) -> None:
+        """Remember the port."""
+        self._database.execute("INSERT OR REPLACE INTO setting VALUES ('port', ?)", (str(port),))
 
     # Entities: projects, containers, data objects and jobs, each with its description.
 
@@ -232,13 +262,22 @@ class Store:
 
     # Placements and folders.
 
-    def place(self, object_id: str, container: str, folder: str) -> None:
+    def place(
+        self, object_id: str, container: str, folder: str, metadata: Hash | None = None
+    ) -> None:
         """Put an object into a container's folder, or move it there."""
         self.add_folder(container, folder)
         self._database.execute(
-            "INSERT INTO placement (object, container, folder) VALUES (?, ?, ?)"
+            "INSERT INTO placement (object, container, folder, metadata) VALUES (?, ?, ?, ?)"
             " ON CONFLICT (object, container) DO UPDATE SET folder = excluded.folder",
-            (object_id, container, folder),
+            (object_id, container, folder, json.dumps(metadata or {})),
+        )
+
+    def relabel(self, place: Placement, changes: Hash) -> None:
+        """Change metadata of an object in one place."""
+        self._database.execute(
+            "UPDATE placement SET metadata = ? WHERE seq = ?",
+            (json.dumps(place.metadata | changes), place.seq),
         )
 
     def unplace(self, object_id: str, container: str) -> None:
@@ -254,7 +293,11 @@ class Store:
         rows = self._database.execute(
             "SELECT * FROM placement WHERE object = ? ORDER BY seq", (object_id,)
         )
-        return [Placement(*row) for row in rows]
+        return [_placement(row) for row in rows]
+
+    def describe(self, place: Placement) -> Hash:
+        """Return the description of an object as it is in one place."""
+        return self.get(place.object) | place.metadata
 
     def holders(self, object_id: str) -> list[str]:
         """Return the containers an object lies in."""
@@ -280,8 +323,10 @@ class Store:
             conditions.append(condition)
             values.extend(more)
 
+        # The JSON functions of SQLite end a string at NUL.
+        by_name = name is not None and "\0" not in name
         # Of one container, and even of one folder, the index knows the order already.
-        if len(containers) == 1:
+        if len(containers) == 1 and not by_name:
             require("container = ?", *containers)
         else:
             require("+container IN (SELECT value FROM json_each(?))", json.dumps(containers))
@@ -292,20 +337,24 @@ class Store:
             require("(+folder = ? OR substr(folder, 1, ?) = ?)", folder, len(below), below)
         if before is not None:
             require("placement.seq < ?", before)
-        tables = "placement CROSS JOIN entity"
-        # The JSON functions of SQLite end a string at NUL.
-        if name is not None and "\0" not in name:
-            tables = "entity CROSS JOIN placement"
-            require("json_extract(description, '$.name') = ?", name)
+        if by_name:
+            require(
+                "placement.object IN ("
+                "SELECT id FROM entity WHERE json_extract(description, '$.name') = ? UNION"
+                " SELECT object FROM placement WHERE json_extract(metadata, '$.name') = ?)",
+                name,
+                name,
+            )
         rows = self._database.execute(
-            f"SELECT placement.*, description FROM {tables}"  # noqa: S608
+            "SELECT placement.*, description FROM placement CROSS JOIN entity"  # noqa: S608
             f" WHERE {' AND '.join(conditions)} ORDER BY placement.seq DESC",
             values,
         )
-        for *place, text in rows:
-            description = json.loads(text)
+        for *row, text in rows:
+            place = _placement(row)
+            description = json.loads(text) | place.metadata
             if name in (None, description["name"]):
-                yield Placement(*place), description
+                yield place, description
 
     def usage(self, container: str) -> int:
         """Return the size of a container's files, in bytes."""
@@ -382,7 +431,7 @@ class Store:
             number: {"state": state, "size": size, "md5": md5} for number, size, md5, state in rows
         }
 
-    # Tokens: only their SHA-256 is kept, which is also how dx logout names them.
+    # Tokens: only their SHA-256 is kept.
 
     def add_token(self, token: str, job: str | None = None) -> None:
         """Let a token in, for the user or for one job."""
@@ -394,10 +443,6 @@ class Store:
             "SELECT job FROM token WHERE signature = ?", (sha256(token),)
         ).fetchone()
         return (True, row[0]) if row else (False, None)
-
-    def remove_token(self, signature: str) -> None:
-        """Destroy the token with this SHA-256."""
-        self._database.execute("DELETE FROM token WHERE signature = ?", (signature,))
 
     def remove_job_tokens(self, job: str) -> None:
         """Destroy the tokens of a job that has ended."""

@@ -7,6 +7,8 @@ from typing import Any
 Hash = dict[str, Any]
 """A JSON object, by the name that the API's documentation gives it."""
 
+# Larger ones would hold up everybody else while they are read.
+LARGEST_TEXT = 16 * 2**20
 LARGEST_DEPTH = 100
 SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 

@@ -102,9 +102,11 @@ def run_pipeline(
     exit_code = next((one.returncode for one in processes if one.returncode), 0)
     if feeding and (damage := feeding.exception()):
         exit_code, stderr_text = exit_code or 1, f"{damage}\n".encode() + stderr_text
-    return CommandResult(
-        os.fsdecode(stdout), stderr_text.decode(errors="backslashreplace"), exit_code, stalled
-    )
+    text = stderr_text.decode(errors="backslashreplace")
+    # People know their files by name, not by where the job keeps them.
+    for path in (word for command in commands for word in command if "/" in word):
+        text = text.replace(path, Path(path).name)
+    return CommandResult(os.fsdecode(stdout), text, exit_code, stalled)
 
 
 def _start(command: Sequence[str], stdin: Any, stderr: BinaryIO) -> subprocess.Popen[bytes]:

@@ -3,18 +3,26 @@
 https://documentation.dnanexus.com/developer/api/running-analyses/applets-and-entry-points
 """
 
-from local_platform import limits, links, spec
+from local_platform import containers, limits, links, spec
 from local_platform.api import data_object, job
 from local_platform.call import LEVELS, OTHER_ACCESS, USUAL_ACCESS, Call
-from local_platform.containers import REGION
 from local_platform.errors import InvalidInput
-from local_platform.fields import Fields
+from local_platform.fields import REQUIRED, Fields
 from local_platform.jobs import life
 from local_platform.strict_json import Hash
 
 REQUEST_ONLY = ("project", "folder", "parents", "nonce")
 INTERPRETERS = ("python3", "bash")
-RELEASES = ("24.04", "20.04")
+# The versions of each release of Ubuntu. The service runs the last three no more, but people have
+# applets of them; there a version could be left out.
+RELEASES = {
+    "24.04": ("0",),
+    "20.04": ("0",),
+    "16.04": ("0", "1"),
+    "14.04": ("0",),
+    "12.04": ("0",),
+}
+OFFERED_RELEASES = ("24.04", "20.04")
 
 
 def new(call: Call) -> Hash:
@@ -26,27 +34,51 @@ def new(call: Call) -> Hash:
     run_spec = call.field("runSpec", dict)
     _check_run_spec(call, call.within("runSpec"))
     _check_access(call.within("access"))
+    call.optional("treeTurnaroundTimeThreshold", int)
+    region = _region(call)
     known = {
-        "title": call.field("title", str, call.field("name", str, "")),
+        "title": call.field("title", str, ""),
         "summary": call.field("summary", str, ""),
         "description": call.field("description", str, ""),
         "access": call.field("access", dict, {}),
         "runSpec": run_spec
         | {
-            "bundledDependsByRegion": {REGION: run_spec.get("bundledDepends", [])},
-            "systemRequirementsByRegion": {REGION: run_spec.get("systemRequirements", {})},
+            "bundledDependsByRegion": {region: run_spec.get("bundledDepends", [])},
+            "systemRequirementsByRegion": {region: run_spec.get("systemRequirements", {})},
         },
     }
     others = {name: value for name, value in call.body.items() if name not in REQUEST_ONLY}
     return data_object.create(call, "applet", "closed", others | known)
 
 
+def _region(call: Call) -> str:
+    """Return the region of the project that an applet is made in.
+
+    Raises:
+        InvalidInput: the applet is for other regions.
+    """
+    region: str = call.container(call.field("project", str), "UPLOAD")["region"]
+    offered = call.field("regionalOptions", dict, {})
+    if offered and region not in offered:
+        raise InvalidInput(
+            f'The project is in {region}, which is not among the "regionalOptions":'
+            f" {', '.join(offered)}"
+        )
+    return region
+
+
 def _check_run_spec(call: Call, run_spec: Fields) -> None:
     """Check the fields of a runSpec that this platform acts on."""
+    if str(run_spec.body.get("interpreter")).startswith("python2"):
+        raise run_spec.expected(
+            "interpreter",
+            "python3 or bash: python2.7 is not served, and the service has retired it",
+        )
     run_spec.one_of("interpreter", INTERPRETERS)
     run_spec.one_of("distribution", ("Ubuntu",))
-    run_spec.one_of("release", RELEASES)
-    run_spec.one_of("version", ("0",))
+    release = run_spec.one_of("release", tuple(RELEASES))
+    usual = REQUIRED if release in OFFERED_RELEASES else "0"
+    run_spec.one_of("version", RELEASES[release], usual)
     run_spec.field("code", str)
     run_spec.one_of("restartableEntryPoints", ("master", "all"), "master")
     limits.durations(run_spec.within("timeoutPolicy"))
@@ -77,22 +109,35 @@ def _check_access(access: Fields) -> None:
 def get(call: Call) -> Hash:
     """/applet-x/get: the description with the code."""
     place = call.placement(call.object_id)
-    applet = call.store.get(call.object_id)
+    applet = call.store.describe(place)
     everything = data_object.selection({"details": True, "properties": True})
     return data_object.view(call.store, place, applet, everything) | {"runSpec": applet["runSpec"]}
 
 
 def run(call: Call) -> Hash:
     """/applet-x/run: from a job, a subjob with a workspace of its own."""
-    call.placement(call.object_id)
-    executable = call.store.get(call.object_id)
+    executable = call.described(call.object_id, call.optional("project", str))
     given = call.field("input", dict)
     values = spec.with_defaults(given, executable.get("inputSpec", []))
     spec.check_values(values, executable.get("inputSpec"), "input")
     spec.check_links(call, values, "input")
+    origin = _origin(call, executable)
+    _check_region(call, origin.project, [executable["id"], *links.object_ids(values)])
     fields = job.requested(call, executable, "main")
     fields |= {"runInput": given, "originalInput": values, "input": values}
-    return {"id": life.create(call.store, executable, _origin(call, executable), fields)}
+    return {"id": life.create(call.store, executable, origin, fields)}
+
+
+def _check_region(call: Call, project: str, object_ids: list[str]) -> None:
+    """Check that an applet and its input lie in the region in which they are to run."""
+    region = call.store.get(project)["region"]
+    for object_id in object_ids:
+        regions = containers.regions(call.store, object_id)
+        if region not in regions:
+            raise InvalidInput(
+                f"{object_id} lies in {', '.join(sorted(regions))}, and {project} in {region}:"
+                " what a job needs must be in the region in which it runs"
+            )
 
 
 def _origin(call: Call, executable: Hash) -> life.Origin:

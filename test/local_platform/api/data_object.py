@@ -3,14 +3,19 @@
 https://documentation.dnanexus.com/developer/api/introduction-to-data-object-classes
 """
 
+import re
 from typing import Any
 
 from local_platform import links
+from local_platform.api import unserved
 from local_platform.call import USER, Call
 from local_platform.errors import InvalidInput, InvalidState, ResourceNotFound
+from local_platform.fields import REQUIRED
 from local_platform.search import Selection
 from local_platform.store import Placement, Store, new_id, now
 from local_platform.strict_json import Hash
+
+TYPE_NAME = re.compile(r"[A-Za-z0-9_.:-]+")
 
 
 def create(call: Call, class_name: str, state: str, extra: Hash) -> Hash:
@@ -30,7 +35,7 @@ def create(call: Call, class_name: str, state: str, extra: Hash) -> Hash:
         "created": time,
         "modified": time,
         "createdBy": {"user": USER} | ({"job": call.job_id} if call.job_id else {}),
-        "types": call.strings("types", []),
+        "types": checked_types(call, []),
         "tags": call.strings("tags", []),
         "properties": call.properties(),
         "details": checked_details(call.body.get("details", {})),
@@ -41,6 +46,14 @@ def create(call: Call, class_name: str, state: str, extra: Hash) -> Hash:
     call.store.save(description)
     call.store.place(object_id, container, folder)
     return {"id": object_id}
+
+
+def checked_types(call: Call, default: list[str] = REQUIRED) -> list[str]:
+    """Return the field "types" of a request."""
+    types = call.strings("types", default)
+    if not all(TYPE_NAME.fullmatch(name) for name in types):
+        raise call.expected("types", "an array of valid strings for a type name")
+    return types
 
 
 def checked_details(details: Any) -> Any:
@@ -77,8 +90,16 @@ def _parts(store: Store, file_id: str) -> Hash:
 
 def describe(call: Call) -> Hash:
     """/class-x/describe."""
+    unserved.check_asset(call)
     place = call.placement(call.object_id, "VIEW", call.optional("project", str))
-    return view(call.store, place, call.store.get(call.object_id), selection(call.body))
+    return view(call.store, place, call.store.describe(place), selection(call.body))
+
+
+def list_projects(call: Call) -> Hash:
+    """/class-x/listProjects: what the caller may do in each place that holds the object."""
+    call.placement(call.object_id)
+    levels = {holder: call.level(holder) for holder in call.store.holders(call.object_id)}
+    return {holder: level for holder, level in levels.items() if level != "NONE"}
 
 
 def get_details(call: Call) -> Any:
@@ -88,71 +109,99 @@ def get_details(call: Call) -> Any:
 
 
 def change(call: Call, **changes: Any) -> Hash:
-    """Write changed fields of the object that is called, and answer with its ID."""
+    """Write changed fields of the object that is called, for all its copies; answer its ID."""
     call.placement(call.object_id, "CONTRIBUTE", call.optional("project", str))
     call.store.save(call.store.get(call.object_id) | changes | {"modified": now()})
     return {"id": call.object_id}
 
 
+def relabel(call: Call, **changes: Any) -> Hash:
+    """Write changed metadata of one copy of the object that is called, and answer with its ID."""
+    place = call.placement(call.object_id, "CONTRIBUTE", call.optional("project", str))
+    call.store.relabel(place, changes)
+    return change(call)
+
+
+def require_open(call: Call) -> None:
+    """Raise InvalidState unless the object that is called can still be changed.
+
+    https://documentation.dnanexus.com/developer/api/data-object-lifecycle
+    """
+    if call.store.get(call.object_id)["state"] != "open":
+        raise InvalidState(f"The object is not in the open state: {call.object_id}")
+
+
+def change_open(call: Call, **changes: Any) -> Hash:
+    """Write what can be changed only until the object is closed."""
+    call.placement(call.object_id, "CONTRIBUTE", call.optional("project", str))
+    require_open(call)
+    return change(call, **changes)
+
+
 def rename(call: Call) -> Hash:
     """/class-x/rename."""
-    return change(call, name=call.field("name", str))
+    return relabel(call, name=call.field("name", str))
 
 
 def set_details(call: Call) -> Hash:
-    """/class-x/setDetails: the body is the details. Closed objects keep theirs."""
-    if call.store.get(call.object_id)["state"] != "open":
-        raise InvalidState(f"{call.object_id} is closed: its details cannot be changed")
+    """/class-x/setDetails."""
     call.placement(call.object_id, "CONTRIBUTE")
-    details = checked_details(call.body)
+    require_open(call)
+    details = checked_details(call.body["details"])
     call.store.save(call.store.get(call.object_id) | {"details": details, "modified": now()})
     return {"id": call.object_id}
 
 
 def set_visibility(call: Call) -> Hash:
     """/class-x/setVisibility."""
-    return change(call, hidden=call.field("hidden", bool))
+    return change_open(call, hidden=call.field("hidden", bool))
 
 
 def set_properties(call: Call) -> Hash:
     """/class-x/setProperties: null removes one."""
-    return change(call, properties=merged_properties(call))
+    return relabel(call, properties=merged_properties(call, _copy(call)))
 
 
-def merged_properties(call: Call) -> Hash:
+def _copy(call: Call) -> Hash:
+    """Return the description of the copy of an object whose labels a call changes."""
+    project = call.optional("project", str)
+    return call.store.describe(call.placement(call.object_id, "CONTRIBUTE", project))
+
+
+def merged_properties(call: Call, entity: Hash) -> Hash:
     """Return an entity's properties with the call's changes, of which null removes one."""
     removed = [name for name, value in call.field("properties", dict).items() if value is None]
-    properties = call.store.get(call.object_id)["properties"] | call.properties()
+    properties = entity["properties"] | call.properties()
     return {name: value for name, value in properties.items() if name not in removed}
 
 
-def with_labels(call: Call, field: str) -> list[str]:
-    """Return the entity's tags or types with the call's added."""
-    held = call.store.get(call.object_id)[field]
-    return list(dict.fromkeys(held + call.strings(field)))
+def with_labels(call: Call, entity: Hash, field: str) -> list[str]:
+    """Return an entity's tags or types with the call's added."""
+    return list(dict.fromkeys(entity[field] + call.strings(field)))
 
 
-def without_labels(call: Call, field: str) -> list[str]:
-    """Return the entity's tags or types with the call's removed."""
+def without_labels(call: Call, entity: Hash, field: str) -> list[str]:
+    """Return an entity's tags or types with the call's removed."""
     removed = call.strings(field)
-    return [label for label in call.store.get(call.object_id)[field] if label not in removed]
+    return [label for label in entity[field] if label not in removed]
 
 
 def add_tags(call: Call) -> Hash:
     """/class-x/addTags."""
-    return change(call, tags=with_labels(call, "tags"))
+    return relabel(call, tags=with_labels(call, _copy(call), "tags"))
 
 
 def remove_tags(call: Call) -> Hash:
     """/class-x/removeTags."""
-    return change(call, tags=without_labels(call, "tags"))
+    return relabel(call, tags=without_labels(call, _copy(call), "tags"))
 
 
 def add_types(call: Call) -> Hash:
     """/class-x/addTypes."""
-    return change(call, types=with_labels(call, "types"))
+    checked_types(call)
+    return change_open(call, types=with_labels(call, _copy(call), "types"))
 
 
 def remove_types(call: Call) -> Hash:
     """/class-x/removeTypes."""
-    return change(call, types=without_labels(call, "types"))
+    return change_open(call, types=without_labels(call, _copy(call), "types"))

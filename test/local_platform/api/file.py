@@ -4,16 +4,18 @@ https://documentation.dnanexus.com/developer/api/introduction-to-data-object-cla
 """
 
 import re
+import secrets
 
 from local_platform import files
 from local_platform.api import data_object
 from local_platform.call import Call
 from local_platform.containers import MAXIMUM_PART_SIZE, MAXIMUM_PARTS
-from local_platform.errors import InvalidInput, InvalidState
+from local_platform.errors import InvalidInput, InvalidState, ResourceNotFound
 from local_platform.store import now
 from local_platform.strict_json import Hash
 
 DAY = 24 * 60 * 60
+DAY_MILLISECONDS = DAY * 1000
 
 
 def new(call: Call) -> Hash:
@@ -36,7 +38,7 @@ def upload(call: Call) -> Hash:
     if not re.fullmatch("[0-9a-f]{32}", md5):
         raise InvalidInput('Expected the field "md5" to be 32 hexadecimal digits')
     call.store.save_part(call.object_id, number, size, md5, "pending")
-    expires = now() + DAY * 1000
+    expires = now() + DAY_MILLISECONDS
     path = files.upload_path(files.Part(call.object_id, number, size, md5), expires)
     return {
         "url": f"{call.base_url}/F/{path}",
@@ -55,14 +57,31 @@ def close(call: Call) -> Hash:
 
 def download(call: Call) -> Hash:
     """/file-x/download: a URL that works alone if preauthenticated, else with its header."""
-    call.placement(call.object_id, "VIEW", call.optional("project", str))
-    description = call.store.get(call.object_id)
+    description = call.described(call.object_id, _project(call))
     if description["state"] != "closed":
         raise InvalidState(f"{call.object_id} is not closed: it cannot be downloaded")
-    expires = now() + call.field("duration", int, DAY) * 1000
     name = call.field("filename", str, description["name"])
-    path = files.download_path(call.object_id, name, expires)
-    url, signature = f"{call.base_url}/F/{path}", files.sign(call.store, path)
     if call.field("preauthenticated", bool, False):
-        return {"url": f"{url}?signature={signature}", "headers": {}, "expires": expires}
-    return {"url": url, "headers": {files.SIGNATURE_HEADER: signature}}
+        expires = now() + call.field("duration", int, DAY) * 1000
+        path = files.download_path(call.object_id, name, expires, secrets.token_hex(8))
+        url = f"{call.base_url}/F/{path}?signature={files.sign(call.store, path)}"
+        return {"url": url, "headers": {}, "expires": expires}
+    # At the end of the next day: clients that ask twice are given the same URL.
+    expires = (now() // DAY_MILLISECONDS + 2) * DAY_MILLISECONDS
+    path = files.download_path(call.object_id, name, expires, "plain")
+    signature = files.sign(call.store, path)
+    return {"url": f"{call.base_url}/F/{path}", "headers": {files.SIGNATURE_HEADER: signature}}
+
+
+def _project(call: Call) -> str | None:
+    """Return the project through which a file is to be downloaded, if one is named.
+
+    Raises:
+        ResourceNotFound: the file does not lie there. (A description does not mind.)
+    """
+    project = call.optional("project", str)
+    if project is not None:
+        call.container(project, "VIEW")
+        if project not in call.store.holders(call.object_id):
+            raise ResourceNotFound(f"{call.object_id} could not be found in {project}")
+    return project

@@ -16,7 +16,7 @@ from local_platform.strict_json import Hash
 
 DEFAULT_INSTANCE = "mem1_ssd1_v2_x4"
 DEFAULT_TIMEOUT = {"days": 30}
-ON_DEMAND = ("properties", "details", "access", "outputFolder", "restartableEntryPoints")
+ON_DEMAND = ("access", "outputFolder", "restartableEntryPoints")
 INPUT_OUTPUT = ("input", "runInput", "originalInput", "output")
 
 
@@ -27,7 +27,7 @@ def new(call: Call) -> Hash:
     parent = call.store.get(call.job_id)
     values = call.field("input", dict)
     spec.check_links(call, values, "input")
-    executable = call.store.get(parent["executable"])
+    executable = call.store.get(parent["executable"]) | {"name": parent["executableName"]}
     function = call.field("function", str)
     if not function.isprintable() or not function:
         raise call.expected("function", "the name of an entry point")
@@ -57,7 +57,7 @@ def requested(call: Call, executable: Hash, function: str) -> Hash:
         "dependsOn": depends_on,
         "tags": call.strings("tags", []),
         "properties": call.properties(),
-        "details": call.field("details", dict, {}),
+        "details": data_object.checked_details(call.body.get("details", {})),
         "systemRequirements": needed,
         "instanceType": machine.get("instanceType") or DEFAULT_INSTANCE,
         "executionPolicy": policy,
@@ -108,14 +108,14 @@ def _change(call: Call, **changes: object) -> Hash:
 
 def set_properties(call: Call) -> Hash:
     """/job-x/setProperties: null removes one."""
-    return _change(call, properties=data_object.merged_properties(call))
+    return _change(call, properties=data_object.merged_properties(call, call.job(call.object_id)))
 
 
 def add_tags(call: Call) -> Hash:
     """/job-x/addTags."""
-    return _change(call, tags=data_object.with_labels(call, "tags"))
+    return _change(call, tags=data_object.with_labels(call, call.job(call.object_id), "tags"))
 
 
 def remove_tags(call: Call) -> Hash:
     """/job-x/removeTags."""
-    return _change(call, tags=data_object.without_labels(call, "tags"))
+    return _change(call, tags=data_object.without_labels(call, call.job(call.object_id), "tags"))

@@ -3,6 +3,7 @@
 https://documentation.dnanexus.com/developer/api/data-containers
 """
 
+import re
 from typing import Any
 
 from local_platform import containers
@@ -15,23 +16,33 @@ from local_platform.search import Selection
 from local_platform.store import now
 from local_platform.strict_json import Hash
 
+REGION_NAME = re.compile("[a-z]+:[a-z0-9-]+")
+
 
 def new(call: Call) -> Hash:
     """/project/new."""
-    if call.field("region", str, containers.REGION) != containers.REGION:
-        raise InvalidInput(f'The field "region" must be {containers.REGION}')
+    region = call.field("region", str, containers.DEFAULT_REGION)
+    if not REGION_NAME.fullmatch(region):
+        raise call.expected("region", f"a name such as {containers.DEFAULT_REGION}")
     if call.job_id and not call.store.get(call.job_id)["access"].get("projectCreation"):
         raise PermissionDenied("This job's access does not allow it to make projects")
     container_id = containers.create(
         call.store,
         "project",
         call.field("name", str),
+        region,
         summary=call.field("summary", str, ""),
         description=call.field("description", str, ""),
         tags=call.strings("tags", []),
         properties=call.properties(),
+        **_flags(call),
     )
     return {"id": container_id}
+
+
+def _flags(call: Call) -> Hash:
+    """Return the flags of a project that are given."""
+    return {flag: call.field(flag, bool) for flag in containers.FLAGS if flag in call.body}
 
 
 def selection(options: Any) -> Selection:
@@ -61,16 +72,54 @@ def update(call: Call) -> Hash:
     project = call.container(call.object_id, "ADMINISTER")
     changes = {name: call.field(name, str, project[name]) for name in ("name", "summary")}
     changes["description"] = call.field("description", str, project["description"])
+    return _change(call, "ADMINISTER", **changes, **_flags(call))
+
+
+def _change(call: Call, level: str, **changes: object) -> Hash:
+    project = call.container(call.object_id, level)
     call.store.save(project | changes | {"modified": now()})
     return {"id": call.object_id}
 
 
+def set_properties(call: Call) -> Hash:
+    """/project-x/setProperties: null removes one."""
+    return _change(
+        call,
+        "CONTRIBUTE",
+        properties=data_object.merged_properties(call, call.store.get(call.object_id)),
+    )
+
+
+def add_tags(call: Call) -> Hash:
+    """/project-x/addTags."""
+    return _change(
+        call,
+        "CONTRIBUTE",
+        tags=data_object.with_labels(call, call.store.get(call.object_id), "tags"),
+    )
+
+
+def remove_tags(call: Call) -> Hash:
+    """/project-x/removeTags."""
+    return _change(
+        call,
+        "CONTRIBUTE",
+        tags=data_object.without_labels(call, call.store.get(call.object_id), "tags"),
+    )
+
+
 def destroy(call: Call) -> Hash:
-    """/project-x/destroy."""
+    """/project-x/destroy: with "terminateJobs", also while jobs run in it."""
     call.container(call.object_id, "ADMINISTER")
-    unfinished = call.store.oldest("job", life.UNFINISHED)
-    if any(job["project"] == call.object_id for job in unfinished):
+    unfinished = [
+        job
+        for job in call.store.oldest("job", life.UNFINISHED)
+        if job["project"] == call.object_id and job["parentJob"] is None
+    ]
+    if unfinished and not call.field("terminateJobs", bool, False):
         raise InvalidState("Jobs are running in this project: terminate them first")
+    for job in unfinished:
+        life.ask_to_terminate(call.store, job)
     containers.empty(call.store, call.object_id)
     call.store.delete(call.object_id)
     return {"id": call.object_id}
@@ -204,29 +253,54 @@ def _move_folder(call: Call, folder: str, path: str) -> None:
         call.store.remove_folder(call.object_id, old)
 
 
+def _clone_folder(call: Call, folder: str, target: str, destination: str) -> dict[str, str]:
+    """Make a folder and those below it in another project; return where its objects go.
+
+    Raises:
+        InvalidState: there is such a folder.
+    """
+    existing_folder(call, folder)
+    base = destination.rstrip("/") + "/" + folder.rpartition("/")[2]
+    if folder != "/" and call.store.has_folder(target, base):
+        raise InvalidState(
+            f'If cloned, a folder would conflict with one that exists: "{base}" in {target}'
+        )
+
+    def new_path(path: str) -> str:
+        return base.rstrip("/") + path.rstrip("/")[len(folder.rstrip("/")) :] or "/"
+
+    for path in call.store.folders(call.object_id):
+        if _inside(path, folder):
+            call.store.add_folder(target, new_path(path))
+    contents = call.store.contents(call.object_id, folder)
+    return {place.object: new_path(place.folder) for place in contents}
+
+
 def clone(call: Call) -> Hash:
     """/project-x/clone: into another project, under the same IDs."""
-    call.container(call.object_id, "VIEW")
-    target = call.container(call.field("project", str), "CONTRIBUTE")["id"]
+    source = call.container(call.object_id, "VIEW")
+    project = call.container(call.field("project", str), "CONTRIBUTE")
+    if source["region"] != project["region"]:
+        raise InvalidInput(
+            f"{source['id']} is in {source['region']} and {project['id']} in {project['region']}:"
+            " objects cannot be cloned between regions"
+        )
+    target = project["id"]
     destination = call.folder("destination")
     if not call.field("parents", bool, False):
         existing_folder(call, destination, target)
     wanted: dict[str, str] = dict.fromkeys(call.strings("objects", []), destination)
     for folder in call.strings("folders", []):
-        existing_folder(call, folder)
-        base = destination.rstrip("/") + "/" + folder.rpartition("/")[2]
-        call.store.add_folder(target, base.rstrip("/") or "/")
-        for place in call.store.contents(call.object_id, folder):
-            wanted[place.object] = base.rstrip("/") + place.folder[len(folder.rstrip("/")) :]
+        wanted |= _clone_folder(call, folder, target, destination)
     exists = []
     for object_id, folder in wanted.items():
-        holders = call.store.holders(object_id)
-        if call.object_id not in holders:
+        places = {place.container: place for place in call.store.placements(object_id)}
+        if call.object_id not in places:
             raise ResourceNotFound(f"{object_id} could not be found in {call.object_id}")
         if call.store.get(object_id)["state"] != "closed":
             raise InvalidState(f"{object_id} is not closed: it cannot be cloned")
-        if target in holders:
+        if target in places:
             exists.append(object_id)
         else:
-            call.store.place(object_id, target, folder or "/")
+            call.store.place(object_id, target, folder or "/", places[call.object_id].metadata)
     return {"id": call.object_id, "project": target, "exists": exists}

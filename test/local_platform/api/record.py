@@ -1,16 +1,35 @@
-"""/record: an object that holds details only."""
+"""/record: an object that holds details only.
+
+https://documentation.dnanexus.com/developer/api/introduction-to-data-object-classes/records
+"""
+
+from dataclasses import replace
 
 from local_platform.api import data_object
 from local_platform.call import Call
 from local_platform.strict_json import Hash
 
+# What a new record takes over from the one it is initialized from.
+INHERITED = ("name", "types", "tags", "properties", "details")
+
 
 def new(call: Call) -> Hash:
     """/record/new."""
     state = "closed" if call.field("close", bool, False) else "open"
-    return data_object.create(call, "record", state, {})
+    return data_object.create(_initialized(call), "record", state, {})
+
+
+def _initialized(call: Call) -> Call:
+    """Return a call with the fields that it leaves to another record."""
+    if call.optional("initializeFrom", dict) is None:
+        return call
+    source = call.within("initializeFrom")
+    record = call.described(source.field("id", str), source.optional("project", str))
+    if record["class"] != "record":
+        raise source.expected("id", "the ID of a record")
+    return replace(call, body={field: record[field] for field in INHERITED} | call.body)
 
 
 def close(call: Call) -> Hash:
     """/record-x/close."""
-    return data_object.change(call, state="closed")
+    return data_object.change_open(call, state="closed")

@@ -3,10 +3,10 @@
 https://documentation.dnanexus.com/developer/api/system-methods and .../search
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from local_platform import containers
-from local_platform.api import data_object, job, project
+from local_platform.api import data_object, job, project, unserved
 from local_platform.call import LEVELS, USER, Call
 from local_platform.errors import ApiError, ResourceNotFound
 from local_platform.fields import Fields
@@ -25,8 +25,9 @@ JOB_FIELDS = (
 )
 
 
-def whoami(_call: Call) -> Hash:
+def whoami(call: Call) -> Hash:
     """/system/whoami."""
+    unserved.check_command(call)
     return {"id": USER}
 
 
@@ -36,11 +37,13 @@ def describe_user(call: Call) -> Hash:
         raise ResourceNotFound(f'The entity "{call.object_id}" could not be found')
     handle = USER.removeprefix("user-")
     names = {"handle": handle, "first": "Local", "last": "User"}
+    regions = {containers.DEFAULT_REGION}
+    regions |= {one["region"] for _, one in call.store.newest("project")}
     return {
         "id": USER,
         "class": "user",
         "billTo": USER,
-        "permittedRegions": [containers.REGION],
+        "permittedRegions": sorted(regions),
     } | names
 
 
@@ -49,20 +52,9 @@ def greet(_call: Call) -> Hash:
     return {"messages": []}
 
 
-def destroy_auth_token(call: Call) -> Hash:
-    """/system/destroyAuthToken, which `dx logout` sends to the authentication server."""
-    call.store.remove_token(call.field("tokenSignature", str))
-    return {}
-
-
 def find_nothing(_call: Call) -> Hash:
     """/system/findApps, /system/findGlobalWorkflows: there are none here."""
     return {"results": [], "next": None}
-
-
-def no_such_executable(call: Call) -> Hash:
-    """/app-x/describe, /globalworkflow-x/describe: clients try these names first."""
-    raise ResourceNotFound(f'The entity "{call.object_id}" could not be found')
 
 
 def find_projects(call: Call) -> Hash:
@@ -71,6 +63,10 @@ def find_projects(call: Call) -> Hash:
     wanted = Filter(call)
     options = call.body.get("describe")
     selection = project.selection(options)
+    for field in ("id", "region", "billTo", *containers.FLAGS):
+        wanted.add_exact(call, field)
+    if call.field("public", bool, False):
+        wanted.add(lambda _: False)
 
     def found() -> Iterator[tuple[int, Hash]]:
         for seq, one in call.store.newest("project", before=start(call)):
@@ -114,6 +110,8 @@ def find_data_objects(call: Call) -> Hash:
 def _in_scope(call: Call, scope: Fields) -> list[str]:
     """Return the containers to be searched: the one named, or every project in reach."""
     if named := scope.optional("project", str):
+        if call.body.get("type") == "AssetBundle" and call.store.find(named) is None:
+            raise unserved.missing_asset(f'"{call.body.get("name")}", nor the project {named}')
         return [call.container(named, "VIEW")["id"]]
     projects = [one["id"] for _, one in call.store.newest("project")]
     return [one for one in projects if call.level(one) != "NONE"]
@@ -150,23 +148,47 @@ def resolve_data_objects(call: Call) -> Hash:
 
 def describe_data_objects(call: Call) -> Hash:
     """/system/describeDataObjects: each its description or its error."""
-    objects = call.field("objects", list)
-    asked = Fields(
-        body={"objects": [{"id": one} if isinstance(one, str) else one for one in objects]}
-    )
-    return {"results": [_description_or_error(call, wanted) for wanted in asked.each("objects")]}
 
-
-def _description_or_error(call: Call, wanted: Fields) -> Hash:
-    try:
-        object_id = wanted.field("id", str)
+    def describe(object_id: str, wanted: Fields) -> Hash:
         place = call.placement(object_id, "VIEW", wanted.optional("project", str))
-        one = call.store.get(object_id)
+        one = call.store.describe(place)
         selection = data_object.selection(wanted.body.get("describe"))
-        view = data_object.view(call.store, place, one, selection)
-    except ApiError as error:
-        return error.body()
-    return {"describe": view}
+        return data_object.view(call.store, place, one, selection)
+
+    return _describe_each(call, "objects", describe)
+
+
+def describe_projects(call: Call) -> Hash:
+    """/system/describeProjects: each its description or its error."""
+
+    def describe(project_id: str, wanted: Fields) -> Hash:
+        call.container(project_id, "VIEW")
+        return project.view(call, project_id, project.selection(wanted.body.get("describe")))
+
+    return _describe_each(call, "projects", describe)
+
+
+def describe_executions(call: Call) -> Hash:
+    """/system/describeExecutions: each its description or its error."""
+
+    def describe(job_id: str, wanted: Fields) -> Hash:
+        return job.selection(wanted.body.get("describe")).of(call.job(job_id))
+
+    return _describe_each(call, "executions", describe)
+
+
+def _describe_each(call: Call, field: str, describe: Callable[[str, Fields], Hash]) -> Hash:
+    """Describe what an array names, by an ID or by a hash of it and what is wanted."""
+    items = call.field(field, list)
+    asked = Fields(body={field: [{"id": one} if isinstance(one, str) else one for one in items]})
+
+    def described(wanted: Fields) -> Hash:
+        try:
+            return {"describe": describe(wanted.field("id", str), wanted)}
+        except ApiError as error:
+            return error.body()
+
+    return {"results": [described(wanted) for wanted in asked.each(field)]}
 
 
 def find_executions(call: Call) -> Hash:

@@ -95,14 +95,11 @@ def _place(store: Store, job_id: str, executable: Hash, origin: Origin) -> Hash:
     A job with a workspace of its own hands its output on: a root job to the project, another to
     its parent's workspace.
     """
-    place = {
-        "project": origin.project,
-        "folder": origin.folder,
-        "region": store.get(origin.project)["region"],
-    }
+    region = store.get(origin.project)["region"]
+    place = {"project": origin.project, "folder": origin.folder, "region": region}
     if origin.parent and origin.shares_workspace:
         return place | {"workspace": origin.parent["workspace"], "outputFolder": None}
-    workspace = containers.create(store, "container", f"Workspace of {job_id}")
+    workspace = containers.create(store, "container", f"Workspace of {job_id}", region)
     # Somebody may remove the applet from the project while the job runs.
     bundles = links.object_ids(executable["runSpec"].get("bundledDepends", []))
     kept = [one for one in [executable["id"], *bundles] if store.find(one)]
@@ -186,14 +183,14 @@ def _fail_tree(store: Store, job: Hash, reason: str, message: str) -> None:
     cause = {"id": job["id"], "name": job["name"], "class": "job", "try": job["try"]}
     failure = {"failureReason": reason, "failureMessage": message, "failureFrom": cause}
     _end(store, job, "failed", **failure)
-    above = _ancestors(store, job)
+    above = ancestors(store, job)
     for member in store.tree(job["rootExecution"]):
         if member["state"] not in FINAL:
             beside = {} if member["id"] in above else {"failureReason": "JobTreeFailure"}
             _end(store, member, "failed", **failure | beside)
 
 
-def _ancestors(store: Store, job: Hash) -> list[str]:
+def ancestors(store: Store, job: Hash) -> list[str]:
     """Return the IDs of the jobs above a job, nearest first."""
     found = []
     while job["parentJob"]:
@@ -235,6 +232,9 @@ def _end(store: Store, job: Hash, state: str, **changes: object) -> None:
     if "startedRunning" in job:
         # Clients take this field as a sign that "startedRunning" is there.
         changes["stoppedRunning"] = now()
+    if state != "done":
+        # Clients show an output in the place of what went wrong.
+        changes["output"] = None
     _set_state(store, job, state, **changes)
 
 

@@ -9,9 +9,10 @@ from local_platform.store import Store, now
 from local_platform.strict_json import Hash
 
 
-def write(store: Store, job: Hash, level: str, lines: list[str], numbers: Iterator[int]) -> None:
-    """Append lines: of the program (STDOUT, STDERR), or of the platform (INFO)."""
-    source = "APP" if level in ("STDOUT", "STDERR") else "SYSTEM"
+def write(
+    store: Store, job: Hash, source: str, level: str, lines: list[str], numbers: Iterator[int]
+) -> None:
+    """Append lines of the program (APP) or of the platform (SYSTEM)."""
     with store.transaction():
         for line in lines:
             store.add_log(

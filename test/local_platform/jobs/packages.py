@@ -1,8 +1,9 @@
-"""What an applet needs on the worker: bundles unpacked, apt packages present.
+"""What an applet needs on the worker: bundles unpacked, packages of apt, pip and git present.
 
 https://documentation.dnanexus.com/developer/apps/execution-environment
 """
 
+import itertools
 import lzma
 import os
 import re
@@ -12,12 +13,13 @@ import tarfile
 import tempfile
 import threading
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from local_platform.jobs import private_root
+from local_platform.jobs.namespace import OWN
 from local_platform.jobs.private_root import UnsafeError
 from local_platform.strict_json import Hash
 
@@ -84,6 +86,8 @@ def unpack(bundle: Bundle, root: Path, stopped: threading.Event) -> None:
         reader = cast("BinaryIO", _Reader(joined, stopped))
         try:
             if tarfile.is_tarfile(reader):
+                # Python 3.10 leaves the file where it stopped reading.
+                joined.seek(0)
                 with tarfile.open(fileobj=reader) as archive:
                     private_root.unpack(archive, root)
                 return
@@ -94,27 +98,44 @@ def unpack(bundle: Bundle, root: Path, stopped: threading.Event) -> None:
             shutil.copyfileobj(joined, target)
 
 
-def missing(exec_depends: list[Hash], function: str, path: str) -> list[str]:
-    """Return the packages declared for an entry point that are not on this machine.
-
-    A package is there when dpkg says so, or when a program of its name is on the path.
+def declared(exec_depends: list[Hash], function: str) -> list[Hash]:
+    """Return the packages declared for an entry point.
 
     Raises:
-        MissingPackageError: one is not an apt package.
+        MissingPackageError: names one that this platform has no way to install.
     """
-    wanted = []
-    for entry in exec_depends:
-        name, manager = entry["name"], entry.get("package_manager", "apt")
-        if function not in entry.get("stages", [function]) or name in ALWAYS_THERE:
-            continue
-        if manager != "apt" or not PACKAGE_NAME.match(name):
+    found = [one for one in exec_depends if function in one.get("stages", [function])]
+    for one in found:
+        name, manager = one["name"], _manager(one)
+        if manager not in ("apt", "pip", "git") or (
+            manager == "apt" and not PACKAGE_NAME.match(name)
+        ):
             raise MissingPackageError(
-                f"execDepends: this platform installs apt packages only, not {name} from"
-                f" {manager}. Put it into resources/."
+                f"execDepends: this platform installs packages from apt, pip and git, not {name}"
+                f" from {manager}. Put it into resources/."
             )
-        if not shutil.which(name, path=path) and not _is_installed(name):
-            wanted.append(name)
-    return wanted
+        if manager == "git" and not isinstance(one.get("url"), str):
+            raise MissingPackageError(f"execDepends: {name} from git has no url.")
+    return found
+
+
+def _manager(package: Hash) -> str:
+    manager: str = package.get("package_manager", "apt")
+    return "pip" if manager == "pip3" else manager
+
+
+def missing_apt(packages: list[Hash], path: str) -> list[str]:
+    """Return which apt packages are not on this machine; git itself is one, where it is needed.
+
+    A package is there when dpkg says so, or when a program of its name is on the path.
+    """
+    named = {one["name"]: None for one in packages if _manager(one) == "apt"}
+    if any(_manager(one) == "git" for one in packages):
+        named["git"] = None
+    wanted = [name for name in named if name not in ALWAYS_THERE]
+    return [
+        name for name in wanted if not shutil.which(name, path=path) and not _is_installed(name)
+    ]
 
 
 def _is_installed(package: str) -> bool:
@@ -125,8 +146,8 @@ def _is_installed(package: str) -> bool:
     return subprocess.run(query, capture_output=True, text=True).stdout == "installed"
 
 
-def install(names: list[str], run: Callable[[list[str]], int]) -> None:
-    """Install apt packages, if this machine and user can; `run` runs a command.
+def install_apt(names: list[str], run: Callable[[list[str]], int]) -> None:
+    """Install apt packages on this machine, if user and machine allow it; `run` runs a command.
 
     Raises:
         MissingPackageError: names the packages.
@@ -141,3 +162,44 @@ def install(names: list[str], run: Callable[[list[str]], int]) -> None:
         # The lists of packages may be old, or absent.
         if run(command) != 0 and (run(["apt-get", "update"]) != 0 or run(command) != 0):
             raise MissingPackageError(f"execDepends: apt-get could not install {listed}.")
+
+
+@dataclass(frozen=True)
+class Step:
+    """What puts packages into a job: its line in the log, and its commands in their order."""
+
+    title: str
+    commands: list[list[str]]
+
+
+def steps(packages: list[Hash], place: Callable[[str], str]) -> Iterator[Step]:
+    """Yield what installs the packages of pip and git, as the service does it, in their order.
+
+    The commands run in the job, with its PATH; `place` says where a folder of the worker is.
+    """
+    for manager, group in itertools.groupby(packages, _manager):
+        if manager == "pip":
+            atoms = [_requirement(one) for one in group]
+            install = ["python3", "-m", "pip", "install", "--upgrade", "--", *atoms]
+            yield Step(f"Installing pip packages {' '.join(atoms)}", [install])
+        elif manager == "git":
+            for one in group:
+                yield Step(f"Installing git package {one['name']}", list(_clone(one, place)))
+
+
+def _requirement(package: Hash) -> str:
+    return (
+        f"{package['name']}=={package['version']}" if "version" in package else str(package["name"])
+    )
+
+
+def _clone(package: Hash, place: Callable[[str], str]) -> Iterator[list[str]]:
+    url = package["url"]
+    folder = place(str(package.get("destdir", f"/{OWN}/git/{package['name']}")))
+    clone = f"{folder}/{url.rstrip('/').rsplit('/', 1)[-1].removesuffix('.git')}"
+    yield ["git", "clone", "--", url, clone]
+    if "tag" in package:
+        yield ["git", "-C", clone, "checkout", str(package["tag"]), "--"]
+    if "build_commands" in package:
+        build = str(package["build_commands"])
+        yield ["bash", "-e", "-c", 'cd -- "$0"; eval "$1"', clone, build]

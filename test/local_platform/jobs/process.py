@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-Log = Callable[[str, list[str]], None]
-"""Given a level (STDOUT, STDERR, INFO) and lines; called from any thread."""
+Log = Callable[[str, str, list[str]], None]
+"""Given a source (APP, SYSTEM), a level (STDOUT, INFO, ...) and lines; called from any thread."""
 
 LONGEST_LINE = 8000
 # How often a running process is looked at for a stop or its time limit, in seconds.
@@ -79,9 +79,9 @@ def _pump(stream: BinaryIO, level: str, log: Log) -> None:
             if len(rest) > LONGEST_LINE:
                 lines, rest = [*lines, rest], ""
             if lines:
-                log(level, [line[:LONGEST_LINE].rstrip("\r") for line in lines])
+                log("APP", level, [line[:LONGEST_LINE].rstrip("\r") for line in lines])
     if rest:
-        log(level, [rest])
+        log("APP", level, [rest])
 
 
 def kill_job(job_id: str) -> None:

@@ -6,28 +6,24 @@ https://documentation.dnanexus.com/user/running-apps-and-workflows/job-lifecycle
 import asyncio
 import contextlib
 import itertools
-import json
 import logging
 import os
 import secrets
-import shutil
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 from local_platform import links
+from local_platform.environment import api_environment
 from local_platform.errors import ApiError
-from local_platform.jobs import life, log, waiting
+from local_platform.jobs import life, log, private_root, process, waiting
 from local_platform.jobs.packages import Bundle
-from local_platform.jobs.process import kill_job
 from local_platform.jobs.worker import Assignment, Outcome, Run
 from local_platform.store import Store
 from local_platform.strict_json import Hash
 
 LOG = logging.getLogger("local_platform")
-
-
 # How long the end of the running jobs is waited for when the platform stops, in seconds.
 LONGEST_STOP = 15
 
@@ -56,9 +52,9 @@ class Scheduler:
         """Look again at what can be done: something has changed."""
         self._awakened.set()
 
-    async def serve(self, port: int) -> None:
-        """Advance jobs, which call the API on this port, whenever awakened, until cancelled."""
-        self._port = port
+    async def serve(self, host: str, port: int) -> None:
+        """Advance jobs, which call the API here, whenever awakened, until cancelled."""
+        self._host, self._port = host, port
         self._recover()
         self.wake()
         while True:
@@ -85,10 +81,11 @@ class Scheduler:
     def _recover(self) -> None:
         """Settle the jobs that an earlier process of this platform left running."""
         for job in self._store.oldest("job", ("running", "terminating")):
-            kill_job(job["id"])
+            process.kill_job(job["id"])
         for job in self._store.oldest("job", ("running",)):
             self._change(job["id"], "running", self._lose)
-        shutil.rmtree(self._store.jobs, ignore_errors=True)
+        private_root.remove(self._store.jobs)
+        self._store.jobs.mkdir(exist_ok=True)
 
     def _lose(self, job: Hash) -> None:
         """Fail, or restart, a job whose worker went with an earlier process."""
@@ -165,17 +162,15 @@ class Scheduler:
             return
         token = secrets.token_urlsafe(32)
         self._store.add_token(token, job["id"])
-        environment = {
-            "DX_APISERVER_PROTOCOL": "http",
-            "DX_APISERVER_HOST": "127.0.0.1",
-            "DX_APISERVER_PORT": str(self._port),
-            "DX_SECURITY_CONTEXT": json.dumps({"auth_token_type": "Bearer", "auth_token": token}),
+        environment = api_environment(self._host, self._port, token) | {
             "DX_JOB_ID": job["id"],
             "DX_WORKSPACE_ID": job["workspace"],
             "DX_PROJECT_CONTEXT_ID": job["project"],
+            # An app has a container of its own; what belongs to an applet lies in its project.
+            "DX_RESOURCES_ID": job["project"],
         }
-        root = self._store.jobs / f"{job['id']}-{job['try']}"
-        run = Run(Assignment(job, executable, bundles, root, environment), self._log_writer(job))
+        folder = self._store.jobs / f"{job['id']}-{job['try']}"
+        run = Run(Assignment(job, executable, bundles, folder, environment), self._log_writer(job))
         self._running[job["id"]] = Running(run, job["try"])
         ending = asyncio.create_task(self._follow(job["id"], run))
         self._endings.add(ending)
@@ -188,19 +183,19 @@ class Scheduler:
         numbers = self._store.parts(file_id)
         return Bundle(entry["name"], [self._store.part_path(file_id, number) for number in numbers])
 
-    def _log_writer(self, job: Hash) -> Callable[[str, list[str]], None]:
+    def _log_writer(self, job: Hash) -> process.Log:
         """Return what the worker's threads call; it waits, so a flood of lines is held back."""
         loop = asyncio.get_running_loop()
         numbers = itertools.count(1)
 
-        async def write(level: str, lines: list[str]) -> None:
+        async def write(source: str, level: str, lines: list[str]) -> None:
             if not self._closing:
-                log.write(self._store, job, level, lines, numbers)
+                log.write(self._store, job, source, level, lines, numbers)
 
-        def write_and_wait(level: str, lines: list[str]) -> None:
+        def write_and_wait(source: str, level: str, lines: list[str]) -> None:
             # A process that hid from its job may still print when the platform has stopped.
             with contextlib.suppress(RuntimeError):
-                asyncio.run_coroutine_threadsafe(write(level, lines), loop).result()
+                asyncio.run_coroutine_threadsafe(write(source, level, lines), loop).result()
 
         return write_and_wait
 
@@ -221,7 +216,9 @@ class Scheduler:
         if job["try"] != attempt:
             return
         if outcome.reason:
-            life.fail(self._store, job, outcome.reason, outcome.message)
+            # It may name a file whose name is no text.
+            message = outcome.message.encode(errors="replace").decode()
+            life.fail(self._store, job, outcome.reason, message)
         else:
             life.wait_for_output(self._store, job, outcome.output)
 

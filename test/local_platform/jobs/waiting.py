@@ -15,9 +15,10 @@ def look_for_input(store: Store, job: Hash) -> None:
     """Make a job runnable once everything it needs is there."""
     waits_for = [reference["job"] for reference in links.references(job["input"])]
     try:
+        _check_circle(store, job, waits_for + job["dependsOn"])
         needed = [store.get(dependency) for dependency in waits_for + job["dependsOn"]]
         objects = [store.get(one) for one in links.object_ids(job["input"])]
-    except ApiError as error:
+    except (LookupError, ApiError) as error:
         life.fail(store, job, "DependencyUnsatisfiable", str(error))
         return
     for one in needed:
@@ -39,6 +40,12 @@ def look_for_input(store: Store, job: Hash) -> None:
     life.make_runnable(store, job, values)
 
 
+def _check_circle(store: Store, job: Hash, waits_for: list[str]) -> None:
+    """Raise LookupError if a job waits for itself or for one above it, which waits for it."""
+    for one in {job["id"], *life.ancestors(store, job)}.intersection(waits_for):
+        raise LookupError(f"it waits for {one}, which waits for it")
+
+
 def _outputs(store: Store, value: object) -> dict[str, Hash]:
     """Return the outputs of the jobs that references in a value name."""
     named = {reference["job"] for reference in links.references(value)}
@@ -52,8 +59,9 @@ def look_for_output(store: Store, job: Hash) -> None:
     try:
         # With the job's own rights: an output gives nobody access to what the job may not read.
         spec.check_links(Caller(store, job["id"]), job["output"], "output")
-        references = links.references(job["output"])
-        if any(store.get(reference["job"])["state"] not in life.FINAL for reference in references):
+        waits_for = [reference["job"] for reference in links.references(job["output"])]
+        _check_circle(store, job, waits_for)
+        if any(store.get(one)["state"] not in life.FINAL for one in waits_for):
             return
         output = links.resolve(job["output"], _outputs(store, job["output"]))
         if job["outputFolder"]:

@@ -1,0 +1,65 @@
+"""What the service has and this platform has not: one sentence, before anything is uploaded."""
+
+from local_platform.call import Call
+from local_platform.errors import ApiError, InvalidState, ResourceNotFound
+from local_platform.strict_json import Hash
+
+
+def _refuse(what: str) -> ApiError:
+    return InvalidState(f"The local platform has no {what}")
+
+
+def apps(_call: Call) -> Hash:
+    """/app/new, /app-x/run."""
+    raise _refuse("apps: build an applet, with dx build and without --app")
+
+
+def workflows(_call: Call) -> Hash:
+    """/workflow/new, /globalworkflow/new: also what dxCompiler makes of WDL and CWL."""
+    raise _refuse("workflows, and so no WDL and CWL: run their applets one after another")
+
+
+def features(_call: Call) -> Hash:
+    """/project-x/checkFeatureAccess: dx build --nextflow asks for a license first of all."""
+    raise _refuse("Nextflow pipelines: nextflow itself runs them on this machine")
+
+
+def executable(call: Call) -> Hash:
+    """/app-x/describe, /globalworkflow-x/describe: clients try these names first.
+
+    dx build asks for them only with --app, --globalworkflow or --remote; for an applet it does not.
+    """
+    if call.command == "build":
+        raise _refuse("apps, global workflows and remote builds: dx build makes an applet here")
+    raise ResourceNotFound(f'The entity "{call.object_id}" could not be found')
+
+
+def check_command(call: Call) -> None:
+    """Refuse dx build_asset at its first call, which is the last before it uploads."""
+    if call.command == "build_asset":
+        raise _refuse(f"asset builds: {WITHOUT_ASSETS}")
+
+
+WITHOUT_ASSETS = (
+    'name the packages in "execDepends" of dxapp.json, or put the files under resources/'
+)
+
+
+def missing_asset(wanted: str) -> ApiError:
+    """Return the refusal of an asset that a dxapp.json names and nobody has here."""
+    return ResourceNotFound(
+        f'An asset in "assetDepends" is missing: the local platform has no {wanted}. To go on'
+        f" without it, take it out, and {WITHOUT_ASSETS}"
+    )
+
+
+def check_asset(call: Call) -> None:
+    """Refuse an asset that dx build asks for by its ID, if nobody has it here."""
+    is_record = call.object_id.startswith("record-")
+    if call.command == "build" and is_record and call.store.find(call.object_id) is None:
+        raise missing_asset(call.object_id)
+
+
+def logout(_call: Call) -> Hash:
+    """/system/destroyAuthToken, which `dx logout` sends to the authentication server."""
+    raise _refuse("other login, so this one stays: stop the platform, or unset its variables")

@@ -1,0 +1,292 @@
+"""The pytest plugin in the hands of somebody else: what a suite of theirs sees."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from local_platform.testing.local import LocalPlatform
+from local_platform.testing.project import Dx, Project
+from platform_fixtures import until
+
+HERE = Path(__file__).parent
+EXAMPLE = HERE / "local_platform" / "example"
+BASH = {
+    "name": "small",
+    "runSpec": {
+        "interpreter": "bash",
+        "file": "code.sh",
+        "distribution": "Ubuntu",
+        "release": "24.04",
+        "version": "0",
+    },
+}
+
+
+def run_pytest(folder: Path, *arguments: str, **environment: str) -> tuple[int, str]:
+    """Run pytest with the plugin in a folder; return its exit status and what it printed."""
+    plugin = ["-p", "local_platform.pytest_plugin", "-p", "no:cacheprovider"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *plugin, "-W", "error", *arguments],
+        env=os.environ | {"PYTHONPATH": str(HERE)} | environment,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def make_applet(folder: Path, script: str) -> None:
+    """Write an applet in bash called small."""
+    applet = folder / "small"
+    applet.mkdir()
+    (applet / "dxapp.json").write_text(json.dumps(BASH))
+    (applet / "code.sh").write_text(script)
+
+
+def run_suite(folder: Path, code: str, script: str = "true", **environment: str) -> tuple[int, str]:
+    """Run a suite of one file, beside an applet in bash."""
+    make_applet(folder, script)
+    (folder / "test_small.py").write_text(code)
+    return run_pytest(folder, **environment)
+
+
+def test_failing_job_is_shown_with_its_message_and_its_log(tmp_path: Path) -> None:
+    status, printed = run_suite(
+        tmp_path,
+        'def test_it(dx_build_applet, dx_run):\n    dx_run(dx_build_applet("small"))\n',
+        "echo what it printed; dx-jobutil-report-error 'It is empty.' AppError; exit 1",
+    )
+    assert status == 1
+    assert "> " in printed
+    assert 'dx_run(dx_build_applet("small"))' in printed
+    assert "of small is failed: AppError: It is empty." in printed
+    assert "what it printed" in printed
+    assert "testing/project.py" not in printed
+
+
+def test_refused_input_is_one_sentence_and_no_source_of_dxpy(tmp_path: Path) -> None:
+    call = f'dx_run(dx_build_applet("{EXAMPLE}/count_lines"), {{"text": 5}})'
+    code = f"def test_it(dx_build_applet, dx_run):\n    {call}\n"
+    status, printed = run_suite(tmp_path, code)
+    assert status == 1
+    assert 'InvalidInput: the input "text" is not of class file' in printed
+    assert "def DXHTTPRequest" not in printed
+
+
+def test_folder_without_an_applet_is_named(tmp_path: Path) -> None:
+    code = 'def test_it(dx_build_applet):\n    dx_build_applet("absent")\n'
+    status, printed = run_suite(tmp_path, code)
+    assert status == 1
+    assert f"There is no dxapp.json in '{tmp_path}/absent'" in printed
+
+
+@pytest.mark.parametrize(("body", "told"), [("pass", True), ("assert False", False)])
+def test_fault_that_nothing_met_is_told_unless_the_test_has_failed(
+    tmp_path: Path, body: str, told: bool
+) -> None:
+    code = f'def test_it(dx_faults):\n    dx_faults("cut")\n    {body}\n'
+    status, printed = run_suite(tmp_path, code)
+    assert status == 1
+    assert ("No download met the fault: cut" in printed) == told
+
+
+def test_job_that_does_not_end_is_terminated(tmp_path: Path) -> None:
+    code = (
+        'def test_it(dx_build_applet, dx_run):\n    dx_run(dx_build_applet("small"), timeout=2)\n'
+    )
+    status, printed = run_suite(tmp_path, code, "echo working; sleep 600")
+    assert status == 1
+    assert "Waited 2 seconds in vain: job-" in printed
+    assert "working" in printed
+
+
+def test_failing_dx_is_shown_in_its_own_words(tmp_path: Path) -> None:
+    status, printed = run_suite(tmp_path, 'def test_it(dx):\n    dx("ls", "/no where")\n')
+    assert status == 1
+    assert "dx ls '/no where' ended with exit status 3, not 0." in printed
+    assert 'Unable to resolve "no where"' in printed
+
+
+def test_what_the_platform_does_not_serve_fails_the_test(tmp_path: Path) -> None:
+    code = """
+import dxpy
+import pytest
+
+
+def test_it(dx_project):
+    with pytest.raises(dxpy.exceptions.ResourceNotFound):
+        dxpy.DXHTTPRequest("/system/noSuchThing", {})
+"""
+    status, printed = run_suite(tmp_path, code)
+    assert status == 1
+    assert "unknown route /system/noSuchThing" in printed
+
+
+def test_login_is_neither_read_nor_changed(tmp_path: Path) -> None:
+    login = tmp_path / "login"
+    ended_session = login / "sessions" / "999999999"
+    ended_session.mkdir(parents=True)
+    (login / "environment.json").write_text(json.dumps({"DX_APISERVER_HOST": "read.invalid"}))
+    code = """
+import os
+
+import dxpy
+
+
+def test_before():
+    assert dxpy.APISERVER_HOST == "ask-for-a-dx-fixture.invalid"
+    assert dxpy.SECURITY_CONTEXT is None
+
+
+def test_inside(dx, dx_project):
+    assert dxpy.APISERVER_HOST == "127.0.0.1"
+    assert dx("env", "--bash").stdout.count(dx_project)
+    dx("new", "project", "other", "--select")
+    assert "other:/" in dx("pwd").stdout
+
+
+def test_after():
+    assert dxpy.APISERVER_HOST == "ask-for-a-dx-fixture.invalid"
+    assert dxpy.SECURITY_CONTEXT is None
+    left = {name for name in os.environ if name.startswith("DX_")}
+    assert left == {"DX_USER_CONF_DIR", "DX_APISERVER_HOST"}
+"""
+    environment = {
+        "DX_USER_CONF_DIR": str(login),
+        "DX_SECURITY_CONTEXT": '{"auth_token": "mine", "auth_token_type": "Bearer"}',
+    }
+    status, printed = run_suite(tmp_path, code, **environment)
+    assert status == 0, printed
+    assert sorted(path.name for path in login.rglob("*")) == [
+        "999999999",
+        "environment.json",
+        "sessions",
+    ]
+
+
+def test_fixtures_of_the_suite_do_not_get_in_the_way(tmp_path: Path) -> None:
+    code = """
+import pytest
+
+
+@pytest.fixture(params=["linux", "darwin"])
+def platform(request):
+    return request.param
+
+
+@pytest.fixture
+def project():
+    return {"name": "mine"}
+
+
+@pytest.fixture
+def run(project, platform):
+    return lambda: (project["name"], platform)
+
+
+def test_theirs(run, dx, tmp_path):
+    assert list(tmp_path.iterdir()) == []
+    assert run() in [("mine", "linux"), ("mine", "darwin")]
+    assert dx("whoami").stdout == "local\\n"
+"""
+    status, printed = run_suite(tmp_path, code)
+    assert status == 0, printed
+
+
+def test_folder_is_uploaded_as_it_is(
+    dx: Dx, dx_upload_folder: Callable[..., dict[str, str]], dx_project: str, tmp_path: Path
+) -> None:
+    (tmp_path / "data" / "deep" / "er").mkdir(parents=True)
+    (tmp_path / "data" / "a.txt").write_text("a")
+    (tmp_path / "data" / "deep" / "er" / "ä b.txt").write_text("b")
+    uploaded = dx_upload_folder(tmp_path / "data")
+    assert sorted(uploaded) == ["a.txt", "deep/er/ä b.txt"]
+    assert dx("cat", uploaded["a.txt"]).stdout == "a"
+    assert dx("cat", f"{dx_project}:/deep/er/ä b.txt").stdout == "b"
+
+
+def test_project_of_a_test_is_made_after_its_platform_was_emptied(
+    dx_project: str, dx_empty_platform: LocalPlatform, dx: Dx
+) -> None:
+    assert dx_empty_platform.running
+    assert dx("find", "projects", "--brief").stdout.split() == [dx_project]
+
+
+@pytest.fixture
+def another(tmp_path: Path) -> Iterator[LocalPlatform]:
+    """Serve a platform apart from the one that all tests share."""
+    platform = LocalPlatform(tmp_path / "state")
+    platform.start()
+    yield platform
+    assert platform.stop() == 0
+
+
+def test_reset_forgets_everything(another: LocalPlatform, tmp_path: Path) -> None:
+    with another.new_project("before", tmp_path) as before:
+        before.dx("new", "project", "left")
+    another.reset()
+    with another.new_project("after", tmp_path) as after:
+        assert after.dx("find", "projects", "--brief").stdout.split() == [after.id]
+
+
+def test_project_and_files_of_a_test_do_not_outlive_it(
+    another: LocalPlatform, tmp_path: Path
+) -> None:
+    with another.new_project("first", tmp_path) as first:
+        (first.dx.folder / "text").write_text("text")
+        first.dx("upload", "text", "--wait")
+    with another.new_project("second", tmp_path) as second:
+        assert second.dx("find", "projects", "--brief").stdout.split() == [second.id]
+    assert list((another.state / "parts").iterdir()) == []
+
+
+def test_job_that_a_test_leaves_running_is_ended(another: LocalPlatform, tmp_path: Path) -> None:
+    with another.new_project("left", tmp_path) as project:
+        make_applet(project.dx.folder, "sleep 600")
+        project.dx("build", "small")
+        project.dx("run", "small", "-y")
+        until(another.job_processes)
+    assert until(lambda: not another.job_processes())
+
+
+def test_platform_ends_with_the_tests_that_started_it(tmp_path: Path) -> None:
+    code = "import os\n\n\ndef test_it(dx_platform):\n    print(dx_platform.pid)\n    os.abort()\n"
+    (tmp_path / "test_small.py").write_text(code)
+    status, printed = run_pytest(tmp_path, "-s", "-p", "no:faulthandler")
+    pid = next(word for word in printed.split() if word.isdecimal() and int(word) > 99)
+    assert status == -6
+    until(lambda: not Path("/proc", pid).exists())
+
+
+@pytest.fixture
+def logged_in(another: LocalPlatform, tmp_path: Path) -> Iterator[Project]:
+    """Log a person in to another platform, which stands for the service."""
+    with another.new_project("service", tmp_path) as project:
+        yield project
+
+
+def test_the_same_suite_runs_where_a_person_is_logged_in(logged_in: Project) -> None:
+    (logged_in.dx.folder / "precious.txt").write_text("precious")
+    logged_in.dx("upload", "precious.txt", "--wait")
+    option = ["--dx-project", logged_in.id]
+    status, printed = run_pytest(EXAMPLE, *option, "-rs")
+    assert status == 0, printed
+    assert "3 passed, 2 skipped" in printed
+    assert "needs the local platform: run it without --dx-project" in printed
+    assert logged_in.dx("ls").stdout == "precious.txt\n"
+    assert len(logged_in.dx("find", "jobs", "--brief").stdout.split()) == 3
+    assert len(logged_in.dx("find", "projects", "--brief").stdout.split()) == 1
+
+
+def test_project_that_cannot_be_reached_is_named(logged_in: Project) -> None:
+    absent = "project-" + "B" * 24
+    status, printed = run_pytest(EXAMPLE, "--dx-project", absent, "-x")
+    assert status == 1
+    assert f"--dx-project {absent}: " in printed
+    assert "Log in with: dx login" in printed
+    assert logged_in

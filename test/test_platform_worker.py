@@ -1,0 +1,496 @@
+"""What a job's machine looks like: as root and as an ordinary user, with namespaces and without."""
+
+import os
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import dxpy
+import pytest
+
+import ordinary_user
+from local_platform.testing.clients import restoring_clients
+from local_platform.testing.local import LocalPlatform
+from local_platform.testing.project import Dx
+from platform_fixtures import ended
+
+SITE_PACKAGES = Path(sysconfig.get_paths()["purelib"])
+ROOT = os.geteuid() == 0
+# Limits of a user namespace that is made for this: nothing changes for the machine.
+FORBID = (
+    "echo 0 > /proc/sys/user/max_user_namespaces; echo 0 > /proc/sys/user/max_mnt_namespaces;"
+    ' exec setpriv --ambient-caps=-all --inh-caps=-all -- "$@"'
+)
+FORBIDDEN = ["sh", "-ec", FORBID, "sh"]
+
+
+def as_user() -> list[str]:
+    """Return the command that runs another as an ordinary user."""
+    if not ROOT:
+        return []
+    needed = ":".join({sys.base_prefix, sys.prefix, str(Path(__file__).parent.parent)})
+    return ["unshare", "--mount", sys.executable, ordinary_user.__file__, needed]
+
+
+def as_user_without() -> list[str]:
+    return [*as_user(), "unshare", "--user", "--map-current-user", "--keep-caps", *FORBIDDEN]
+
+
+def as_root_without() -> list[str]:
+    return ["unshare", "--user", "--map-root-user", *FORBIDDEN]
+
+
+def as_root_in_container() -> list[str]:
+    """Return the command that runs another with its state in an overlay, as in a container."""
+    lay = (
+        'cd "$HOME"; mkdir state upper work;'
+        " mount -t overlay -o lowerdir=state,upperdir=upper,workdir=work none state;"
+        ' exec "$@"'
+    )
+    return ["unshare", "--mount", "sh", "-ec", lay, "sh"]
+
+
+KINDS: dict[str, Callable[[], list[str]]] = {
+    "root": list,
+    "user": as_user,
+    "root without namespaces": as_root_without,
+    "user without namespaces": as_user_without,
+    "root in a container": as_root_in_container,
+}
+allowed, refused, in_container, anybody = (
+    pytest.mark.parametrize("machine", kinds, indirect=True)
+    for kinds in (list(KINDS)[:2], list(KINDS)[2:4], list(KINDS)[4:], list(KINDS)[:4])
+)
+
+
+@dataclass
+class Machine:
+    """A platform run by somebody, and what it has at hand."""
+
+    platform: LocalPlatform
+    folder: Path
+    project: str
+
+    def run(self, code: str, interpreter: str = "bash", **run_spec: object) -> tuple[dict, str]:
+        """Run a program; return the job's description and its log."""
+        run_spec |= {"interpreter": interpreter, "code": code, "version": "0"}
+        run_spec = {"distribution": "Ubuntu", "release": "24.04"} | run_spec
+        request = {"project": self.project, "name": "a", "dxapi": "1.0.0", "runSpec": run_spec}
+        job = dxpy.DXApplet(dxpy.api.applet_new(request)["id"]).run({}, project=self.project)
+        description = ended(job)
+        dx = Dx(os.environ | self.platform.environment, self.folder)
+        return description, dx(
+            "watch", job.get_id(), status=3 * (description["state"] != "done")
+        ).stdout
+
+    def done(self, code: str, interpreter: str = "bash", **run_spec: object) -> str:
+        """Run a program to its good end; return its log."""
+        description, log = self.run(code, interpreter, **run_spec)
+        assert description["state"] == "done", (description, log)
+        return log
+
+
+@pytest.fixture(scope="module")
+def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
+    """Serve a platform as one kind of user."""
+    kind = request.param
+    if kind in ("root", "root in a container") and not ROOT:
+        pytest.skip("needs root")
+    prefix = KINDS[kind]()
+    trials = [[sys.executable, "-c", "import dxpy"]] if "container" not in kind else []
+    if kind == "user":
+        trials.append(["unshare", "--user", "--map-root-user", "--mount", "true"])
+    for trial in trials:
+        tried = subprocess.run([*prefix, *trial], capture_output=True, text=True, cwd="/")
+        if tried.returncode:
+            pytest.skip(f"this machine does not let the platform run so: {tried.stderr}")
+    with tempfile.TemporaryDirectory(prefix="machine_") as name:
+        folder = Path(name)
+        make_wheels(folder / "wheels")
+        make_repository(folder / "tool.git")
+        if ROOT and "user" in kind:
+            for path in [folder, *folder.rglob("*")]:
+                os.chown(path, ordinary_user.USER, ordinary_user.USER)
+        own = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(folder / "wheels"), "HOME": name}
+        served = LocalPlatform(folder / "state", prefix, **own)
+        served.start()
+        with restoring_clients():
+            served.use()
+            project = dxpy.api.project_new({"name": "machine"})["id"]
+            yield Machine(served, folder, project)
+            assert served.complaints() == ""
+            assert served.stop() == 0
+            assert served.job_processes() == []
+            assert list((folder / "state" / "jobs").glob("job-*")) == []
+            served.kill()
+
+
+def make_wheels(folder: Path) -> None:
+    """Make packages that exist nowhere else: two versions of one, and one that shadows ours."""
+    folder.mkdir()
+    for name, module, version in (
+        ("local_platform_probe", "local_platform_probe", "1.0"),
+        ("local_platform_probe", "local_platform_probe", "2.0"),
+        ("websocket_client", "websocket", "99.0"),
+    ):
+        info = f"{name}-{version}.dist-info"
+        with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
+            wheel.writestr(f"{module}/__init__.py", f"__version__ = '{version}'\n")
+            wheel.writestr(
+                f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+            )
+            wheel.writestr(
+                f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+            )
+            wheel.writestr(f"{info}/RECORD", "")
+
+
+def make_repository(folder: Path) -> None:
+    """Make a git repository in which `tool` says what it is, tagged v1 and later changed."""
+    folder.mkdir()
+    identity = ["-c", "user.name=a", "-c", "user.email=a@localhost"]
+
+    def git(*arguments: str) -> None:
+        subprocess.run(
+            ["git", "-C", folder, *identity, *arguments], check=True, capture_output=True
+        )
+
+    git("init")
+    for says, tag in (("first", "v1"), ("second", "v2")):
+        (folder / "tool").write_text(f"#!/bin/sh\necho from the {says}\n")
+        (folder / "tool").chmod(0o755)
+        git("add", "tool")
+        git("commit", "-m", says)
+        git("tag", tag)
+
+
+@allowed
+def test_home_typed_literally_is_the_jobs(machine: Machine) -> None:
+    log = machine.done("""
+mkdir -p /home/dnanexus/out/result
+echo written > out/result/file
+cat /home/dnanexus/out/result/file
+echo home=$HOME folder=$PWD
+ls /home/dnanexus/job_input.json
+dx-jobutil-add-output said "$(cat /home/dnanexus/out/result/file)" --class=string
+""")
+    assert "STDOUT written" in log
+    assert "home=/home/dnanexus folder=/home/dnanexus" in log
+    assert 'said = "written"' in log
+    assert not Path("/home/dnanexus").exists()
+
+
+@allowed
+def test_new_folders_of_the_jobs_root_vanish_with_it(machine: Machine) -> None:
+    machine.done("""
+sudo mkdir -p /local_platform_data/x
+sudo -E -u root sh -c 'echo kept > /local_platform_data/x/file'
+[ "$(cat /local_platform_data/x/file)" = kept ]
+""")
+    assert not Path("/local_platform_data").exists()
+
+
+@allowed
+def test_what_a_job_installs_on_its_system_vanishes_with_it(machine: Machine) -> None:
+    machine.done("""
+printf '#!/bin/sh\necho installed\n' > probe
+sudo install -m 755 probe /usr/local/bin/local-platform-probe
+[ "$(local-platform-probe)" = installed ]
+[ "$(/usr/local/bin/local-platform-probe)" = installed ]
+""")
+    assert not Path("/usr/local/bin/local-platform-probe").exists()
+
+
+@in_container
+def test_system_cannot_be_written_where_no_overlay_takes_it(machine: Machine) -> None:
+    description, _ = machine.run("sudo mkdir /usr/local/bin/local-platform-probe")
+    assert "Read-only file system" in description["failureMessage"]
+    assert not Path("/usr/local/bin/local-platform-probe").exists()
+
+
+@pytest.mark.parametrize("machine", ["root", "user", "root in a container"], indirect=True)
+def test_resources_lie_where_their_paths_say(machine: Machine) -> None:
+    resources = machine.folder / "placed" / "resources"
+    for place in ("usr/bin", "opt/placed", "placed", "etc/placed"):
+        (resources / place).mkdir(parents=True)
+        (resources / place / "placed-tool").write_text(f"#!/bin/sh\necho from /{place}\n")
+        (resources / place / "placed-tool").chmod(0o755)
+    dx = Dx(
+        os.environ | machine.platform.environment | {"DX_PROJECT_CONTEXT_ID": machine.project},
+        machine.folder,
+    )
+    (machine.folder / "placed" / "code.sh").write_text(
+        "for place in usr/bin opt/placed placed etc/placed; do /$place/placed-tool; done\n"
+        "/usr/bin/env true\n"
+    )
+    (machine.folder / "placed" / "dxapp.json").write_text(
+        '{"name": "placed", "runSpec": {"interpreter": "bash", "file": "code.sh",'
+        ' "distribution": "Ubuntu", "release": "24.04", "version": "0"}}'
+    )
+    dx("build", "placed")
+    log = dx("run", "placed", "-y", "--watch").stdout
+    for place in ("usr/bin", "opt/placed", "placed", "etc/placed"):
+        assert f"STDOUT from /{place}\n" in log
+
+
+@allowed
+def test_job_is_who_runs_the_platform(machine: Machine) -> None:
+    owner = (machine.folder / "state").stat().st_uid
+    assert f"STDOUT user={owner}\n" in machine.done("echo user=$(id -u)")
+
+
+@allowed
+def test_platforms_own_environment_cannot_be_written(machine: Machine) -> None:
+    log = machine.done(f"touch {SITE_PACKAGES}/probe || echo refused")
+    assert "STDOUT refused" in log
+    assert not (SITE_PACKAGES / "probe").exists()
+
+
+@allowed
+def test_ignored_signals_are_not_handed_on(machine: Machine) -> None:
+    log = machine.done("yes | head -1; echo ${PIPESTATUS[0]}")
+    assert "STDOUT 141" in log
+
+
+LOGS = """
+import logging
+import dxpy
+
+@dxpy.entry_point("main")
+def main():
+    logger = logging.getLogger("applet")
+    logger.setLevel(logging.DEBUG)
+    logger.debug("a detail")
+    logger.warning("a warning")
+    logger.critical("the end")
+    logger.error("of two\\nlines")
+"""
+
+
+@allowed
+def test_records_of_the_log_handler_have_their_levels(machine: Machine) -> None:
+    log = machine.done(LOGS, "python3")
+    for line in (
+        "DEBUG a detail",
+        "WARNING a warning",
+        "CRITICAL the end",
+        "ERROR of two",
+        "ERROR lines",
+    ):
+        assert f" {line}\n" in log
+    assert "TODO: FIXME" not in log
+
+
+@allowed
+def test_watch_shows_the_levels_that_are_asked_for(machine: Machine) -> None:
+    description, _ = machine.run(LOGS, "python3")
+    dx = Dx(os.environ | machine.platform.environment, machine.folder)
+    shown = dx(
+        *("watch", description["id"], "--no-job-info", "--format", "{level} {msg}"),
+        *("--levels", "WARNING", "--levels", "CRITICAL"),
+    )
+    # The two sockets have no common order.
+    assert sorted(shown.stdout.splitlines()) == ["CRITICAL the end", "WARNING a warning"]
+
+
+@allowed
+def test_anything_sent_to_a_log_socket_is_a_line(machine: Machine) -> None:
+    log = machine.done(
+        """
+import socket
+import dxpy
+
+@dxpy.entry_point("main")
+def main():
+    for name in ("priority", "bulk"):
+        sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        sender.connect("/opt/dnanexus/log/" + name)
+        for sent in (b"", b"plain " + name.encode(), b"[]", b'{"msg": 5}', bytes([255]),
+                     b'{"msg": "far", "level": 99}', b'{"msg": "real", "level": 4}'):
+            sender.send(sent)
+""",
+        "python3",
+    )
+    for line in ("INFO plain priority", "INFO plain bulk", "INFO []", "INFO far", "WARNING real"):
+        assert f" {line}\n" in log
+
+
+@allowed
+def test_every_record_of_a_flood_is_there(machine: Machine) -> None:
+    log = machine.done(
+        """
+import logging
+import dxpy
+
+@dxpy.entry_point("main")
+def main():
+    logging.getLogger().handlers[0].setLevel(logging.CRITICAL)
+    for number in range(3000):
+        logging.getLogger("applet").error("record %d", number)
+""",
+        "python3",
+    )
+    numbers = [line.rsplit(" ", 1)[1] for line in log.splitlines() if "ERROR record" in line]
+    assert numbers == [str(number) for number in range(3000)]
+
+
+@refused
+def test_log_begins_with_what_this_machine_refuses(machine: Machine) -> None:
+    log = machine.done("echo home=$HOME")
+    first, second, *_ = [line for line in log.splitlines() if " INFO " in line]
+    assert "This machine gives jobs no file system of their own (unshare: " in first
+    assert "bash running" in second
+    assert "/root/home/dnanexus\n" in log
+
+
+@refused
+@pytest.mark.parametrize(
+    ("interpreter", "code", "place"),
+    [
+        ("bash", "true\nmkdir -p /home/dnanexus/out", "/home/dnanexus"),
+        ("bash", 'true\ncd "/home/dnanexus"', "/home/dnanexus"),
+        ("bash", "true\nsudo mkdir -p /data/x", "/data"),
+        ("python3", "import os\nos.makedirs('/home/dnanexus/out')", "/home/dnanexus"),
+    ],
+)
+def test_literal_path_fails_with_a_sentence(
+    machine: Machine, interpreter: str, code: str, place: str
+) -> None:
+    before = Path(place).exists()
+    description, _ = machine.run(code, interpreter)
+    assert description["failureReason"] == "ExecutionError"
+    assert f"Line 2 of the program names {place}," in description["failureMessage"]
+    assert "$HOME" in description["failureMessage"]
+    assert Path(place).exists() == before
+
+
+@refused
+@pytest.mark.parametrize(
+    ("interpreter", "code"),
+    [
+        ("bash", "# runs in /home/dnanexus\ntrue # not in /data\n: $HOME/data ~/data s3://x/data"),
+        (
+            "python3",
+            '"""Runs in /home/dnanexus."""\nNAMES = ["/home/dnanexus2", "x/data"]  # not /data\n'
+            "@dxpy.entry_point('main')\ndef main():\n    'Not in /data.'\n",
+        ),
+    ],
+)
+def test_remark_that_names_a_place_does_no_harm(
+    machine: Machine, interpreter: str, code: str
+) -> None:
+    machine.done(code, interpreter)
+
+
+@anybody
+def test_sudo_just_runs_the_command(machine: Machine) -> None:
+    log = machine.done("""
+sudo -E -H -u root -- env A=1 sh -c 'echo "one $A $0"' word
+sudo B=2 sh -c 'echo "two $B"'
+sudo -n true && sudo -v && echo three
+sudo false || echo four
+""")
+    for line in ("one 1 word", "two 2", "three", "four"):
+        assert f"STDOUT {line}\n" in log
+
+
+VERSIONS = """python3 -c '
+import local_platform_probe, websocket
+print("versions", local_platform_probe.__version__, websocket.__version__)'"""
+
+
+def assert_platform_has_its_own_packages() -> None:
+    assert not list(SITE_PACKAGES.glob("local_platform_probe*"))
+    assert list(SITE_PACKAGES.glob("websocket_client-1.8.0*"))
+
+
+@anybody
+def test_pip_packages_are_installed_into_the_job(machine: Machine) -> None:
+    depends = [
+        {"name": "local_platform_probe", "package_manager": "pip"},
+        {"name": "websocket_client", "package_manager": "pip3", "version": "99.0"},
+    ]
+    log = machine.done(VERSIONS, execDepends=depends)
+    assert "Installing pip packages local_platform_probe websocket_client==99.0" in log
+    assert "STDOUT versions 2.0 99.0\n" in log
+    description, _ = machine.run("python3 -c 'import local_platform_probe'")
+    assert "No module named 'local_platform_probe'" in description["failureMessage"]
+    assert_platform_has_its_own_packages()
+
+
+@anybody
+def test_pip_package_that_cannot_be_had_is_named(machine: Machine) -> None:
+    depends = [{"name": "local-platform-absent", "package_manager": "pip"}]
+    description, _ = machine.run("true", execDepends=depends)
+    assert description["failureReason"] == "AppInternalError"
+    assert "local-platform-absent" in description["failureMessage"]
+    assert "No matching distribution" in description["failureMessage"]
+
+
+@anybody
+def test_what_a_job_installs_with_pip_lands_in_the_job(machine: Machine) -> None:
+    log = machine.done(f"""
+pip install local_platform_probe==1.0
+pip3 install --upgrade local_platform_probe
+sudo python3 -m pip install websocket-client==99.0
+{VERSIONS}
+dx describe "$DX_JOB_ID" --name
+""")
+    assert "STDOUT versions 2.0 99.0\n" in log
+    assert_platform_has_its_own_packages()
+
+
+@anybody
+def test_users_own_pip_folder_is_the_jobs(machine: Machine) -> None:
+    log = machine.done("pip install --user local_platform_probe\nls ~/.local/lib/*/site-packages")
+    assert "STDOUT local_platform_probe\n" in log
+    assert not (machine.folder / ".local").exists()
+
+
+@anybody
+def test_git_package_is_cloned_and_built_in_the_job(machine: Machine) -> None:
+    depends = [
+        {
+            "name": "tool",
+            "package_manager": "git",
+            "url": f"file://{machine.folder}/tool.git",
+            "tag": "v1",
+            "destdir": "/usr/local/src",
+            "build_commands": "mkdir -p ~/built && cp tool ~/built/ && echo $PWD is built",
+        },
+        {
+            "name": "other",
+            "package_manager": "git",
+            "url": f"file://{machine.folder}/tool.git",
+            "destdir": "~/sources",
+        },
+    ]
+    log = machine.done("built/tool; sources/tool/tool", execDepends=depends)
+    assert "from the first" in log
+    assert "from the second" in log
+    assert "/usr/local/src/tool is built" in log
+    assert not Path("/usr/local/src/tool").exists()
+
+
+@anybody
+def test_git_package_that_cannot_be_had_is_named(machine: Machine) -> None:
+    depends = [{"name": "absent", "package_manager": "git", "url": "file:///local_platform_absent"}]
+    description, _ = machine.run("true", execDepends=depends)
+    assert description["failureReason"] == "AppInternalError"
+    assert "git package absent failed" in description["failureMessage"]
+
+
+@anybody
+def test_dstat_is_found_among_the_processes(machine: Machine) -> None:
+    machine.done("ps aux | grep -v grep | grep dstat | awk '{print $2}' > found; test -s found")
+
+
+@anybody
+def test_locked_folders_do_not_outlive_the_job(machine: Machine) -> None:
+    machine.done("mkdir -p a/b/c; touch a/b/c/file; chmod 0 a/b/c; chmod 0 a/b; chmod 0 a")
+    assert list((machine.folder / "state" / "jobs").iterdir()) == []
