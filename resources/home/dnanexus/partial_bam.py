@@ -11,7 +11,10 @@ samtools must find everything it reads already there. What is read in Python (`B
 when it is read, so the answers are those of the whole file.
 """
 
+import fcntl
 import io
+import multiprocessing
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -38,6 +41,10 @@ from remote_file import (
 # The header of a BAM of some thousand regions; the last records, and the block that ends every BAM.
 HEAD_SIZE, TAIL_SIZE = 256 << 10, 64 << 10  # bytes
 END_BLOCK_SIZE = 28  # bytes
+
+# How many processes have asked for a turn, and which of them this one was.
+_asked = multiprocessing.Value("L")
+_place: int | None = None
 
 
 @dataclass(frozen=True)
@@ -207,10 +214,35 @@ def hold_stretches(bam: Bam, stretches: Sequence[Stretch], what: str) -> Iterato
         block, within = divmod(bam.first_record, 1 << 16)
         header_end = min(block + (LARGEST_BLOCK if within else 0), bam.size)
         held = bam.source.copy_ends(Path(file.name), header_end, f" in {what}")
-        for begin, end in stretches:
-            # The block in which a stretch ends is read, too.
-            held.fetch(begin >> 16, (end >> 16) + LARGEST_BLOCK)
+        with _take_turn(bam.source.path):
+            for begin, end in stretches:
+                # The block in which a stretch ends is read, too.
+                held.fetch(begin >> 16, (end >> 16) + LARGEST_BLOCK)
         yield bam._replace(path=held.path, source=held)
+
+
+@contextmanager
+def _take_turn(file: Path) -> Iterator[None]:
+    """Wait for a turn to fetch, of which there is one for each CPU.
+
+    If all processes fetched at once, they would be done at once, and while all of them count the
+    network would be idle. A turn is a lock on a byte, which ends with the process that has it.
+    """
+    global _place
+    if _place is None:
+        with _asked.get_lock():
+            _place = _asked.value = _asked.value + 1
+    with file.open("r+b") as lock:
+        fcntl.lockf(lock, fcntl.LOCK_EX, 1, _place % multiprocessing.cpu_count())
+        yield
+
+
+def _forget_place() -> None:
+    global _place
+    _place = None
+
+
+os.register_at_fork(after_in_child=_forget_place)
 
 
 @contextmanager
