@@ -46,8 +46,10 @@ def plan(folder: Path, overlays: bool) -> None:
         planning.lay(path.name)
     # A socket is not found through an overlay.
     planning.add("bind", f"root/{OWN}", OWN)
-    if sys.prefix not in ("/usr", "/usr/local"):
-        planning.add("frozen", sys.prefix, sys.prefix.lstrip("/"))
+    # No link may be on the way: it would lead to the machine's folder, not to the one in view.
+    platform = os.path.realpath(sys.prefix)
+    if platform not in ("/usr", "/usr/local"):
+        planning.add("frozen", platform, platform.lstrip("/"))
     for name in ("view", "work"):
         (folder / name).mkdir()
     planned = {"folder": str(folder), "home": f"/{HOME}", "mounts": planning.mounts}
