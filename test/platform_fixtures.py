@@ -1,12 +1,14 @@
 """What the tests of the local platform have in common, beyond its own fixtures."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import dxpy
 import pytest
 
+from faulty_server import FaultyServer
+from local_platform.testing.local import LocalPlatform
 from local_platform.testing.project import FINAL, Dx
 
 PATIENCE = 60
@@ -36,6 +38,16 @@ def upload(dx_project: str) -> Callable[[Path], dict]:
     """Upload a file to the test's project, and return a link to it."""
     del dx_project
     return lambda path: dxpy.dxlink(dxpy.upload_local_file(str(path), wait_on_close=True))
+
+
+@pytest.fixture
+def server(dx_platform: LocalPlatform, dx_project: str) -> Iterator[FaultyServer]:
+    """Stand between dxpy and the platform."""
+    del dx_project
+    with FaultyServer(dx_platform.port) as server:
+        dxpy.set_api_server_info(host="127.0.0.1", port=server.port, protocol="http")
+        yield server
+        dx_platform.use()
 
 
 def until(condition: Callable[[], object]) -> object:

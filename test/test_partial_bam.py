@@ -13,7 +13,6 @@ from bam_builder import build_bam, index_bam, sam_line
 from bam_file import Bam
 from bam_index import read_index
 from counts import take_counts_from_index
-from faulty_server import FaultyServer
 from partial_bam import fetch_ends, hold_stretches
 from samtools import verify_bam
 
@@ -42,16 +41,6 @@ def bam(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def index(bam) -> Path:
     return index_bam(bam, bam.with_suffix(".bam.bai"))
-
-
-@pytest.fixture
-def server(dx_platform, dx_project) -> Iterator[FaultyServer]:
-    """Stand between dxpy and the platform."""
-    del dx_project
-    with FaultyServer(dx_platform.port) as server:
-        dxpy.set_api_server_info(host="127.0.0.1", port=server.port, protocol="http")
-        yield server
-        dx_platform.use()
 
 
 @pytest.fixture

@@ -2,27 +2,16 @@
 
 import random
 import re
-from collections.abc import Iterator
 from multiprocessing import Pool
 
 import dxpy
 import pytest
 
-from faulty_server import FAULTS, FaultyServer
+from faulty_server import FAULTS
 from remote_file import RemoteFile, fetch_range, find_remote_file, get_fetched_size
 
 DATA = random.Random(0).randbytes(300_000)
 NOTICED = [fault for fault in FAULTS if fault != "wrong bytes"]
-
-
-@pytest.fixture
-def server(dx_platform, dx_project) -> Iterator[FaultyServer]:
-    """Stand between dxpy and the platform."""
-    del dx_project
-    with FaultyServer(dx_platform.port) as server:
-        dxpy.set_api_server_info(host="127.0.0.1", port=server.port, protocol="http")
-        yield server
-        dx_platform.use()
 
 
 @pytest.fixture
