@@ -3,13 +3,19 @@
 `python -m local_platform` is the same.
 """
 
+import signal
+
+# Until there is something to end in order, an interrupt ends this at once: no traceback greets who
+# presses Ctrl-C while the libraries are loaded.
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import argparse
 import asyncio
 import contextlib
 import logging
 import os
 import shlex
-import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
@@ -102,6 +108,8 @@ def main(middlewares: Iterable[Middleware] = ()) -> int:
     parser.add_argument("--web", action="store_true", help="open the platform's page in a browser")
     parser.add_argument("command", nargs="*", help="command to run, after --")
     arguments = parser.parse_args()
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     # What a command asked in vain, it says itself.
     level = logging.ERROR if arguments.command else logging.WARNING
     logging.basicConfig(format="local_platform: %(message)s", level=level)
@@ -114,13 +122,15 @@ def main(middlewares: Iterable[Middleware] = ()) -> int:
         try:
             return asyncio.run(
                 serve(
-                    state.absolute(),
+                    state.expanduser().absolute(),
                     arguments.port,
                     arguments.command,
                     middlewares,
                     arguments.web,
                 )
             )
+        except KeyboardInterrupt:
+            return 128 + signal.SIGINT
         except BlockingIOError:
             parser.error(f"{state} is in use by another local platform")
         except OSError as error:
