@@ -595,3 +595,13 @@ def test_job_can_be_labelled(make_applet: MakeApplet, dx: Dx) -> None:
     assert description["properties"] == {"b": "2"}
     assert description["name"] == "named"
     assert "named" in dx("find", "jobs", "--tag", "second", "--property", "b=2").stdout
+
+
+@pytest.mark.parametrize("release", ["16.04", "14.04", "12.04"])
+def test_log_of_a_retired_release_begins_by_saying_so(
+    make_applet: MakeApplet, dx: Dx, release: str
+) -> None:
+    job = make_applet("true", "bash", runSpec={"release": release}).run({})
+    ended(job)
+    shown = dx("watch", job.get_id(), "--no-job-info", "--format", "{level} {msg}").stdout
+    assert shown.startswith(f"INFO DNAnexus no longer runs Ubuntu {release}: ")
