@@ -47,7 +47,7 @@ web: $(VENV)/can_run samtools ## the same in a browser: launch form, live jobs, 
 .PHONY: shell
 shell: $(VENV)/can_run samtools ## a shell in which dx talks to a local platform [STATE=folder]
 	@echo 'Here dx talks to a local platform. Begin with: dx new project --select trial'
-	@$(LOCAL_PLATFORM) $(if $(STATE),--state "$$STATE") -- sh -c 'cd "$$STAND" && exec "$${SHELL:-sh}"'
+	@$(LOCAL_PLATFORM) $(if $(STATE),--state "$$STATE") -- sh -c 'cd "$$STAND" && { "$${SHELL:-sh}" || true; }'
 
 .PHONY: test
 test: $(VENV)/can_test samtools chromium ## run every test (sets up what is missing)

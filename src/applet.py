@@ -161,16 +161,16 @@ def parse_sam_header_for_region(bam: Bam) -> list[str]:
 
 
 def count_calls(
-    bam: Bam, index: BamIndex, calls: Sequence[Call], filters: Filters, cpus: int
+    bam: Bam, index: BamIndex, calls: Sequence[Call], filters: Filters, processes: int
 ) -> list[CommandResult]:
-    """Run the calls in a pool of one process for each CPU; return their results, in order.
+    """Run the calls in a pool of processes, one for each CPU; return their results, in order.
 
     Raises:
         dxpy.AppError: the index is wrong about where records begin, or a process was killed.
     """
     command = filters.describe_command(bam.name, bam.regions[0])
     log(f"Counting each region like {command}, in calls: {len(calls):,}")
-    with log_seconds("count"), explain_failures(bam, index), Pool(cpus) as pool:
+    with log_seconds("count"), explain_failures(bam, index), Pool(processes) as pool:
         pending = pool.imap(partial(count_call, bam, filters), calls)
         return list(follow_progress(pending, [call.work for call in calls]))
 

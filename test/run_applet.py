@@ -206,7 +206,7 @@ def show_outputs(names: dict[str, str], folder: Path) -> None:
     """Name the output files, and say how to open the page."""
     print(f"The outputs are in {folder}:")
     for output, name in names.items():
-        print(f"  {output:<16} {name}")
+        print(f"  {output:<21} {name}")
     report = folder / names["count_report"]
     print(f"Open the report in a browser: xdg-open {shlex.quote(str(report))}\n  {report.as_uri()}")
 

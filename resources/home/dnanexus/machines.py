@@ -56,6 +56,8 @@ def count_on_machines(
     """
     inputs = make_part_inputs(machines, cpus, index, filters, links)
     shares = share_calls(calls, machines)
+    if len(shares) < machines:
+        log(f"Machines: {len(shares)} are enough for so few calls")
     with log_seconds("count"):
         jobs = [_start_part(number, share, inputs) for number, share in enumerate(shares)]
         outputs = [_wait_for_part(job) for job in jobs]
