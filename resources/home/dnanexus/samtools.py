@@ -104,7 +104,7 @@ def run_pipeline(
         exit_code, stderr_text = exit_code or 1, f"{damage}\n".encode() + stderr_text
     text = stderr_text.decode(errors="backslashreplace")
     # People know their files by name, not by where the job keeps them.
-    for path in (word for command in commands for word in command if "/" in word):
+    for path in (word for command in commands for word in command if word.startswith("/")):
         text = text.replace(path, Path(path).name)
     return CommandResult(os.fsdecode(stdout), text, exit_code, stalled)
 
