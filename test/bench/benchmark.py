@@ -70,7 +70,7 @@ def _run_applet(bam: Path, index: Path, **inputs: int | str) -> int:
         totals.append(summary.whole.records)
         return {"count_file": write_counts(folder / "counts.txt", summary)}
 
-    applet.download_inputs = lambda _: (bam, index)
+    applet.download_inputs = applet.fetch_inputs = lambda *_: (bam, index)
     applet.write_outputs = write_count_file
     applet.upload_outputs = lambda *_: {}
     with contextlib.redirect_stdout(io.StringIO()):
