@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import dxpy
@@ -22,7 +23,7 @@ from bam_file import open_bam
 from bam_index import read_index
 from job_log import MORE_DISK, MORE_MEMORY
 from outputs import write_outputs
-from samtools import get_samtools_version
+from samtools import get_samtools_version, run_pipeline
 from summary import CountSummary, RegionCount
 
 CONTIGS = [("chr1", 300_000), ("chr2", 300_000), ("chr3", 300_000)]
@@ -293,3 +294,19 @@ def test_the_disk_is_full_when_the_output_files_are_written(small_disk):
     summary = CountSummary("sample", "sample", "none", "", regions, 0, "", "", "", "")
     with pytest.raises(dxpy.AppError, match=r"No space left on the disk for the output files\. R"):
         write_outputs(small_disk, summary)
+
+
+def test_an_error_on_stderr_is_a_failure_though_samtools_exits_with_0(
+    refuse, bam, sabotage_samtools
+):
+    sabotage_samtools('[ "$1" = idxstats ] && echo "[E::x] unknown reference name" >&2')
+    assert 'samtools says: "[E::x] unknown reference name"' in refuse(bam, UPLOAD_READ)
+
+
+def test_what_cannot_be_fed_whole_is_a_failure_though_samtools_exits_with_0():
+    def feed_half(target):
+        target.write(b"half")
+        raise zlib.error("the block is damaged")
+
+    result = run_pipeline([["cat"]], feed_half)
+    assert result == ("half", "the block is damaged\n", 1, False)
