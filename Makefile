@@ -33,7 +33,7 @@ sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read
 endef
 
 # dx build runs make in turn, which must not think that it is a part of this one.
-LOCAL_PLATFORM := PATH="$$CLONE/$(VENV)/bin:$$PATH" PYTHONPATH="$$CLONE/test" \
+LOCAL_PLATFORM := PATH="$$CLONE/$(VENV)/bin:$$PATH" PYTHONPATH="$$CLONE/test:$$CLONE/test/local_platform" \
 	env -u MAKEFLAGS -u MAKELEVEL python -m local_platform
 
 .PHONY: run
@@ -58,16 +58,18 @@ test-live: $(VENV)/can_test samtools ## end-to-end tests where you are logged in
 	@test -n "$$PROJECT" || { echo 'Name a project: make test-live PROJECT=project-...' >&2; exit 1; }
 	$(PYTHON) -m pytest -c test/pytest.ini test/test_end_to_end.py --dx-project "$$PROJECT" $(ARGS)
 
+BENCH_PATH := src:resources/home/dnanexus:test:test/local_platform:test/local_platform/tests
+
 .PHONY: bench
 bench: $(VENV)/can_run samtools ## compare with other ways of counting (20 minutes, 3 GB of disk)
-	PYTHONPATH=src:resources/home/dnanexus:test $(PYTHON) test/bench/benchmark.py $(ARGS)
-	@PYTHONPATH=src:resources/home/dnanexus:test/bench $(LOCAL_PLATFORM) -- python test/bench/remote_benchmark.py
+	PYTHONPATH=$(BENCH_PATH) $(PYTHON) test/bench/benchmark.py $(ARGS)
+	@$(LOCAL_PLATFORM) -- env PYTHONPATH=$(BENCH_PATH) python test/bench/remote_benchmark.py
 
 .PHONY: lint
 lint: $(VENV)/can_test ## check format, style and types
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
-	$(VENV)/bin/mypy src resources test/local_platform
+	$(VENV)/bin/mypy src resources test/local_platform/local_platform
 	@echo 'Checks left out: the types of the tests; the program and the local platform are strict about theirs.'
 
 .PHONY: format

@@ -12,8 +12,8 @@ import pytest
 from local_platform import pytest_plugin, routes
 from local_platform.testing.faults import KINDS
 
-HERE = Path(__file__).parent
-PACKAGE = HERE / "local_platform"
+PACKAGE = Path(__file__).parents[1]
+PINS = PACKAGE.parent / "requirements.txt"
 README = (PACKAGE / "README.md").read_text()
 
 
@@ -40,10 +40,9 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
     folder = tmp_path_factory.mktemp("installed")
     run([sys.executable, "-m", "venv", "venv"], folder)
-    pins = HERE / "requirements.txt"
     pip = [folder / "venv" / "bin" / "python", "-m", "pip", "--disable-pip-version-check"]
     before = sorted(PACKAGE.rglob("*"))
-    run([*pip, "install", "--quiet", "--constraint", pins, f"{PACKAGE}[pytest]"], folder)
+    run([*pip, "install", "--quiet", "--constraint", PINS, f"{PACKAGE}[pytest]"], folder)
     assert sorted(PACKAGE.rglob("*")) == before, "building leaves something behind"
     return folder / "venv" / "bin"
 

@@ -359,7 +359,7 @@ def serving(arguments: list[str]) -> Iterator[subprocess.Popen[str]]:
     environment = {name: value for name, value in os.environ.items() if name not in screens}
     with subprocess.Popen(
         [sys.executable, "-m", "local_platform", *arguments],
-        env=environment | {"PYTHONPATH": str(APPLET / "test")},
+        env=environment | {"PYTHONPATH": f"{APPLET / 'test'}:{APPLET / 'test/local_platform'}"},
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,

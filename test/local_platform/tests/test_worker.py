@@ -33,7 +33,7 @@ def as_user() -> list[str]:
     """Return the command that runs another as an ordinary user."""
     if not ROOT:
         return []
-    needed = ":".join({sys.base_prefix, sys.prefix, str(Path(__file__).parent.parent)})
+    needed = ":".join({sys.base_prefix, sys.prefix, str(Path(__file__).parents[3])})
     return ["unshare", "--mount", sys.executable, ordinary_user.__file__, needed]
 
 

@@ -13,8 +13,8 @@ from local_platform.testing.local import LocalPlatform
 from local_platform.testing.project import Dx, Project
 from platform_fixtures import until
 
-HERE = Path(__file__).parent
-EXAMPLE = HERE / "local_platform" / "example"
+PROJECT = Path(__file__).parents[1]
+EXAMPLE = PROJECT / "example"
 BASH = {
     "name": "small",
     "runSpec": {
@@ -32,7 +32,7 @@ def run_pytest(folder: Path, *arguments: str, **environment: str) -> tuple[int, 
     plugin = ["-p", "local_platform.pytest_plugin", "-p", "no:cacheprovider"]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *plugin, "-W", "error", *arguments],
-        env=os.environ | {"PYTHONPATH": str(HERE)} | environment,
+        env=os.environ | {"PYTHONPATH": str(PROJECT)} | environment,
         cwd=folder,
         capture_output=True,
         text=True,

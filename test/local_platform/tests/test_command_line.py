@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).parent
+PROJECT = Path(__file__).parents[1]
 
 
 def local_platform(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -18,7 +18,7 @@ def local_platform(*arguments: object) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-m", "local_platform", *map(str, arguments)],
         env=os.environ
         | {
-            "PYTHONPATH": str(HERE),
+            "PYTHONPATH": str(PROJECT),
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "https_proxy": "http://proxy.invalid:1",
             "DX_PROJECT_CONTEXT_ID": "project-of-another-login",
@@ -105,7 +105,7 @@ def test_state_is_readable_by_its_owner_only(tmp_path: Path) -> None:
 def test_exports_can_be_pasted_and_serving_ends_on_a_signal(number: int) -> None:
     serving = subprocess.Popen(
         [sys.executable, "-m", "local_platform"],
-        env=os.environ | {"PYTHONPATH": str(HERE), "http_proxy": "http://proxy.invalid:1"},
+        env=os.environ | {"PYTHONPATH": str(PROJECT), "http_proxy": "http://proxy.invalid:1"},
         stdout=subprocess.PIPE,
         text=True,
     )
