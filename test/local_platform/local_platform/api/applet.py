@@ -3,12 +3,14 @@
 https://documentation.dnanexus.com/developer/api/running-analyses/applets-and-entry-points
 """
 
-from local_platform import containers, limits, links, spec
+from local_platform.access import LEVELS, OTHER_ACCESS, USUAL_ACCESS
 from local_platform.api import data_object, job
-from local_platform.call import LEVELS, OTHER_ACCESS, USUAL_ACCESS, Call
+from local_platform.api.call import Call
 from local_platform.errors import InvalidInput
-from local_platform.fields import REQUIRED, Fields
 from local_platform.jobs import life
+from local_platform.rules import links, requirements, spec
+from local_platform.rules.fields import REQUIRED, Fields
+from local_platform.store import containers
 from local_platform.strict_json import Hash
 
 REQUEST_ONLY = ("project", "folder", "parents", "nonce")
@@ -81,9 +83,9 @@ def _check_run_spec(call: Call, run_spec: Fields) -> None:
     run_spec.one_of("version", RELEASES[release], usual)
     run_spec.field("code", str)
     run_spec.one_of("restartableEntryPoints", ("master", "all"), "master")
-    limits.durations(run_spec.within("timeoutPolicy"))
-    limits.restarts(run_spec.within("executionPolicy"))
-    limits.machines(run_spec.within("systemRequirements"))
+    requirements.durations(run_spec.within("timeoutPolicy"))
+    requirements.restarts(run_spec.within("executionPolicy"))
+    requirements.machines(run_spec.within("systemRequirements"))
     for package in run_spec.each("execDepends"):
         package.field("name", str)
         package.optional("package_manager", str)
@@ -120,7 +122,7 @@ def run(call: Call) -> Hash:
     given = call.field("input", dict)
     values = spec.with_defaults(given, executable.get("inputSpec", []))
     spec.check_values(values, executable.get("inputSpec"), "input")
-    spec.check_links(call, values, "input")
+    call.check_links(values, "input")
     origin = _origin(call, executable)
     _check_region(call, origin.project, [executable["id"], *links.object_ids(values)])
     fields = job.requested(call, executable, "main")

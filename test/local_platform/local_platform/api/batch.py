@@ -5,10 +5,10 @@ https://documentation.dnanexus.com/user/running-apps-and-workflows/running-batch
 
 from typing import Any
 
-from local_platform import spec
-from local_platform.call import Call
+from local_platform.api.call import Call
+from local_platform.api.search import compiled
 from local_platform.errors import InvalidInput
-from local_platform.search import compiled
+from local_platform.rules import spec
 from local_platform.strict_json import Hash
 
 
@@ -80,6 +80,6 @@ def _check_run(call: Call, applet: Hash, number: int, values: Hash) -> None:
     values = spec.with_defaults(values, applet.get("inputSpec", []))
     try:
         spec.check_values(values, applet.get("inputSpec"), "input")
-        spec.check_links(call, values, "input")
+        call.check_links(values, "input")
     except InvalidInput as error:
         raise InvalidInput(f"Run {number} of the batch: {error}") from None

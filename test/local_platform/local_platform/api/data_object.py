@@ -6,13 +6,14 @@ https://documentation.dnanexus.com/developer/api/introduction-to-data-object-cla
 import re
 from typing import Any
 
-from local_platform import links
 from local_platform.api import unserved
-from local_platform.call import USER, Call
+from local_platform.api.call import Call
+from local_platform.api.search import Selection
 from local_platform.errors import InvalidInput, InvalidState, ResourceNotFound
-from local_platform.fields import REQUIRED
-from local_platform.search import Selection
-from local_platform.store import Placement, Store, new_id, now
+from local_platform.rules import links
+from local_platform.rules.fields import REQUIRED
+from local_platform.store.containers import USER
+from local_platform.store.database import Placement, Store, new_id, now
 from local_platform.strict_json import Hash
 
 TYPE_NAME = re.compile(r"[A-Za-z0-9_.:-]+")

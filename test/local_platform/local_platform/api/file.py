@@ -6,12 +6,12 @@ https://documentation.dnanexus.com/developer/api/introduction-to-data-object-cla
 import re
 import secrets
 
-from local_platform import files
 from local_platform.api import data_object
-from local_platform.call import Call
-from local_platform.containers import MAXIMUM_PART_SIZE, MAXIMUM_PARTS
+from local_platform.api.call import Call
 from local_platform.errors import InvalidInput, InvalidState, ResourceNotFound
-from local_platform.store import now
+from local_platform.store import files
+from local_platform.store.containers import MAXIMUM_PART_SIZE, MAXIMUM_PARTS
+from local_platform.store.database import now
 from local_platform.strict_json import Hash
 
 DAY = 24 * 60 * 60

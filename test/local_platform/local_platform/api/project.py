@@ -6,14 +6,14 @@ https://documentation.dnanexus.com/developer/api/data-containers
 import re
 from typing import Any
 
-from local_platform import containers
 from local_platform.api import data_object
-from local_platform.call import Call
+from local_platform.api.call import Call
+from local_platform.api.search import Selection
 from local_platform.errors import InvalidInput, InvalidState, PermissionDenied, ResourceNotFound
-from local_platform.fields import REQUIRED
 from local_platform.jobs import life
-from local_platform.search import Selection
-from local_platform.store import now
+from local_platform.rules.fields import REQUIRED
+from local_platform.store import containers
+from local_platform.store.database import now
 from local_platform.strict_json import Hash
 
 REGION_NAME = re.compile("[a-z]+:[a-z0-9-]+")

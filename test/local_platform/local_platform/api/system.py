@@ -5,12 +5,14 @@ https://documentation.dnanexus.com/developer/api/system-methods and .../search
 
 from collections.abc import Callable, Iterator
 
-from local_platform import containers
+from local_platform.access import LEVELS
 from local_platform.api import data_object, job, project, unserved
-from local_platform.call import LEVELS, USER, Call
+from local_platform.api.call import Call
+from local_platform.api.search import Filter, page, plain_name, start
 from local_platform.errors import ApiError, ResourceNotFound
-from local_platform.fields import Fields
-from local_platform.search import Filter, page, plain_name, start
+from local_platform.rules.fields import Fields
+from local_platform.store import containers
+from local_platform.store.containers import USER
 from local_platform.strict_json import Hash
 
 JOB_FIELDS = (

@@ -1,6 +1,6 @@
 """What the service has and this platform has not: one sentence, before anything is uploaded."""
 
-from local_platform.call import Call
+from local_platform.api.call import Call
 from local_platform.errors import ApiError, InvalidState, ResourceNotFound
 from local_platform.strict_json import Hash
 

@@ -8,9 +8,10 @@ jobs that run, and stops those of jobs that no longer do.
 
 from dataclasses import dataclass
 
-from local_platform import containers, links
-from local_platform.call import USER
-from local_platform.store import Store, new_id, now
+from local_platform.rules import links
+from local_platform.store import containers
+from local_platform.store.containers import USER
+from local_platform.store.database import Store, new_id, now
 from local_platform.strict_json import Hash
 
 FINAL = ("done", "failed", "terminated")

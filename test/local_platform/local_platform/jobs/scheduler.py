@@ -14,13 +14,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from local_platform import links
 from local_platform.environment import api_environment
 from local_platform.errors import ApiError
 from local_platform.jobs import life, log, private_root, process, waiting
 from local_platform.jobs.packages import Bundle
 from local_platform.jobs.worker import Assignment, Outcome, Run
-from local_platform.store import Store
+from local_platform.rules import links
+from local_platform.store.database import Store
 from local_platform.strict_json import Hash
 
 LOG = logging.getLogger("local_platform")

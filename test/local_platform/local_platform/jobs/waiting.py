@@ -3,11 +3,12 @@
 https://documentation.dnanexus.com/user/running-apps-and-workflows/job-lifecycle
 """
 
-from local_platform import containers, files, links, spec
-from local_platform.call import Caller
+from local_platform.access import Caller
 from local_platform.errors import ApiError
 from local_platform.jobs import life
-from local_platform.store import Store
+from local_platform.rules import links, spec
+from local_platform.store import containers, files
+from local_platform.store.database import Store
 from local_platform.strict_json import Hash
 
 
@@ -58,7 +59,7 @@ def look_for_output(store: Store, job: Hash) -> None:
         return
     try:
         # With the job's own rights: an output gives nobody access to what the job may not read.
-        spec.check_links(Caller(store, job["id"]), job["output"], "output")
+        Caller(store, job["id"]).check_links(job["output"], "output")
         waits_for = [reference["job"] for reference in links.references(job["output"])]
         _check_circle(store, job, waits_for)
         if any(store.get(one)["state"] not in life.FINAL for one in waits_for):

@@ -3,9 +3,9 @@
 https://documentation.dnanexus.com/developer/api/data-containers
 """
 
-from local_platform.call import USER
-from local_platform.store import Store, new_id, now
+from local_platform.store.database import Store, new_id, now
 
+USER = "user-local"
 DEFAULT_REGION = "aws:us-east-1"
 MINIMUM_PART_SIZE = 5 * 2**20
 MAXIMUM_PART_SIZE = 5 * 2**30

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from local_platform.containers import MINIMUM_PART_SIZE
 from local_platform.errors import InvalidState, PermissionDenied
-from local_platform.store import Store, now
+from local_platform.store.containers import MINIMUM_PART_SIZE
+from local_platform.store.database import Store, now
 
 SIGNATURE_HEADER = "X-DX-Signature"
 

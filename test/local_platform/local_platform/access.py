@@ -1,4 +1,4 @@
-"""One API call: what is asked, who asks, and what this caller may reach.
+"""Who calls, and what this caller may reach.
 
 Levels: https://documentation.dnanexus.com/developer/api/data-containers/project-api-methods
 """
@@ -11,11 +11,10 @@ from local_platform.errors import (
     PermissionDenied,
     ResourceNotFound,
 )
-from local_platform.fields import Fields
-from local_platform.store import Placement, Store
+from local_platform.rules import links
+from local_platform.store.database import Placement, Store
 from local_platform.strict_json import Hash
 
-USER = "user-local"
 # What a job may do in its own project, and in all others, if its applet says nothing of them.
 USUAL_ACCESS = {"project": "VIEW", "allProjects": "NONE"}
 OTHER_ACCESS = ("projectCreation", "developer")
@@ -137,21 +136,19 @@ class Caller:
                 raise PermissionDenied(f"{job_id} is not part of this job's tree")
         return job
 
+    def check_links(self, values: Hash, what: str) -> None:
+        """Check that every object and job linked to exists, and that the caller may read it.
 
-@dataclass(frozen=True, kw_only=True)
-class Call(Caller, Fields):
-    """What every handler is given."""
-
-    object_id: str
-    base_url: str
-    command: str = ""
-    """The sub-command of dx that calls, as in "build"; empty if it is not dx."""
-
-    def properties(self) -> dict[str, str]:
-        """Return the field "properties" of the request: strings, without the nulls."""
-        properties: Hash = self.field("properties", dict, {})
-        given = {name: value for name, value in properties.items() if value is not None}
-        for name, value in given.items():
-            if not isinstance(value, str):
-                raise InvalidInput(f'Expected the property "{name}" to be a string')
-        return given
+        Raises:
+            InvalidInput: names the field and the link at fault.
+            PermissionDenied: the link is good, but not for this caller.
+        """
+        for name, value in values.items():
+            jobs = [reference["job"] for reference in links.references(value)]
+            for linked in links.object_ids(value) + jobs:
+                if self.store.find(linked) is None:
+                    raise InvalidInput(f'the {what} "{name}": {linked} could not be found')
+            for object_id in links.object_ids(value):
+                self.placement(object_id)
+            for job_id in jobs:
+                self.job(job_id)
