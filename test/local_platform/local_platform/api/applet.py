@@ -7,7 +7,7 @@ from local_platform.access import LEVELS, OTHER_ACCESS, USUAL_ACCESS
 from local_platform.api import data_object, job
 from local_platform.api.call import Call
 from local_platform.errors import InvalidInput
-from local_platform.jobs import life
+from local_platform.jobs import states
 from local_platform.rules import links, requirements, spec
 from local_platform.rules.fields import REQUIRED, Fields
 from local_platform.store import containers
@@ -127,7 +127,7 @@ def run(call: Call) -> Hash:
     _check_region(call, origin.project, [executable["id"], *links.object_ids(values)])
     fields = job.requested(call, executable, "main")
     fields |= {"runInput": given, "originalInput": values, "input": values}
-    return {"id": life.create(call.store, executable, origin, fields)}
+    return {"id": states.create(call.store, executable, origin, fields)}
 
 
 def _check_region(call: Call, project: str, object_ids: list[str]) -> None:
@@ -142,16 +142,16 @@ def _check_region(call: Call, project: str, object_ids: list[str]) -> None:
             )
 
 
-def _origin(call: Call, executable: Hash) -> life.Origin:
+def _origin(call: Call, executable: Hash) -> states.Origin:
     """Return where a run comes from, and what it may do: no more than who calls."""
     access = call.at_most_own(executable["access"])
     if call.job_id is None:
         project = call.container(call.field("project", str), "CONTRIBUTE")["id"]
-        return life.Origin(project, call.folder(), access)
+        return states.Origin(project, call.folder(), access)
     parent = call.store.get(call.job_id)
     project, folder = parent["project"], parent["folder"]
     if call.field("detach", bool, False):
         # Its output goes to the project, not to the workspace of the job that calls.
         call.container(project, "CONTRIBUTE")
-        return life.Origin(project, folder, access)
-    return life.Origin(project, folder, access, parent)
+        return states.Origin(project, folder, access)
+    return states.Origin(project, folder, access, parent)

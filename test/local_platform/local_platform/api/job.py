@@ -9,7 +9,7 @@ from local_platform.api import data_object
 from local_platform.api.call import Call
 from local_platform.api.search import Selection
 from local_platform.errors import PermissionDenied
-from local_platform.jobs import life
+from local_platform.jobs import states
 from local_platform.rules import requirements
 from local_platform.store.database import now
 from local_platform.strict_json import Hash
@@ -33,8 +33,8 @@ def new(call: Call) -> Hash:
         raise call.expected("function", "the name of an entry point")
     fields = requested(call, executable, function)
     fields |= {"runInput": values, "originalInput": values, "input": values}
-    origin = life.Origin(parent["project"], parent["folder"], parent["access"], parent, True)
-    return {"id": life.create(call.store, executable, origin, fields)}
+    origin = states.Origin(parent["project"], parent["folder"], parent["access"], parent, True)
+    return {"id": states.create(call.store, executable, origin, fields)}
 
 
 def requested(call: Call, executable: Hash, function: str) -> Hash:
@@ -94,7 +94,7 @@ def describe(call: Call) -> Hash:
 
 def terminate(call: Call) -> Hash:
     """/job-x/terminate: this job and those below it."""
-    life.ask_to_terminate(call.store, call.job(call.object_id))
+    states.ask_to_terminate(call.store, call.job(call.object_id))
     return {"id": call.object_id}
 
 

@@ -10,7 +10,7 @@ from local_platform.api import data_object
 from local_platform.api.call import Call
 from local_platform.api.search import Selection
 from local_platform.errors import InvalidInput, InvalidState, PermissionDenied, ResourceNotFound
-from local_platform.jobs import life
+from local_platform.jobs import states
 from local_platform.rules.fields import REQUIRED
 from local_platform.store import containers
 from local_platform.store.database import now
@@ -113,13 +113,13 @@ def destroy(call: Call) -> Hash:
     call.container(call.object_id, "ADMINISTER")
     unfinished = [
         job
-        for job in call.store.oldest("job", life.UNFINISHED)
+        for job in call.store.oldest("job", states.UNFINISHED)
         if job["project"] == call.object_id and job["parentJob"] is None
     ]
     if unfinished and not call.field("terminateJobs", bool, False):
         raise InvalidState("Jobs are running in this project: terminate them first")
     for job in unfinished:
-        life.ask_to_terminate(call.store, job)
+        states.ask_to_terminate(call.store, job)
     containers.empty(call.store, call.object_id)
     call.store.delete(call.object_id)
     return {"id": call.object_id}

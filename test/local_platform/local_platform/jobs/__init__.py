@@ -1,1 +1,1 @@
-"""How jobs live, run and end."""
+"""The jobs of a store: their states, what they wait for, and which of them run."""

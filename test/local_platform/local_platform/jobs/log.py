@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from local_platform.api.call import Call
-from local_platform.jobs.life import FINAL, subtree
+from local_platform.jobs.states import FINAL, subtree
 from local_platform.store.database import Store, now
 from local_platform.strict_json import Hash
 

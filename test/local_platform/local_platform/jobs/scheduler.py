@@ -16,12 +16,13 @@ from functools import partial
 
 from local_platform.environment import api_environment
 from local_platform.errors import ApiError
-from local_platform.jobs import life, log, private_root, process, waiting
-from local_platform.jobs.packages import Bundle
-from local_platform.jobs.worker import Assignment, Outcome, Run
+from local_platform.jobs import log, states, waiting
 from local_platform.rules import links
 from local_platform.store.database import Store
 from local_platform.strict_json import Hash
+from local_platform.worker import private_root, process
+from local_platform.worker.packages import Bundle
+from local_platform.worker.run import Assignment, Outcome, Run
 
 LOG = logging.getLogger("local_platform")
 # How long the end of the running jobs is waited for when the platform stops, in seconds.
@@ -90,18 +91,18 @@ class Scheduler:
     def _lose(self, job: Hash) -> None:
         """Fail, or restart, a job whose worker went with an earlier process."""
         message = "The platform was stopped meanwhile"
-        life.fail(self._store, job, "UnresponsiveWorker", message)
+        states.fail(self._store, job, "UnresponsiveWorker", message)
 
     def _advance_all(self) -> None:
         """Advance each job that can be by one state, oldest first."""
         self._stop_ended()
-        for states, advance in (
+        for current, advance in (
             (("terminating",), self._terminate),
             (("running",), self._miss_worker),
             (("waiting_on_output",), partial(waiting.look_for_output, self._store)),
             (("idle", "waiting_on_input"), partial(waiting.look_for_input, self._store)),
         ):
-            for job in self._store.oldest("job", states):
+            for job in self._store.oldest("job", current):
                 self._change(job["id"], job["state"], advance)
         free = self._slots - self._busy()
         if free > 0:
@@ -123,7 +124,7 @@ class Scheduler:
         except Exception as error:
             LOG.exception("%s", job_id)
             with self._store.transaction():
-                life.abort(self._store, job_id, repr(error))
+                states.abort(self._store, job_id, repr(error))
 
     def _stop_ended(self) -> None:
         """Kill the processes of jobs that have been terminated, failed or restarted."""
@@ -135,30 +136,30 @@ class Scheduler:
     def _terminate(self, job: Hash) -> None:
         """End a job that is to be terminated once its processes are gone."""
         if job["id"] not in self._running:
-            life.terminate(self._store, job)
+            states.terminate(self._store, job)
 
     def _miss_worker(self, job: Hash) -> None:
         """End a job whose worker has gone, and how it ended could not be written down."""
         if job["id"] not in self._running:
-            life.abort(self._store, job["id"], "How the job ended could not be written down")
+            states.abort(self._store, job["id"], "How the job ended could not be written down")
 
     def _busy(self) -> int:
         """Return how many slots are taken.
 
         A parent with unfinished subjobs takes none, because it may be waiting for them.
         """
-        return len(self._running.keys() - self._store.parents(self._running, life.UNFINISHED))
+        return len(self._running.keys() - self._store.parents(self._running, states.UNFINISHED))
 
     def _start(self, job: Hash) -> None:
         """Give a job its token and a worker."""
-        life.start(self._store, job)
+        states.start(self._store, job)
         try:
             executable = self._store.get(job["executable"])
             bundles = [
                 self._bundle(entry) for entry in executable["runSpec"].get("bundledDepends", [])
             ]
         except ApiError as error:
-            life.fail(self._store, job, "ExecutionError", str(error))
+            states.fail(self._store, job, "ExecutionError", str(error))
             return
         token = secrets.token_urlsafe(32)
         self._store.add_token(token, job["id"])
@@ -218,9 +219,9 @@ class Scheduler:
         if outcome.reason:
             # It may name a file whose name is no text.
             message = outcome.message.encode(errors="replace").decode()
-            life.fail(self._store, job, outcome.reason, message)
+            states.fail(self._store, job, outcome.reason, message)
         else:
-            life.wait_for_output(self._store, job, outcome.output)
+            states.wait_for_output(self._store, job, outcome.output)
 
 
 def _in_thread(execute: Callable[[], Outcome]) -> "asyncio.Future[Outcome]":

@@ -5,7 +5,7 @@ https://documentation.dnanexus.com/user/running-apps-and-workflows/job-lifecycle
 
 from local_platform.access import Caller
 from local_platform.errors import ApiError
-from local_platform.jobs import life
+from local_platform.jobs import states
 from local_platform.rules import links, spec
 from local_platform.store import containers, files
 from local_platform.store.database import Store
@@ -20,14 +20,14 @@ def look_for_input(store: Store, job: Hash) -> None:
         needed = [store.get(dependency) for dependency in waits_for + job["dependsOn"]]
         objects = [store.get(one) for one in links.object_ids(job["input"])]
     except (LookupError, ApiError) as error:
-        life.fail(store, job, "DependencyUnsatisfiable", str(error))
+        states.fail(store, job, "DependencyUnsatisfiable", str(error))
         return
     for one in needed:
         if one.get("state") in ("failed", "terminated"):
-            life.fail(store, job, "DependencyUnsatisfiable", f"{one['id']} {one['state']}")
+            states.fail(store, job, "DependencyUnsatisfiable", f"{one['id']} {one['state']}")
             return
     if any(one.get("state", "closed") not in ("done", "closed") for one in needed + objects):
-        life.wait_for_input(store, job)
+        states.wait_for_input(store, job)
         return
     try:
         values = links.resolve(job["input"], _outputs(store, job["input"]))
@@ -35,15 +35,15 @@ def look_for_input(store: Store, job: Hash) -> None:
             executable = store.get(job["executable"])
             spec.check_values(values, executable.get("inputSpec"), "input")
     except (LookupError, ApiError) as error:
-        life.fail(store, job, "InputError", str(error))
+        states.fail(store, job, "InputError", str(error))
         return
     containers.share(store, links.object_ids(values), job["workspace"], "/")
-    life.make_runnable(store, job, values)
+    states.make_runnable(store, job, values)
 
 
 def _check_circle(store: Store, job: Hash, waits_for: list[str]) -> None:
     """Raise LookupError if a job waits for itself or for one above it, which waits for it."""
-    for one in {job["id"], *life.ancestors(store, job)}.intersection(waits_for):
+    for one in {job["id"], *states.ancestors(store, job)}.intersection(waits_for):
         raise LookupError(f"it waits for {one}, which waits for it")
 
 
@@ -55,28 +55,28 @@ def _outputs(store: Store, value: object) -> dict[str, Hash]:
 
 def look_for_output(store: Store, job: Hash) -> None:
     """Finish a job once its tree below is done: resolve, check and hand over its output."""
-    if any(member["state"] not in life.FINAL for member in life.subtree(store, job)[1:]):
+    if any(member["state"] not in states.FINAL for member in states.subtree(store, job)[1:]):
         return
     try:
         # With the job's own rights: an output gives nobody access to what the job may not read.
         Caller(store, job["id"]).check_links(job["output"], "output")
         waits_for = [reference["job"] for reference in links.references(job["output"])]
         _check_circle(store, job, waits_for)
-        if any(store.get(one)["state"] not in life.FINAL for one in waits_for):
+        if any(store.get(one)["state"] not in states.FINAL for one in waits_for):
             return
         output = links.resolve(job["output"], _outputs(store, job["output"]))
         if job["outputFolder"]:
             executable = store.get(job["executable"])
             spec.check_values(output, executable.get("outputSpec"), "output")
     except (LookupError, ApiError) as error:
-        life.fail(store, job, "OutputError", str(error))
+        states.fail(store, job, "OutputError", str(error))
         return
     try:
         _close_files(store, links.object_ids(output))
     except ApiError as error:
-        life.fail(store, job, "IncompleteUploads", str(error))
+        states.fail(store, job, "IncompleteUploads", str(error))
         return
-    life.finish(store, job, output)
+    states.finish(store, job, output)
 
 
 def _close_files(store: Store, object_ids: list[str]) -> None:

@@ -17,7 +17,8 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from local_platform.jobs import (
+from local_platform.strict_json import LARGEST_TEXT, Hash, parse
+from local_platform.worker import (
     literal_paths,
     log_sockets,
     namespace,
@@ -26,10 +27,9 @@ from local_platform.jobs import (
     process,
     tools,
 )
-from local_platform.jobs.namespace import HOME, OWN
-from local_platform.jobs.packages import Bundle, BundleError, MissingPackageError
-from local_platform.jobs.private_root import UnsafeError
-from local_platform.strict_json import LARGEST_TEXT, Hash, parse
+from local_platform.worker.namespace import HOME, OWN
+from local_platform.worker.packages import Bundle, BundleError, MissingPackageError
+from local_platform.worker.private_root import UnsafeError
 
 LONGEST_REASON = 1000
 RETIRED_RELEASES = ("16.04", "14.04", "12.04")

@@ -15,7 +15,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from local_platform.jobs import private_root
+from local_platform.worker import private_root
 
 HOME = "home/dnanexus"
 OWN = "opt/dnanexus"

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from local_platform.jobs import private_root
-from local_platform.jobs.namespace import OWN
-from local_platform.jobs.private_root import UnsafeError
 from local_platform.strict_json import Hash
+from local_platform.worker import private_root
+from local_platform.worker.namespace import OWN
+from local_platform.worker.private_root import UnsafeError
 
 PACKAGE_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]*\Z")
 # Present on every worker, and here with dxpy.

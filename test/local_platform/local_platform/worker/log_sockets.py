@@ -11,8 +11,8 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from local_platform.jobs.process import LONGEST_LINE, Log
 from local_platform.strict_json import parse
+from local_platform.worker.process import LONGEST_LINE, Log
 
 NAMES = ("priority", "bulk")
 LEVELS = ("EMERG", "ALERT", "CRITICAL", "ERROR", "WARNING", "NOTICE", "INFO", "DEBUG")
