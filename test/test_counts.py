@@ -23,16 +23,6 @@ def reads(contig: str, number: int, step: int = 10, **fields) -> list[str]:
     return [sam_line(f"{contig}_{n}", contig, 1 + n * step, **fields) for n in range(number)]
 
 
-def count_like_the_tutorial(bam: Path) -> str:
-    """Count with the loop of the tutorial: one samtools view -c a region, whole index."""
-    index_bam(bam, bam.with_suffix(".bam.bai"))
-    header = subprocess.check_output(["samtools", "view", "-H", bam], text=True)
-    regions = re.findall(r"SN:(\S+)\s", header)
-    counts = [int(subprocess.check_output(["samtools", "view", "-c", bam, r])) for r in regions]
-    lines = [f"Region {region}: {count}\n" for region, count in zip(regions, counts, strict=True)]
-    return "".join(lines) + f"Total reads: {sum(counts)}"
-
-
 def count_with_idxstats(bam: Path, folder: Path, kind: str) -> str:
     """Count with samtools idxstats on a fresh index, and check it by the whole file's count."""
     alone = folder / "oracle.bam"
@@ -65,13 +55,6 @@ def check(count, count_parts, tmp_path):
         return expected
 
     return check_bam
-
-
-def test_the_count_file_is_the_tutorials_byte_for_byte(count, tmp_path):
-    lines = reads("chr1", 300) + reads("chr2", 200) + [sam_line("unplaced")]
-    bam = build_bam(tmp_path / "ordinary.bam", [*TWO_CONTIGS, ("chrM", 100)], lines)
-    assert count(bam) == count_like_the_tutorial(bam)
-    assert count(bam).endswith("\nTotal reads: 500")
 
 
 def test_header_only(check, tmp_path):
