@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from local_platform import page
+from local_platform.address import launch_place, open_in_browser, page_address
 from run_applet import APPLET, StepError, build_demo, dx, find_files, upload
 
 PROJECT = "make_web"
@@ -31,7 +31,7 @@ def main() -> int:
             address = find_address(form)
             print(f"\nIn another shell, dx talks to this platform after: . {write_exports(folder)}")
             print(f"Open this address in a browser; Ctrl-C ends it all.\n  {address}", flush=True)
-            page.open_in_browser(address)
+            open_in_browser(address)
             signal.pause()
     except StepError as error:
         print(error, file=sys.stderr)
@@ -47,7 +47,7 @@ def prepare_form(files: list[Path]) -> str:
     dx("select", project)
     applet = json.loads(dx("build", "--overwrite", str(APPLET)))["id"]
     ids = [find_uploaded(file, project) or upload(file, project) for file in files]
-    return page.launch_place(applet, project, dict(zip(FIELDS, ids, strict=False)))
+    return launch_place(applet, project, dict(zip(FIELDS, ids, strict=False)))
 
 
 def find_project() -> str | None:
@@ -78,7 +78,7 @@ def find_address(place: str) -> str:
     """Return the address of a place in the page of the platform that dx talks to here."""
     token = json.loads(os.environ["DX_SECURITY_CONTEXT"])["auth_token"]
     host, port = os.environ["DX_APISERVER_HOST"], os.environ["DX_APISERVER_PORT"]
-    return page.address(host, port, token, place)
+    return page_address(host, port, token, place)
 
 
 if __name__ == "__main__":

@@ -23,11 +23,12 @@ from pathlib import Path
 
 from aiohttp.typedefs import Middleware
 
-from local_platform import page
+from local_platform.address import HOST, open_in_browser, page_address
 from local_platform.environment import client_environment, is_foreign
+from local_platform.http.server import Server
 from local_platform.jobs.scheduler import Scheduler
-from local_platform.server import HOST, Server
-from local_platform.store import Store
+from local_platform.store import tokens
+from local_platform.store.database import Store
 
 
 async def serve(
@@ -36,7 +37,7 @@ async def serve(
     """Serve until the command ends, or without one until interrupted; return an exit status."""
     store = Store(state)
     token = store.setting("user_token")
-    store.add_token(token)
+    tokens.add(store, token)
     configuration = state / "dnanexus_config"
     configuration.mkdir(exist_ok=True)
     scheduler = Scheduler(store)
@@ -48,9 +49,9 @@ async def serve(
         if not command:
             print_exports(variables)
         if with_page:
-            address = page.address(HOST, server.port, token)
-            print(f"# In a browser: {address}", flush=True)
-            page.open_in_browser(address)
+            url = page_address(HOST, server.port, token)
+            print(f"# In a browser: {url}", flush=True)
+            open_in_browser(url)
         if command:
             return await run(command, variables)
         await until_signalled(ready=lambda: print("# Serving until interrupted.", flush=True))

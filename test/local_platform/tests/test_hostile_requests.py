@@ -11,7 +11,7 @@ import pytest
 import urllib3
 from dxpy.exceptions import InvalidInput, MalformedJSON
 
-from local_platform.routes import ROUTES
+from local_platform.api.routes import ROUTES
 from local_platform.testing.local import LocalPlatform
 from platform_fixtures import ended
 

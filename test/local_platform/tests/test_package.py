@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from local_platform import pytest_plugin, routes
+from local_platform import pytest_plugin
+from local_platform.api import routes
 from local_platform.testing.faults import KINDS
 
 PACKAGE = Path(__file__).parents[1]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from local_platform import page as served_page
+from local_platform.address import page_address
 from local_platform.testing.local import LocalPlatform
 
 PATIENCE = 20_000
@@ -35,7 +35,7 @@ class Tab:
 
     def open(self, place: str = "/") -> None:
         """Open the address that the platform prints, at one place in the page."""
-        self.page.goto(served_page.address("127.0.0.1", self.platform.port, self.token, place))
+        self.page.goto(page_address("127.0.0.1", self.platform.port, self.token, place))
         expect(self.page).to_have_url(f"{self.origin}/#{place}")
         expect(self.page.locator("main:not([aria-busy]) h1")).to_be_visible()
 

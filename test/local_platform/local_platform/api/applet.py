@@ -3,12 +3,14 @@
 https://documentation.dnanexus.com/developer/api/running-analyses/applets-and-entry-points
 """
 
-from local_platform import containers, limits, links, spec
+from local_platform.access import LEVELS, OTHER_ACCESS, USUAL_ACCESS
 from local_platform.api import data_object, job
-from local_platform.call import LEVELS, OTHER_ACCESS, USUAL_ACCESS, Call
+from local_platform.api.call import Call
 from local_platform.errors import InvalidInput
-from local_platform.fields import REQUIRED, Fields
 from local_platform.jobs import states
+from local_platform.rules import links, requirements, spec
+from local_platform.rules.fields import REQUIRED, Fields
+from local_platform.store import containers, entities, places
 from local_platform.strict_json import Hash
 
 REQUEST_ONLY = ("project", "folder", "parents", "nonce")
@@ -81,9 +83,9 @@ def _check_run_spec(call: Call, run_spec: Fields) -> None:
     run_spec.one_of("version", RELEASES[release], usual)
     run_spec.field("code", str)
     run_spec.one_of("restartableEntryPoints", ("master", "all"), "master")
-    limits.durations(run_spec.within("timeoutPolicy"))
-    limits.restarts(run_spec.within("executionPolicy"))
-    limits.machines(run_spec.within("systemRequirements"))
+    requirements.durations(run_spec.within("timeoutPolicy"))
+    requirements.restarts(run_spec.within("executionPolicy"))
+    requirements.machines(run_spec.within("systemRequirements"))
     for package in run_spec.each("execDepends"):
         package.field("name", str)
         package.optional("package_manager", str)
@@ -94,7 +96,7 @@ def _check_run_spec(call: Call, run_spec: Fields) -> None:
         if bundle_id is None:
             raise bundle.expected("id", "a link to a file")
         call.placement(bundle_id)
-        if call.store.get(bundle_id)["state"] != "closed":
+        if entities.get(call.store, bundle_id)["state"] != "closed":
             raise InvalidInput(f'the field "{bundle.path}id": {bundle_id} is not closed')
 
 
@@ -109,7 +111,7 @@ def _check_access(access: Fields) -> None:
 def get(call: Call) -> Hash:
     """/applet-x/get: the description with the code."""
     place = call.placement(call.object_id)
-    applet = call.store.describe(place)
+    applet = places.describe(call.store, place)
     everything = data_object.selection({"details": True, "properties": True})
     return data_object.view(call.store, place, applet, everything) | {"runSpec": applet["runSpec"]}
 
@@ -120,7 +122,7 @@ def run(call: Call) -> Hash:
     given = call.field("input", dict)
     values = spec.with_defaults(given, executable.get("inputSpec", []))
     spec.check_values(values, executable.get("inputSpec"), "input")
-    spec.check_links(call, values, "input")
+    call.check_links(values, "input")
     origin = _origin(call, executable)
     _check_region(call, origin.project, [executable["id"], *links.object_ids(values)])
     fields = job.requested(call, executable, "main")
@@ -130,7 +132,7 @@ def run(call: Call) -> Hash:
 
 def _check_region(call: Call, project: str, object_ids: list[str]) -> None:
     """Check that an applet and its input lie in the region in which they are to run."""
-    region = call.store.get(project)["region"]
+    region = entities.get(call.store, project)["region"]
     for object_id in object_ids:
         regions = containers.regions(call.store, object_id)
         if region not in regions:
@@ -146,7 +148,7 @@ def _origin(call: Call, executable: Hash) -> states.Origin:
     if call.job_id is None:
         project = call.container(call.field("project", str), "CONTRIBUTE")["id"]
         return states.Origin(project, call.folder(), access)
-    parent = call.store.get(call.job_id)
+    parent = entities.get(call.store, call.job_id)
     project, folder = parent["project"], parent["folder"]
     if call.field("detach", bool, False):
         # Its output goes to the project, not to the workspace of the job that calls.

@@ -5,13 +5,13 @@ https://documentation.dnanexus.com/developer/api/running-analyses/applets-and-en
 
 from typing import Any
 
-from local_platform import limits, spec
 from local_platform.api import data_object
-from local_platform.call import Call
+from local_platform.api.call import Call
+from local_platform.api.search import Selection
 from local_platform.errors import PermissionDenied
 from local_platform.jobs import states
-from local_platform.search import Selection
-from local_platform.store import now
+from local_platform.rules import requirements
+from local_platform.store import entities
 from local_platform.strict_json import Hash
 
 DEFAULT_INSTANCE = "mem1_ssd1_v2_x4"
@@ -24,10 +24,10 @@ def new(call: Call) -> Hash:
     """/job/new: another entry point of the calling job's applet, in the same workspace."""
     if call.job_id is None:
         raise PermissionDenied("Only a job can make a subjob")
-    parent = call.store.get(call.job_id)
+    parent = entities.get(call.store, call.job_id)
     values = call.field("input", dict)
-    spec.check_links(call, values, "input")
-    executable = call.store.get(parent["executable"]) | {"name": parent["executableName"]}
+    call.check_links(values, "input")
+    executable = entities.get(call.store, parent["executable"]) | {"name": parent["executableName"]}
     function = call.field("function", str)
     if not function.isprintable() or not function:
         raise call.expected("function", "the name of an entry point")
@@ -44,10 +44,12 @@ def requested(call: Call, executable: Hash, function: str) -> Hash:
     depends_on = call.strings("dependsOn", [])
     _check_dependencies(call, depends_on)
     needed = run_spec.get("systemRequirements", {})
-    needed = needed | limits.machines(call.within("systemRequirements"))
+    needed = needed | requirements.machines(call.within("systemRequirements"))
     machine = needed.get(function) or needed.get("*") or {}
-    policy = run_spec.get("executionPolicy", {}) | limits.restarts(call.within("executionPolicy"))
-    durations = run_spec.get("timeoutPolicy", {}) | limits.durations(
+    policy = run_spec.get("executionPolicy", {}) | requirements.restarts(
+        call.within("executionPolicy")
+    )
+    durations = run_spec.get("timeoutPolicy", {}) | requirements.durations(
         call.within("timeoutPolicyByExecutable").within(executable["id"])
     )
     duration = durations.get(function) or durations.get("*") or DEFAULT_TIMEOUT
@@ -62,7 +64,7 @@ def requested(call: Call, executable: Hash, function: str) -> Hash:
         "instanceType": machine.get("instanceType") or DEFAULT_INSTANCE,
         "executionPolicy": policy,
         "restartableEntryPoints": run_spec.get("restartableEntryPoints", "master"),
-        "timeout": limits.milliseconds(duration),
+        "timeout": requirements.milliseconds(duration),
         "priority": call.field("priority", str, "normal"),
         "rank": call.field("rank", int, 0),
         "ignoreReuse": call.field("ignoreReuse", bool, True),
@@ -102,7 +104,8 @@ def update(call: Call) -> Hash:
 
 
 def _change(call: Call, **changes: object) -> Hash:
-    call.store.save(call.job(call.object_id) | changes | {"modified": now()})
+    call.job(call.object_id)
+    entities.change(call.store, call.object_id, **changes)
     return {"id": call.object_id}
 
 

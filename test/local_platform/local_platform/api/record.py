@@ -6,7 +6,7 @@ https://documentation.dnanexus.com/developer/api/introduction-to-data-object-cla
 from dataclasses import replace
 
 from local_platform.api import data_object
-from local_platform.call import Call
+from local_platform.api.call import Call
 from local_platform.strict_json import Hash
 
 # What a new record takes over from the one it is initialized from.

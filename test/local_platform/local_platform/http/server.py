@@ -13,8 +13,10 @@ from typing import Any
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from local_platform import page, routes, transfer
-from local_platform.call import Call, Caller
+from local_platform.access import Caller
+from local_platform.address import HOST
+from local_platform.api import routes
+from local_platform.api.call import Call
 from local_platform.errors import (
     ApiError,
     InvalidInput,
@@ -23,11 +25,12 @@ from local_platform.errors import (
     PermissionDenied,
     ResourceNotFound,
 )
-from local_platform.fields import hash_of, json_of
-from local_platform.store import Store, now, sha256
+from local_platform.http import browser, log_stream, transfer
+from local_platform.rules.fields import hash_of, json_of
+from local_platform.store import nonces
+from local_platform.store.database import Store, now, sha256
 from local_platform.strict_json import LARGEST_TEXT, Hash
 
-HOST = "127.0.0.1"
 # What `dx login` asks of the authentication server, without a token.
 LOGIN = "/system/newAuthToken"
 LONGEST_NONCE = 128
@@ -50,10 +53,10 @@ class Server:
         self._store = store
         self._after_change = after_change
         app = web.Application(middlewares=[self._guard, *middlewares], client_max_size=LARGEST_TEXT)
-        app.on_response_prepare.append(page.add_bounds)
-        app.router.add_get("/", page.send_page)
-        app.router.add_get(f"/web/{page.NAMES}", page.send_page)
-        app.router.add_get("/{job}/getLog/websocket", partial(transfer.stream_log, store))
+        app.on_response_prepare.append(browser.add_bounds)
+        app.router.add_get("/", browser.send_page)
+        app.router.add_get(f"/web/{browser.NAMES}", browser.send_page)
+        app.router.add_get("/{job}/getLog/websocket", partial(log_stream.stream_log, store))
         app.router.add_get("/F/{path:.+}", partial(transfer.send_bytes, store))
         app.router.add_put("/F/{path:.+}", partial(transfer.receive_part, store))
         app.router.add_post("/{path:.+}", self._call)
@@ -90,7 +93,7 @@ class Server:
             # A web page could reach this port under a name of its own, but not under ours.
             if request.host not in (f"{HOST}:{self.port}", f"localhost:{self.port}"):
                 raise PermissionDenied(f"This platform is not {request.host}")
-            page.refuse_foreign_origin(request)
+            browser.refuse_foreign_origin(request)
             return await handler(request)
         except ApiError as error:
             return _refusal(error)
@@ -152,10 +155,10 @@ class Server:
             raise InvalidInput(f'Expected the field "nonce" to have up to {LONGEST_NONCE} bytes')
         key = f"{path} {call.job_id} {nonce}"
         request = sha256(json.dumps(call.body, sort_keys=True))
-        before = self._store.nonce_reply(key)
+        before = nonces.reply(self._store, key)
         if before is None:
             reply: Hash = handler(call)
-            self._store.save_nonce(key, request, reply)
+            nonces.save(self._store, key, request, reply)
             return reply
         if before[0] != request:
             raise InvalidInput('The field "nonce" was used before for another request')

@@ -6,9 +6,8 @@ https://documentation.dnanexus.com/developer/api/running-analyses/io-and-run-spe
 import re
 from typing import Any
 
-from local_platform import links
-from local_platform.call import Caller
 from local_platform.errors import InvalidInput
+from local_platform.rules import links
 from local_platform.strict_json import Hash
 
 NAME = re.compile(r"[a-zA-Z_][0-9a-zA-Z_]*\Z")
@@ -120,21 +119,3 @@ def check_values(values: Hash, spec: list[Hash] | None, what: str) -> None:
         elif not _among(values[name], entry):
             allowed = ", ".join(str(choice) for choice in entry["choices"])
             raise InvalidInput(f'the {what} "{name}" is not one of its choices: {allowed}')
-
-
-def check_links(caller: Caller, values: Hash, what: str) -> None:
-    """Check that every object and job linked to exists, and that the caller may read it.
-
-    Raises:
-        InvalidInput: names the field and the link at fault.
-        PermissionDenied: the link is good, but not for this caller.
-    """
-    for name, value in values.items():
-        jobs = [reference["job"] for reference in links.references(value)]
-        for linked in links.object_ids(value) + jobs:
-            if caller.store.find(linked) is None:
-                raise InvalidInput(f'the {what} "{name}": {linked} could not be found')
-        for object_id in links.object_ids(value):
-            caller.placement(object_id)
-        for job_id in jobs:
-            caller.job(job_id)

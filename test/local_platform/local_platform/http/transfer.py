@@ -1,28 +1,20 @@
-"""Bytes and logs: what is sent and received piece by piece, in bounded memory."""
+"""The bytes of files, sent and received piece by piece, in bounded memory."""
 
-import asyncio
 import contextlib
 import hashlib
-import json
 import logging
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-from aiohttp import WSMsgType, web
+from aiohttp import web
 
-from local_platform import files, page
-from local_platform.call import Call, Caller
-from local_platform.errors import ApiError, InvalidInput
-from local_platform.fields import hash_of
-from local_platform.jobs.log import Reader
-from local_platform.store import Store, now
+from local_platform.errors import InvalidInput
+from local_platform.http import browser
+from local_platform.store import entities, files
+from local_platform.store.database import Store
 
 CHUNK = 2**20
-# How often a live log is looked at again, in seconds.
-INTERVAL = 0.1
-# WebSocket close code for "policy violation"; the reason holds the API's error.
-REFUSED = 1008
 LOG = logging.getLogger("local_platform")
 
 
@@ -64,7 +56,7 @@ async def send_bytes(store: Store, request: web.Request) -> web.StreamResponse:
     parts = files.readable_parts(store, path, signature)
     total = sum(size for _, size in parts)
     begin, end = _range(request, total)
-    headers = page.file_headers(files.media_type(store, path), "inline" in request.query)
+    headers = browser.file_headers(files.media_type(store, path), "inline" in request.query)
     response = web.StreamResponse(headers=headers | {"Accept-Ranges": "bytes"})
     response.content_length = end - begin
     if "Range" in request.headers:
@@ -76,7 +68,7 @@ async def send_bytes(store: Store, request: web.Request) -> web.StreamResponse:
             for chunk in _chunks(parts, begin, end):
                 await response.write(chunk)
         except DamageError as error:
-            if store.find(error.file_id):
+            if entities.find(store, error.file_id):
                 LOG.error("%s", error)
             raise ConnectionAbortedError(str(error)) from None
     await response.write_eof()
@@ -140,54 +132,3 @@ async def _temporary_file(folder: Path) -> AsyncIterator[Path]:
         yield path
     finally:
         path.unlink(missing_ok=True)
-
-
-async def stream_log(store: Store, request: web.Request) -> web.WebSocketResponse:
-    """Send a log: one JSON text frame for each line, then END_LOG.
-
-    The client's first frame authenticates it and says what it wants.
-    """
-    socket = web.WebSocketResponse()
-    await socket.prepare(request)
-    job_id = request.match_info["job"]
-    first = await socket.receive()
-    try:
-        wishes = hash_of(str(first.data or "").encode())
-        caller = Caller.with_token(store, wishes.get("token_type"), wishes.get("access_token"))
-        caller.job(job_id)
-    except ApiError as error:
-        await socket.close(code=REFUSED, message=json.dumps(error.body()["error"]).encode())
-        return socket
-    call = Call(store, caller.job_id, object_id=job_id, body=wishes, base_url="")
-    # The client sends nothing more, but its pings and its close come in through here.
-    closed = asyncio.create_task(_until_closed(socket))
-    sending = asyncio.create_task(_send_log(socket, Reader(call)))
-    try:
-        done, _ = await asyncio.wait((closed, sending), return_when=asyncio.FIRST_COMPLETED)
-        if sending in done:
-            sending.result()
-            # The client closes after END_LOG; closing first would make it lose the end.
-            await closed
-    finally:
-        closed.cancel()
-        sending.cancel()
-    return socket
-
-
-async def _until_closed(socket: web.WebSocketResponse) -> None:
-    """Read until the client closes."""
-    async for message in socket:
-        if message.type in (WSMsgType.CLOSE, WSMsgType.ERROR):
-            return
-
-
-async def _send_log(socket: web.WebSocketResponse, reader: Reader) -> None:
-    """Send what there is, and what comes until the reader has all it wishes."""
-    while not reader.complete:
-        before = reader.last
-        for frame in reader.read():
-            await socket.send_json(frame)
-        if reader.last == before and not reader.complete:
-            await asyncio.sleep(INTERVAL)
-    end = {"timestamp": now(), "source": "SYSTEM", "level": "INFO", "msg": "END_LOG"}
-    await socket.send_json(end | {"job": reader.call.object_id})

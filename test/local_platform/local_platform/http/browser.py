@@ -4,18 +4,13 @@ The page is static files, and one more client of the API. What jobs wrote is hos
 shows it in an origin of its own, from which neither the page nor the API can be reached.
 """
 
-import os
-import sys
-import threading
-import webbrowser
 from pathlib import Path
-from urllib.parse import urlencode
 
 from aiohttp import web
 
 from local_platform.errors import PermissionDenied
 
-FOLDER = Path(__file__).with_name("web")
+FOLDER = Path(__file__).parents[1] / "web"
 NAMES = r"{name:[a-z_/-]+\.(?:js|css|svg)}"
 # What the machine's own table says of .js may keep a browser from running it.
 TYPES = {
@@ -86,21 +81,3 @@ def file_headers(media: str, inline: bool) -> dict[str, str]:
         "Content-Disposition": "inline",
         "Content-Security-Policy": SHOWN_FILE,
     }
-
-
-def address(host: str, port: int | str, token: str, place: str = "/") -> str:
-    """Return the page's address at one place in it; browsers never send what follows the #."""
-    return f"http://{host}:{port}/#token={token}&place={place}"
-
-
-def launch_place(applet: str, project: str, inputs: dict[str, str]) -> str:
-    """Return the place of an applet's launch form in which inputs have the objects of these IDs."""
-    return f"/{applet}?{urlencode({'project': project} | {f'-i{k}': v for k, v in inputs.items()})}"
-
-
-def open_in_browser(url: str) -> None:
-    """Open an address if there is a screen: without one, a browser would take the terminal."""
-    screens = map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY"))
-    if sys.platform == "darwin" or any(screens):
-        # Some browsers keep whoever opens them waiting, and the page comes from here.
-        threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()

@@ -18,7 +18,7 @@ from local_platform.api import (
     system,
     unserved,
 )
-from local_platform.call import Call
+from local_platform.api.call import Call
 
 Handler = Callable[[Call], Any]
 

@@ -7,7 +7,7 @@ from typing import Any
 import re2
 
 from local_platform.errors import InvalidInput
-from local_platform.fields import Fields
+from local_platform.rules.fields import Fields
 from local_platform.strict_json import Hash
 
 LARGEST_PAGE = 1000

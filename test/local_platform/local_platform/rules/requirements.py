@@ -6,7 +6,7 @@ https://documentation.dnanexus.com/developer/api/running-analyses/io-and-run-spe
 import re
 
 from local_platform.errors import InvalidInput
-from local_platform.fields import Fields
+from local_platform.rules.fields import Fields
 from local_platform.strict_json import Hash
 
 # Families and core counts; v1 types are retired, but stand in the applets that people have:

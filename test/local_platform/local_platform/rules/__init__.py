@@ -1,0 +1,1 @@
+"""What requests, specifications and links must look like: pure, with neither store nor HTTP."""

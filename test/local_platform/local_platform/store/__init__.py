@@ -1,0 +1,1 @@
+"""The state of the platform: SQLite for descriptions, a folder for parts of files."""
