@@ -10,7 +10,7 @@ from local_platform.errors import InvalidInput
 from local_platform.jobs.request import Origin
 from local_platform.rules import links, requirements, spec
 from local_platform.rules.fields import REQUIRED, Fields
-from local_platform.store import containers
+from local_platform.store import containers, entities, places
 from local_platform.strict_json import Hash
 
 REQUEST_ONLY = ("project", "folder", "parents", "nonce")
@@ -96,7 +96,7 @@ def _check_run_spec(call: Call, run_spec: Fields) -> None:
         if bundle_id is None:
             raise bundle.expected("id", "a link to a file")
         call.placement(bundle_id)
-        if call.store.get(bundle_id)["state"] != "closed":
+        if entities.get(call.store, bundle_id)["state"] != "closed":
             raise InvalidInput(f'the field "{bundle.path}id": {bundle_id} is not closed')
 
 
@@ -111,7 +111,7 @@ def _check_access(access: Fields) -> None:
 def get(call: Call) -> Hash:
     """/applet-x/get: the description with the code."""
     place = call.placement(call.object_id)
-    applet = call.store.describe(place)
+    applet = places.describe(call.store, place)
     everything = data_object.selection({"details": True, "properties": True})
     return data_object.view(call.store, place, applet, everything) | {"runSpec": applet["runSpec"]}
 
@@ -129,7 +129,7 @@ def run(call: Call) -> Hash:
 
 def _check_region(call: Call, project: str, object_ids: list[str]) -> None:
     """Check that an applet and its input lie in the region in which they are to run."""
-    region = call.store.get(project)["region"]
+    region = entities.get(call.store, project)["region"]
     for object_id in object_ids:
         regions = containers.regions(call.store, object_id)
         if region not in regions:
@@ -145,7 +145,7 @@ def _origin(call: Call, executable: Hash) -> Origin:
     if call.job_id is None:
         project = call.container(call.field("project", str), "CONTRIBUTE")["id"]
         return Origin(project, call.folder(), access)
-    caller = call.store.get(call.job_id)
+    caller = entities.get(call.store, call.job_id)
     detached = call.field("detach", bool, False)
     if detached:
         # Its output goes to the project, not to the workspace of the job that calls.

@@ -11,7 +11,7 @@ from local_platform.api.search import Selection
 from local_platform.errors import PermissionDenied
 from local_platform.jobs import request, states
 from local_platform.jobs.request import Origin
-from local_platform.store.database import now
+from local_platform.store import entities
 from local_platform.strict_json import Hash
 
 ON_DEMAND = (
@@ -30,10 +30,10 @@ def new(call: Call) -> Hash:
     """/job/new: another entry point of the calling job's applet, in the same workspace."""
     if call.job_id is None:
         raise PermissionDenied("Only a job can make a subjob")
-    parent = call.store.get(call.job_id)
+    parent = entities.get(call.store, call.job_id)
     values = call.field("input", dict)
     call.check_links(values, "input")
-    executable = call.store.get(parent["executable"]) | {"name": parent["executableName"]}
+    executable = entities.get(call.store, parent["executable"]) | {"name": parent["executableName"]}
     function = call.field("function", str)
     if not function.isprintable() or not function:
         raise call.expected("function", "the name of an entry point")
@@ -92,7 +92,8 @@ def update(call: Call) -> Hash:
 
 
 def _change(call: Call, **changes: object) -> Hash:
-    call.store.save(call.job(call.object_id) | changes | {"modified": now()})
+    call.job(call.object_id)
+    entities.change(call.store, call.object_id, **changes)
     return {"id": call.object_id}
 
 

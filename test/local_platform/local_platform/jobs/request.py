@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from local_platform.rules import requirements
 from local_platform.rules.fields import Fields
 from local_platform.store.containers import USER
-from local_platform.store.database import new_id, now
+from local_platform.store.database import now
+from local_platform.store.entities import new_id
 from local_platform.strict_json import Hash
 
 DEFAULT_INSTANCE = "mem1_ssd1_v2_x4"
