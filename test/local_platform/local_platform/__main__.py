@@ -27,6 +27,7 @@ from local_platform.address import HOST, open_in_browser, page_address
 from local_platform.environment import client_environment, is_foreign
 from local_platform.http.server import Server
 from local_platform.jobs.scheduler import Scheduler
+from local_platform.store import tokens
 from local_platform.store.database import Store
 
 
@@ -36,7 +37,7 @@ async def serve(
     """Serve until the command ends, or without one until interrupted; return an exit status."""
     store = Store(state)
     token = store.setting("user_token")
-    store.add_token(token)
+    tokens.add(store, token)
     configuration = state / "dnanexus_config"
     configuration.mkdir(exist_ok=True)
     scheduler = Scheduler(store)
