@@ -65,17 +65,23 @@ bench: $(VENV)/can_run samtools ## compare with other ways of counting (20 minut
 	PYTHONPATH=$(BENCH_PATH) $(PYTHON) test/bench/benchmark.py $(ARGS)
 	@$(LOCAL_PLATFORM) -- env PYTHONPATH=$(BENCH_PATH) python test/bench/remote_benchmark.py
 
+# The page of the local platform is JavaScript, whose types stand in its comments.
+PAGE := test/local_platform/local_platform/web
+DENO := DENO_DIR="$$CLONE/$(VENV)/deno" DENO_NO_UPDATE_CHECK=1 "$$CLONE/$(VENV)/bin/deno"
+
 .PHONY: lint
 lint: $(VENV)/can_test ## check format, style and types
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy src resources test/local_platform/local_platform
+	cd $(PAGE) && $(DENO) fmt --check *.js && $(DENO) lint && $(DENO) check
 	@echo 'Checks left out: the types of the tests; the program and the local platform are strict about theirs.'
 
 .PHONY: format
 format: $(VENV)/can_test ## format the code and mend what ruff can mend
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
+	cd $(PAGE) && $(DENO) fmt *.js
 
 .PHONY: clean
 clean: ## remove .venv, caches and the benchmark's BAM files

@@ -6,13 +6,11 @@ Nobody else changes a state. Only descriptions change here: the scheduler starts
 jobs that run, and stops those of jobs that no longer do.
 """
 
-from dataclasses import dataclass
-
+from local_platform.errors import InvalidState
+from local_platform.jobs.request import Origin
 from local_platform.rules import links
 from local_platform.store import containers, entities, tokens
-from local_platform.store.containers import USER
 from local_platform.store.database import Store, now
-from local_platform.store.entities import new_id
 from local_platform.strict_json import Hash
 
 FINAL = ("done", "failed", "terminated")
@@ -38,69 +36,31 @@ RESTARTABLE = (
 )
 
 
-@dataclass(frozen=True)
-class Origin:
-    """Where a new job comes from, and what it may do."""
+def create(store: Store, description: Hash, executable: Hash, origin: Origin) -> str:
+    """Make a job from its description, and return its ID.
 
-    project: str
-    folder: str
-    access: Hash
-    parent: Hash | None = None
-    shares_workspace: bool = False
-    """With its parent: another entry point of the same applet."""
-
-
-def create(store: Store, executable: Hash, origin: Origin, fields: Hash) -> str:
-    """Make an idle job and return its ID; `fields` is what its request says of it."""
-    job_id = new_id("job")
-    time = now()
-    description = {
-        "id": job_id,
-        "class": "job",
-        "executableName": executable["name"],
-        "executable": executable["id"],
-        "applet": executable["id"],
-        "state": "idle",
-        "stateTransitions": [],
-        "parentAnalysis": None,
-        "analysis": None,
-        "stage": None,
-        "launchedBy": USER,
-        "created": time,
-        "modified": time,
-        "output": None,
-        "billTo": USER,
-        "isFree": True,
-        "totalPrice": 0,
-        "try": 0,
-        "failureCounts": {},
-        "access": origin.access,
-        "networkAccess": origin.access.get("network", []),
-    }
-    tree = _tree(job_id, origin.parent)
-    entities.save(store, description | tree | _place(store, job_id, executable, origin) | fields)
+    Raises:
+        InvalidState: the job that starts it is not running.
+    """
+    caller = origin.caller
+    if caller and caller["state"] != "running":
+        # Whoever ends a tree has seen all of it: nothing may be added behind its back.
+        raise InvalidState(f"{caller['id']} is {caller['state']}: only a running job starts jobs")
+    entities.save(store, description | _place(store, description["id"], executable, origin))
+    job_id: str = description["id"]
     return job_id
 
 
-def _tree(job_id: str, parent: Hash | None) -> Hash:
-    """Return the fields that tie a job to those above it."""
-    return {
-        "parentJob": parent["id"] if parent else None,
-        "originJob": parent["originJob"] if parent else job_id,
-        "rootExecution": parent["rootExecution"] if parent else job_id,
-    }
-
-
 def _place(store: Store, job_id: str, executable: Hash, origin: Origin) -> Hash:
-    """Return the fields that say where a job works, and make its workspace.
+    """Return where a job works and leaves its output, and make its workspace.
 
     A job with a workspace of its own hands its output on: a root job to the project, another to
     its parent's workspace.
     """
     region = entities.get(store, origin.project)["region"]
-    place = {"project": origin.project, "folder": origin.folder, "region": region}
     if origin.parent and origin.shares_workspace:
-        return place | {"workspace": origin.parent["workspace"], "outputFolder": None}
+        workspace = origin.parent["workspace"]
+        return {"region": region, "workspace": workspace, "outputFolder": None}
     workspace = containers.create(store, "container", f"Workspace of {job_id}", region)
     # Somebody may remove the applet from the project while the job runs.
     bundles = links.object_ids(executable["runSpec"].get("bundledDepends", []))
@@ -108,7 +68,7 @@ def _place(store: Store, job_id: str, executable: Hash, origin: Origin) -> Hash:
     containers.share(store, kept, workspace, EXECUTABLE_FOLDER)
     to_project = [origin.project, origin.folder]
     output_folder = [origin.parent["workspace"], "/"] if origin.parent else to_project
-    return place | {"workspace": workspace, "outputFolder": output_folder}
+    return {"region": region, "workspace": workspace, "outputFolder": output_folder}
 
 
 def subtree(store: Store, top: Hash) -> list[Hash]:
@@ -152,7 +112,7 @@ def finish(store: Store, job: Hash, output: Hash) -> None:
 def ask_to_terminate(store: Store, job: Hash) -> None:
     """Have a job and those below it ended; the scheduler first ends their processes."""
     for member in subtree(store, job):
-        if member["state"] not in FINAL:
+        if member["state"] not in (*FINAL, "terminating"):
             _set_state(store, member, "terminating")
 
 
