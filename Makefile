@@ -58,7 +58,7 @@ test-live: $(VENV)/can_test samtools ## end-to-end tests where you are logged in
 	@test -n "$$PROJECT" || { echo 'Name a project: make test-live PROJECT=project-...' >&2; exit 1; }
 	$(PYTHON) -m pytest -c test/pytest.ini test/test_end_to_end.py --dx-project "$$PROJECT" $(ARGS)
 
-BENCH_PATH := src:resources/home/dnanexus:test:test/local_platform:test/local_platform/tests
+BENCH_PATH := src:test/tutorial/src:resources/home/dnanexus:test:test/local_platform:test/local_platform/tests
 
 .PHONY: bench
 bench: $(VENV)/can_run samtools ## compare with other ways of counting (20 minutes, 3 GB of disk)
