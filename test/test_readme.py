@@ -51,6 +51,15 @@ def test_a_name_in_the_lesson_is_one_of_the_source(name):
     assert any(re.search(rf"\b{name}\b", source) for source in SOURCES)
 
 
+def test_what_the_job_says_in_troubleshooting_is_what_it_says():
+    # A message may be written as several strings, one after the other.
+    messages = re.sub(r'"\s+f?"', "", "".join(SOURCES))
+    rows = re.findall(r"^\| (`.* .*?`) \| .* \| .* \|$", README, re.MULTILINE)
+    words = [part for row in rows for part in re.split(r"`, `|`| \.\.\. ", row) if part]
+    assert len(words) > 5
+    assert [part for part in words if part not in messages] == []
+
+
 def test_the_batch_lines_count_each_of_three_bams(dx):
     generate, run = re.findall(r"^dx (.*batch.*)$", README, re.MULTILINE)
     names = [f"sample{number}" for number in range(1, 4)]
