@@ -26,6 +26,9 @@ from summary import HIGH, LOW, MOST_BARS, CountSummary, show_name
 
 TEMPLATE = Path(__file__).with_name("report.html")
 
+# On a phone, a line of the table has room for this many values.
+MOST_ACROSS = 5
+
 # The figures at the top have room for this many names of outliers.
 MOST_OUTLIERS = 4
 
@@ -50,7 +53,7 @@ def write_count_report(path: Path, summary: CountSummary) -> Path:
         "figures": _draw_figures(summary),
         "charts": _draw_charts(summary),
         "headings": "\n".join(_write_heading(one.name, one.title) for one in columns),
-        "values": str(len(columns) - 1),
+        "across": str(min(len(columns) - 1, MOST_ACROSS)),
         "title_class": "muted" if summary.counted else "far",
         "any_empty": "" if without_records else "hidden",
         "hides_empty": "checked" if _hides_empty(summary) else "",
