@@ -139,15 +139,18 @@ class RefusalError(Exception):
 
 def support(jobs: Path) -> Support:
     """Find out by trying what is allowed where the folders of jobs lie."""
-    refusal = ""
-    # Overlays are refused by old kernels, and in a container whose own root is an overlay.
-    for overlays in (True, False):
-        try:
-            _try(jobs, overlays)
-            return Support(overlays=overlays)
-        except RefusalError as error:
-            refusal = str(error)
-    return Support(refusal)
+    if _refusal(jobs, overlays=True) is None:
+        return Support(overlays=True)
+    # An old kernel, or a container whose own root is an overlay.
+    return Support(_refusal(jobs, overlays=False))
+
+
+def _refusal(jobs: Path, overlays: bool) -> str | None:
+    try:
+        _try(jobs, overlays)
+    except RefusalError as error:
+        return str(error)
+    return None
 
 
 @functools.cache

@@ -1,10 +1,11 @@
 """Runs a command of a job, and ends with everything that the command started.
 
 A program of its own: a process with several threads cannot enter a user namespace. It uses the
-standard library only, and little of it, because every job waits for it. Its arguments are the
-process ID of the platform, a plan written by namespace.py (empty without namespaces), and the
-command. It kills the command when it gets SIGTERM, and when the platform dies. Its exit status is
-the command's; 128 and more is a signal, as in a shell.
+standard library only, and little of it (no pathlib), because every job waits for it.
+
+Its arguments are the process ID of the platform, a plan written by namespace.py (empty without
+namespaces), and the command. It kills the command when it gets SIGTERM, and when the platform
+dies. Its exit status is the command's; 128 and more is a signal, as in a shell.
 
 With a plan, the command runs in a PID namespace: when the first process of that ends, the kernel
 kills the others. Without one, a process whose parent has ended becomes a child of this program.
@@ -52,7 +53,7 @@ def main(platform: str, plan: str, *command: str) -> int:
     """Run a command to its end; return its exit status."""
     signal.signal(signal.SIGTERM, _end)
     if plan:
-        with open(plan, encoding="utf-8") as file:  # noqa: PTH123 - pathlib takes time to import
+        with open(plan, encoding="utf-8") as file:
             planned = json.load(file)
         os.chdir(planned["folder"])
         options = _unshare()
@@ -90,7 +91,7 @@ def _kill_children() -> None:
 def _children() -> list[int]:
     """Return the process IDs of the children, among them those that ended; none without /proc."""
     try:
-        with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:  # noqa: PTH123
+        with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
             return [int(child) for child in file.read().split()]
     except OSError:
         return []
@@ -150,7 +151,7 @@ def _unshare() -> str:
             ("uid_map", f"{user} {user} 1"),
             ("gid_map", f"{group} {group} 1"),
         ):
-            with open(f"/proc/self/{name}", "w", encoding="ascii") as file:  # noqa: PTH123
+            with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
                 file.write(content)
         return "userxattr,volatile"
     return "volatile"
@@ -165,10 +166,10 @@ def _lay_out(mounts: Mounts, options: str) -> None:
     # Volatile: nobody waits until what goes with the job is on the disk. Such a work folder serves
     # but once, and a job runs several commands.
     work = f"work/{len(os.listdir('work'))}"
-    os.mkdir(work)  # noqa: PTH102
+    os.mkdir(work)
     for number, (kind, source, name) in enumerate(mounts):
         if kind == "overlay":
-            os.mkdir(f"{work}/{number}")  # noqa: PTH102
+            os.mkdir(f"{work}/{number}")
             folders = f"lowerdir={source},upperdir=root/{name},workdir={work}/{number}"
             _mount("overlay", f"view/{name}", "overlay", 0, f"{options},{folders}")
         else:
