@@ -234,6 +234,8 @@ def find_executions(call: Call) -> Hash:
 def _job_filter(query: Fields) -> Filter:
     """Return the test for what a search asks of jobs."""
     wanted = Filter(query)
+    if query.body.get("launchedBy") == "self":
+        query.body["launchedBy"] = USER
     for field in JOB_FIELDS:
         wanted.add_exact(query, field)
     if not query.field("includeSubjobs", bool, True):
