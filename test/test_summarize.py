@@ -5,21 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from bam_file import UNPLACED, Bam
-from bam_index import BamIndex
-from filters import Filters
+from bam_file import UNPLACED, Bam, WholeFile
+from options import Filters, Options
 from summary import summarize
 
 NO_FILTERS = Filters()
 
 
 def summarize_counts(name="x.bam", filters=NO_FILTERS, count_from_index=False, prefix=""):
-    bam = Bam(Path(name), name, ["chr1", "HLA-A*01:01"], [900, 90], 1 << 16, 5_000)
-    index = BamIndex("x.bai", [None, None], [[], []], 0, 1 << 16)
+    storage = WholeFile(Path(name))
+    bam = Bam(storage, name, ["chr1", "HLA-A*01:01"], [900, 90], 1 << 16, 5_000)
     counts = Counter({0: 7, UNPLACED: 3})
-    return summarize(
-        bam, bam.regions, counts, index, filters, count_from_index, prefix, "samtools 1"
-    )
+    options = Options(filters, count_from_index, output_prefix=prefix)
+    return summarize(bam, bam.regions, counts, "given", options, "samtools 1")
 
 
 def test_regions_are_paired_with_their_counts():
@@ -62,15 +60,3 @@ def test_filters_are_in_the_names_of_files_unless_a_prefix_is_given():
 def test_the_summary_says_where_its_counts_are_from(filters, count_from_index, note):
     summary = summarize_counts(filters=filters, count_from_index=count_from_index)
     assert summary.note.endswith(note)
-
-
-@pytest.mark.parametrize(
-    ("bam_name", "region", "command"),
-    [
-        ("x.bam", "chr1", "samtools view -c -q 30 x.bam chr1"),
-        ("a b.bam", "HLA-A*01:01", "samtools view -c -q 30 'a b.bam' '{HLA-A*01:01}'"),
-        ("-x.bam", "1,000", "samtools view -c -q 30 ./-x.bam '{1,000}'"),
-    ],
-)
-def test_the_command_is_one_that_a_person_can_run(bam_name, region, command):
-    assert Filters(30).describe_command(bam_name, region) == command

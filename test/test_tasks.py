@@ -1,23 +1,26 @@
-"""The plan: every byte of records in exactly one call, shared evenly; and the slice indexes."""
+"""The tasks: every byte of records in exactly one, about equal in size; and the chunk indexes."""
 
 import random
 import subprocess
 from array import array
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from bam_builder import build_bam, index_bam, sam_line
-from bam_file import UNPLACED, Bam, Stretch, open_bam
-from bam_index import BamIndex, Extent, read_index
-from slices import (
-    cut_stretch,
-    describe_call,
-    get_fair_share,
-    plan_calls,
-    split_off_borders,
-    write_slice_index,
+from bam_file import UNPLACED, Bam, Chunk, WholeFile, open_bam
+from bam_index import BamIndex, read_index
+from tasks import (
+    IdxstatsTask,
+    Task,
+    ViewTask,
+    cut_chunk,
+    get_task_size,
+    split_off_ends,
+    split_workload,
+    write_chunk_index,
 )
 
 MEGABYTE = 1 << 20
@@ -29,18 +32,25 @@ def make_index(sizes: list[int], unplaced: int = 0) -> tuple[Bam, BamIndex]:
 
     A size of 0 is a region without records; a record begins at every 5,000th byte.
     """
-    extents: list[Extent | None] = []
+    chunks: list[Chunk | None] = []
     starts = []
     position = 1_000
     for size in sizes:
-        stretch = Stretch(position << 16, (position + size) << 16)
-        extents.append(Extent(stretch, size // 100) if size else None)
+        chunks.append(Chunk(position << 16, (position + size) << 16) if size else None)
         starts.append(array("Q", (at << 16 for at in range(position, position + size, STEP))))
         position += size
     names = [f"region{number}" for number in range(len(sizes))]
     size = position + unplaced + 28
-    bam = Bam(Path("x.bam"), "x.bam", names, [1] * len(sizes), 1_000 << 16, size)
-    return bam, BamIndex("x.bai", extents, starts, unplaced // 100, position << 16)
+    storage = WholeFile(Path("x.bam"))
+    bam = Bam(storage, "x.bam", names, [1] * len(sizes), 1_000 << 16, size)
+    counts = [size // 100 for size in sizes]
+    return bam, BamIndex(chunks, counts, starts, unplaced // 100, position << 16)
+
+
+def split(bam: Bam, index: BamIndex, cpus: int = 2) -> list[Task]:
+    """Return the tasks of one machine."""
+    (tasks,) = split_workload(bam, index, cpus, machines=1)
+    return tasks
 
 
 LAYOUTS = {
@@ -58,87 +68,99 @@ def layout(request):
 
 
 @pytest.mark.parametrize("cpus", [1, 2, 4, 96])
-def test_the_calls_cover_the_file_exactly_once(layout, cpus):
+@pytest.mark.parametrize("machines", [1, 5])
+def test_the_tasks_cover_the_file_exactly_once(layout, cpus, machines):
     bam, index = layout
-    stretches = sorted(
-        stretch for call in plan_calls(bam, index, cpus) for stretch in call.stretches
-    )
-    assert stretches[0].begin == bam.first_record
-    assert stretches[-1].end == bam.size << 16
-    assert all(one.end == next_.begin for one, next_ in pairwise(stretches))
+    shares = split_workload(bam, index, cpus, machines)
+    chunks = sorted(chunk for share in shares for task in share for chunk in task.chunks)
+    assert chunks[0].begin == bam.first_record
+    assert chunks[-1].end == bam.size << 16
+    assert all(one.end == next_.begin for one, next_ in pairwise(chunks))
 
 
-def test_a_call_of_one_region_begins_and_ends_at_known_records_of_it(layout):
-    bam, index = layout
-    for call in plan_calls(bam, index, 4):
-        if call.region is not None:
-            (number,), (stretch,) = call.numbers, call.stretches
-            assert bam.regions[number] == call.region
-            assert set(stretch) <= set(index.record_starts[number])
+def test_a_view_task_begins_and_ends_at_known_records_of_its_region(layout):
+    for task in split(*layout, cpus=4):
+        if isinstance(task, ViewTask):
+            (chunk,) = task.chunks
+            assert set(chunk) <= set(layout[1].record_starts[task.number])
 
 
-def test_the_largest_call_comes_first(layout):
-    work = [call.work for call in plan_calls(*layout, 4)]
-    assert work == sorted(work, reverse=True)
+def test_the_largest_task_comes_first(layout):
+    sizes = [task.size for task in split(*layout, cpus=4)]
+    assert sizes == sorted(sizes, reverse=True)
 
 
 @pytest.mark.parametrize("cpus", [2, 96])
-def test_no_call_is_much_more_than_a_fair_share(layout, cpus):
+def test_no_task_is_much_larger_than_it_should_be(layout, cpus):
     bam, index = layout
-    fair_share = get_fair_share(bam.size, cpus)
-    assert max(call.work for call in plan_calls(bam, index, cpus)) <= fair_share * 1.1
+    assert (
+        max(task.size for task in split(bam, index, cpus))
+        <= get_task_size(bam.size, cpus, machines=1) * 1.1
+    )
 
 
-def test_a_fair_share_is_smaller_where_more_cpus_wait_for_the_last_call():
-    shares = [get_fair_share(4_000 * MEGABYTE, cpus) for cpus in (1, 2, 3, 9)]
-    assert [round(4_000 * MEGABYTE / share) for share in shares] == [20, 20, 40, 160]
+@pytest.mark.parametrize("machines", [2, 3, 8])
+def test_machines_get_shares_of_about_equal_size(machines):
+    sizes = random.Random(5).choices(range(20 * MEGABYTE), k=60)
+    shares = split_workload(*make_index(sizes), cpus=4, machines=machines)
+    loads = [sum(task.size for task in share) for share in shares]
+    assert len(loads) == machines
+    assert min(loads) > 0.9 * max(loads)
 
 
-def test_a_fair_share_is_smaller_where_more_machines_wait_for_the_last_call():
-    assert get_fair_share(4_000 * MEGABYTE, 3, 3) == get_fair_share(4_000 * MEGABYTE, 9)
+def test_fewer_tasks_than_machines_make_fewer_shares():
+    assert len(split_workload(*make_index([]), cpus=4, machines=5)) == 1
 
 
-def test_a_fair_share_is_never_so_large_that_a_disk_is_filled_by_a_few():
-    assert get_fair_share(1_000_000 * MEGABYTE, 1) <= 300 * MEGABYTE
+def test_a_task_is_smaller_if_more_cpus_wait_for_the_last_one():
+    sizes = [get_task_size(4_000 * MEGABYTE, cpus, machines=1) for cpus in (1, 2, 3, 9)]
+    assert [round(4_000 * MEGABYTE / size) for size in sizes] == [20, 20, 40, 160]
 
 
-def test_each_machine_that_is_asked_for_gets_a_share_however_small():
-    assert get_fair_share(3_000, 4, 3) == 1_000
+def test_a_task_is_smaller_if_more_machines_wait_for_the_last_one():
+    assert get_task_size(4_000 * MEGABYTE, 3, 3) == get_task_size(4_000 * MEGABYTE, 9, 1)
 
 
-def test_a_fair_share_is_never_so_small_that_starting_samtools_is_felt():
-    assert get_fair_share(100 * MEGABYTE, 96) >= 10 * MEGABYTE
+def test_a_few_tasks_never_fill_a_disk():
+    assert get_task_size(1_000_000 * MEGABYTE, 1, 1) <= 300 * MEGABYTE
 
 
-def test_small_regions_share_calls():
-    assert len(plan_calls(*make_index([3_000] * 4_000), cpus=2)) < 10
+def test_each_machine_that_was_asked_for_gets_a_task_however_small():
+    assert get_task_size(3_000, 4, 3) == 1_000
 
 
-def test_a_region_that_is_large_enough_has_calls_of_its_own():
-    calls = plan_calls(*make_index([5_000, 3 * MEGABYTE, 5_000]), cpus=2)
-    assert [(call.region, call.numbers) for call in calls] == [
-        ("region1", [1]),
-        (None, [0, 1, 2, UNPLACED]),
-    ]
+def test_a_task_is_never_so_small_that_starting_samtools_matters():
+    assert get_task_size(100 * MEGABYTE, 96, 1) >= 10 * MEGABYTE
 
 
-def test_a_large_region_without_known_record_starts_shares_calls():
+def test_small_regions_share_tasks():
+    assert len(split(*make_index([3_000] * 4_000))) < 10
+
+
+def test_a_region_that_is_large_enough_has_tasks_of_its_own():
+    view, idxstats = split(*make_index([5_000, 3 * MEGABYTE, 5_000]))
+    assert view.number == 1
+    assert idxstats.numbers == [0, 1, 2, UNPLACED]
+
+
+def test_a_large_region_without_known_record_starts_shares_a_task():
     bam, index = make_index([5_000, 3 * MEGABYTE, 5_000])
     index.record_starts[1] = []
-    (call,) = plan_calls(bam, index, cpus=2)
-    assert (call.region, call.numbers) == (None, [0, 1, 2, UNPLACED])
+    (task,) = split(bam, index)
+    assert task.numbers == [0, 1, 2, UNPLACED]
 
 
 @pytest.mark.parametrize(("cpus", "threads"), [(1, 1), (2, 2), (96, 4)])
 def test_what_cannot_be_cut_gets_threads(cpus, threads):
-    first, second = plan_calls(*make_index([5_000], unplaced=500 * MEGABYTE), cpus)
-    assert [first.numbers, first.threads] == [[UNPLACED], threads]
+    first, second = split(*make_index([5_000], unplaced=500 * MEGABYTE), cpus)
+    assert (first.numbers, first.threads) == ([UNPLACED], threads)
     assert second.threads == 1
 
 
-def test_a_plan_is_the_same_each_time():
+def test_the_workload_is_split_in_the_same_way_each_time():
     sizes = random.Random(5).choices(range(20 * MEGABYTE), k=60)
-    assert plan_calls(*make_index(sizes), 8) == plan_calls(*make_index(sizes), 8)
+    shares = [split_workload(*make_index(sizes), cpus=8, machines=3) for _ in range(2)]
+    assert shares[0] == shares[1]
 
 
 @pytest.mark.parametrize(
@@ -150,48 +172,85 @@ def test_a_plan_is_the_same_each_time():
         ([UNPLACED], "the unplaced reads"),
     ],
 )
-def test_a_call_is_named_by_its_regions(numbers, name):
-    bam, index = make_index([5_000, 7_000])
-    (call,) = plan_calls(bam, index, cpus=2)
-    assert describe_call(bam.regions, call._replace(numbers=numbers)) == name
+def test_a_task_is_called_by_its_regions(numbers, name):
+    bam, _ = make_index([5_000, 7_000])
+    assert IdxstatsTask([], numbers).describe(bam) == name
+
+
+BAM = Bam(WholeFile(Path("x.bam")), "x.bam", ["a", "b"], [9, 9], 1 << 16, 9_000)
+
+
+@pytest.mark.parametrize(
+    ("bam", "table", "counts"),
+    [
+        (BAM, "a\t9\t3\t0\nb\t9\t3\t1\n*\t0\t0\t5\n", {0: 3, 1: 4, UNPLACED: 5}),
+        (BAM, "a\t9\t0\t0\nb\t9\t0\t0\n*\t0\t0\t0\n", {UNPLACED: 0}),
+        (
+            replace(BAM, regions=["a\vb\tc", "\x85\u2028"]),
+            "a\vb\tc\t9\t3\t0\n\x85\u2028\t9\t4\t0\n*\t0\t0\t0\n",
+            {0: 3, 1: 4, UNPLACED: 0},
+        ),
+    ],
+    ids=["mapped and unmapped", "no records", "hostile names"],
+)
+def test_a_table_of_idxstats_has_the_records_of_each_region(bam, table, counts):
+    assert IdxstatsTask([], []).parse(bam, table) == counts
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "a\t9\t3\t0\n*\t0\t0\t5\n",
+        "b\t9\t3\t0\na\t9\t3\t1\n*\t0\t0\t5\n",
+        "a\t9\t3\t0\nb\t8\t3\t1\n*\t0\t0\t5\n",
+        "a\t9\t3\t0\nb\t9\t3\t1\nc\t9\t1\t0\n*\t0\t0\t5\n",
+        "a\t9\t3\t0\nb\t9\t3\t1\n",
+        "",
+    ],
+    ids=["a row missing", "another order", "another length", "a row more", "cut off", "empty"],
+)
+def test_a_table_with_other_rows_than_the_header_is_an_error(table):
+    with pytest.raises(ValueError, match=r"row|invalid literal|zip"):
+        IdxstatsTask([], []).parse(BAM, table)
 
 
 @pytest.mark.parametrize("size", [1, 7, 30, 99, 100, 1_000])
-def test_pieces_are_the_stretch(size):
-    stretch = Stretch(10 << 16 | 5, 110 << 16)
+def test_the_pieces_of_a_chunk_are_the_chunk(size):
+    chunk = Chunk(10 << 16 | 5, 110 << 16)
     starts = [0, 0, *(offset << 16 for offset in range(200, 3, -3))]
-    pieces = cut_stretch(stretch, starts, size)
-    assert pieces[0].begin == stretch.begin
-    assert pieces[-1].end == stretch.end
+    pieces = cut_chunk(chunk, starts, size)
+    assert pieces[0].begin == chunk.begin
+    assert pieces[-1].end == chunk.end
     assert [piece.end for piece in pieces[:-1]] == [piece.begin for piece in pieces[1:]]
     assert {piece.begin for piece in pieces[1:]} <= set(starts)
     assert all(piece.begin < piece.end for piece in pieces)
     assert max(piece.size for piece in pieces) <= size + 3
 
 
-def test_a_stretch_without_record_starts_stays_whole():
-    stretch = Stretch(10 << 16, 99 << 16)
-    assert cut_stretch(stretch, [], 5) == [stretch]
-    end = Stretch(99 << 16, 99 << 16)
-    assert split_off_borders(stretch, [10 << 16]) == (stretch, end, end)
+def test_a_chunk_without_record_starts_stays_whole():
+    chunk = Chunk(10 << 16, 99 << 16)
+    assert cut_chunk(chunk, [], 5) == [chunk]
+    end = Chunk(99 << 16, 99 << 16)
+    assert split_off_ends(chunk, [10 << 16]) == (chunk, end, end)
 
 
-def test_slice_indexes_show_each_record_of_a_region_exactly_once(tmp_path):
+def test_chunk_indexes_show_each_record_of_a_region_exactly_once(tmp_path):
     draw = random.Random(0)
-    contigs = [("other", 9), ("chr1", 500_000)]
+    regions = [("other", 9), ("chr1", 500_000)]
     lines = [
         sam_line(f"r{n}", "chr1", 1 + n * 50, sequence="".join(draw.choices("ACGT", k=100)))
         for n in range(6_000)
     ]
-    bam = open_bam(build_bam(tmp_path / "sample.bam", contigs, lines))
-    index = read_index(index_bam(bam.path, tmp_path / "x.bai"), bam)
-    stretch = index.extents[1].stretch
-    pieces = cut_stretch(stretch, index.record_starts[1], stretch.size / 5)
+    bam = open_bam(WholeFile(build_bam(tmp_path / "sample.bam", regions, lines)))
+    index = read_index(index_bam(bam.storage.path, tmp_path / "x.bai"), bam)
+    chunk = index.chunks[1]
+    pieces = cut_chunk(chunk, index.record_starts[1], chunk.size / 5)
     assert len(pieces) > 1
     counts = []
     for piece in pieces:
-        write_slice_index(tmp_path / "slice.csi", 1, piece)
-        command = ["samtools", "view", "-c", "-X", bam.path, tmp_path / "slice.csi", "{chr1}"]
+        path = tmp_path / "chunk.csi"
+        write_chunk_index(path, 1, piece)
+        command = ["samtools", "view", "-c", "-X", bam.storage.path, path, "{chr1}"]
         counts.append(int(subprocess.check_output(command)))
     assert sum(counts) == 6_000
     assert all(counts)

@@ -1,11 +1,9 @@
-"""Which records are counted, and what the inputs must be to say so."""
+"""The inputs of a job, read and verified before anything is downloaded."""
 
 import shlex
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import dxpy
-
-from job_log import log
 
 # Names of the FLAG bits, as `samtools flags` lists them.
 FLAG_BITS = {
@@ -23,137 +21,132 @@ FLAG_BITS = {
     "SUPPLEMENTARY": 2048,
 }
 
+# "Sequence Alignment/Map Format Specification", 1.4.
+LARGEST_MAPPING_QUALITY, LARGEST_FLAGS = 255, 4095
+
+MOST_MACHINES = 64
+
 
 class Filters(NamedTuple):
-    """Which records are counted: those that pass each filter. 0 lets all pass."""
+    """Which records are counted: those that pass all filters. A filter of 0 lets all pass."""
 
     min_mapping_quality: int = 0
-    """Least MAPQ."""
     require_flags: int = 0
     """Sum of FLAG bits that must all be set."""
     exclude_flags: int = 0
     """Sum of FLAG bits of which none may be set."""
 
     @property
-    def options(self) -> list[str]:
-        """The options of samtools view that say so."""
+    def view_options(self) -> list[str]:
+        """The filters as options of samtools view."""
         pairs = zip(("-q", "-f", "-F"), self, strict=True)
         return [word for option, value in pairs if value for word in (option, str(value))]
 
-    def describe_command(self, bam_name: str, region: str) -> str:
-        """Return the command that counts the records of a region, as a person can run it."""
-        # In braces a name is what it is, though it looks like a range of positions.
-        quoted = f"{{{region}}}" if {":", ","} & set(region) or region == "." else region
-        name = f"./{bam_name}" if bam_name.startswith("-") else bam_name
-        return shlex.join(["samtools", "view", "-c", *self.options, name, quoted])
+    @property
+    def expression(self) -> str:
+        """The filters as a filter expression of samtools; empty if all records pass."""
+        quality, require, exclude = self
+        terms = {
+            f"mapq >= {quality}": quality,
+            f"(flag & {require}) == {require}": require,
+            f"(flag & {exclude}) == 0": exclude,
+        }
+        return " && ".join(term for term, value in terms.items() if value)
 
     @property
-    def name(self) -> str:
-        """What tells a file of these records by its name, such as `_q30_exclude2308`.
+    def suffix(self) -> str:
+        """The filters in the names of files, such as `_q30_exclude2308`; empty if all pass.
 
-        Not -f and -F: two names that differ in case alone are one on some disks.
+        Not -f and -F: some disks do not tell upper from lower case.
         """
         pairs = zip(("q", "require", "exclude"), self, strict=True)
         return "".join(f"_{word}{value}" for word, value in pairs if value)
 
-    @property
-    def contradiction(self) -> str | None:
-        """Why no record can pass; None if one could."""
-        names = [
-            name for name, bit in FLAG_BITS.items() if bit & self.require_flags & self.exclude_flags
-        ]
-        if not names:
-            return None
-        return f"No record can pass: {','.join(names)} is both required and excluded."
+    def describe_command(self, bam_name: str) -> str:
+        """Return the command that counts the records of a region, with REGION in its place."""
+        name = f"./{bam_name}" if bam_name.startswith("-") else bam_name
+        return shlex.join(["samtools", "view", "-c", *self.view_options, name, "REGION"])
 
 
-# What a filter may be ("Sequence Alignment/Map Format Specification", 1.4).
-LARGEST = Filters(min_mapping_quality=255, require_flags=4095, exclude_flags=4095)
+class Options(NamedTuple):
+    """The inputs beside the files."""
 
-MOST_MACHINES = 64
+    filters: Filters = Filters()
+    count_from_index: bool = False
+    machines: int = 1
+    output_prefix: str = ""
 
 
-def read_filters(min_mapping_quality: int, require_flags: str, exclude_flags: str) -> Filters:
-    """Read the inputs of these names.
+def read_options(
+    min_mapping_quality: int,
+    require_flags: str,
+    exclude_flags: str,
+    count_from_index: bool,
+    machines: int,
+    output_prefix: str,
+    has_index: bool,
+) -> Options:
+    """Read the inputs of these names, and verify that they fit together.
 
     Raises:
-        dxpy.AppError: one is not understood or out of its range; the message names the input.
+        dxpy.AppError: an input is out of range, not understood, or contradicts another one.
     """
     filters = Filters(
-        min_mapping_quality,
+        _check_range("min_mapping_quality", min_mapping_quality, 0, LARGEST_MAPPING_QUALITY),
         parse_flags("require_flags", require_flags),
         parse_flags("exclude_flags", exclude_flags),
     )
-    verify_filters(filters)
-    return filters
+    both = filters.require_flags & filters.exclude_flags
+    if both:
+        names = ",".join(name for name, bit in FLAG_BITS.items() if bit & both)
+        raise dxpy.AppError(
+            f"No record can pass the filters: {names} is both required and excluded. "
+            "Change require_flags or exclude_flags."
+        )
+    _check_range("machines", machines, 1, MOST_MACHINES)
+    if count_from_index and machines > 1:
+        raise dxpy.AppError(
+            "count_from_index needs only one machine. Omit machines or count_from_index."
+        )
+    if count_from_index and filters.view_options:
+        raise dxpy.AppError(
+            "An index has no counts of filtered records. Omit count_from_index or the filters."
+        )
+    if count_from_index and not has_index:
+        raise dxpy.AppError(
+            "count_from_index needs an index. Give mappings_sorted_bai, or omit count_from_index."
+        )
+    if "/" in output_prefix:
+        raise dxpy.AppError(
+            f"output_prefix is {output_prefix!r}, but must not contain '/'. "
+            "Choose the output folder with dx run --destination."
+        )
+    return Options(filters, count_from_index, machines, output_prefix)
 
 
 def parse_flags(name: str, text: str) -> int:
-    """Return the sum of FLAG bits that a text gives: as a number, or as names with commas.
-
-    One number or names, as samtools view takes them: in `1,024` a comma would mean something else.
+    """Return a sum of FLAG bits that is given as one number, or as names separated by commas.
 
     Args:
         name: the input that the text is from.
         text: such as `2308`, `0x904` or `UNMAP,SECONDARY,SUPPLEMENTARY`; empty is 0.
 
     Raises:
-        dxpy.AppError: it is neither; the message names the input.
+        dxpy.AppError: the text is neither, or the number is out of range.
     """
     words = [word.strip() for word in text.upper().split(",") if word.strip()]
     try:
         if len(words) == 1 and words[0] not in FLAG_BITS:
-            return int(words[0], base=0)
+            return _check_range(name, int(words[0], base=0), 0, LARGEST_FLAGS)
         return sum({FLAG_BITS[word] for word in words})
     except (KeyError, ValueError):
         raise dxpy.AppError(
-            f"{name} is {text!r}. Give a sum of FLAG bits, such as 2308, or their names, such as "
+            f"{name} is {text!r}. Give a number, such as 2308, or flag names, such as "
             f"UNMAP,SECONDARY,SUPPLEMENTARY. The names are {', '.join(FLAG_BITS)}."
         ) from None
 
 
-def verify_filters(filters: Filters) -> None:
-    """Verify that each filter is in its range.
-
-    Raises:
-        dxpy.AppError: one is not; the message names the input and the range.
-    """
-    for name, value, largest in zip(filters._fields, filters, LARGEST, strict=True):
-        if not 0 <= value <= largest:
-            raise dxpy.AppError(f"{name} is {value}. Give a number from 0 to {largest}.")
-
-
-def verify_inputs(
-    filters: Filters,
-    count_from_index: bool,
-    machines: int,
-    index: dict[str, Any] | None,
-    output_prefix: str,
-) -> None:
-    """Verify what the inputs say, before anything is downloaded.
-
-    Raises:
-        dxpy.AppError: they contradict one another, or one is out of its range.
-    """
-    if filters.contradiction:
-        log(f"WARNING: {filters.contradiction}")
-    if not 1 <= machines <= MOST_MACHINES:
-        raise dxpy.AppError(f"machines is {machines}. Give a number from 1 to {MOST_MACHINES}.")
-    if count_from_index and machines > 1:
-        raise dxpy.AppError(
-            "Counts from the index need one machine only. Leave out machines or count_from_index."
-        )
-    if count_from_index and filters.options:
-        raise dxpy.AppError(
-            "An index has no counts of filtered records. Leave out count_from_index or the filters."
-        )
-    if count_from_index and not index:
-        raise dxpy.AppError(
-            "There is no index to take the counts from. "
-            "Give mappings_sorted_bai, or leave count_from_index off."
-        )
-    if "/" in output_prefix:
-        raise dxpy.AppError(
-            f"output_prefix is {output_prefix!r}, and a file's name has no '/'. Leave that out; "
-            "the folder of the outputs is chosen where the job is started (dx run --destination)."
-        )
+def _check_range(name: str, value: int, least: int, most: int) -> int:
+    if not least <= value <= most:
+        raise dxpy.AppError(f"{name} is {value}. Give a number from {least} to {most}.")
+    return value

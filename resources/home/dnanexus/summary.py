@@ -9,8 +9,7 @@ from statistics import median
 from typing import NamedTuple
 
 from bam_file import UNPLACED, Bam
-from bam_index import BamIndex
-from filters import Filters
+from options import Options
 
 VERSION = "1.0.0"  # of the applet, as in dxapp.json
 
@@ -153,29 +152,34 @@ def summarize(
     bam: Bam,
     regions: Sequence[str],
     counts: Mapping[int, int],
-    index: BamIndex,
-    filters: Filters,
-    count_from_index: bool,
-    output_prefix: str,
+    index: str,
+    options: Options,
     samtools_version: str,
 ) -> CountSummary:
     """Pair the regions with their counts, and say how they were counted.
 
-    Filtered counts are of the same sample, in files that must not be taken for those of all
-    records; a prefix that is given names both.
+    The names of files with filtered counts say so; a prefix that is given is used as it is.
+
+    Args:
+        bam: the file counted.
+        regions: its regions.
+        counts: number of records by region number; that of UNPLACED is the unplaced reads.
+        index: which index was used, and why.
+        options: what was asked for.
+        samtools_version: the version that counted.
     """
-    sample = output_prefix or bam.name.removesuffix(".bam")
-    if count_from_index:
+    filters, sample = options.filters, options.output_prefix or bam.name.removesuffix(".bam")
+    if options.count_from_index:
         note = "The counts are those in the index; no record was read."
-    elif filters.options:
+    elif filters.view_options:
         note = "Of all records and unplaced reads, those that pass the filters are counted."
     else:
         note = "Every record of the file was read."
     return CountSummary(
         sample=sample,
-        prefix=output_prefix or f"{sample}{filters.name}",
-        command="none" if count_from_index else filters.describe_command(bam.name, regions[0]),
-        filters=" ".join(filters.options),
+        prefix=options.output_prefix or f"{sample}{filters.suffix}",
+        command="none" if options.count_from_index else filters.describe_command(bam.name),
+        filters=" ".join(filters.view_options),
         regions=[
             RegionCount(region, length, counts[number])
             for number, (region, length) in enumerate(zip(regions, bam.lengths, strict=True))
@@ -185,7 +189,7 @@ def summarize(
         applet_version=VERSION,
         date=f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S} UTC",
         note=note,
-        index=index.origin,
+        index=index,
     )
 
 
