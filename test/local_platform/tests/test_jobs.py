@@ -429,6 +429,42 @@ def main():
     assert (description["state"], description["try"]) == ("done", 1)
 
 
+def test_restarted_job_takes_no_place_while_its_earlier_worker_ends(
+    make_applet: MakeApplet, dx: Dx
+) -> None:
+    if (os.cpu_count() or 1) < 2:
+        pytest.skip("needs a second processor for the job behind the restarted one")
+    # Removing so many files takes time, in which the worker is not gone.
+    code = """
+import os
+import time
+import dxpy
+
+@dxpy.entry_point("part")
+def part():
+    raise ValueError("not yet")
+
+@dxpy.entry_point("main")
+def main():
+    if dxpy.DXJob(dxpy.JOB_ID).describe()["try"] == 0:
+        for number in range(40_000):
+            open(str(number), "w").close()
+        dxpy.new_dxjob({}, "part")
+        time.sleep(600)
+"""
+    policy = {"executionPolicy": {"restartOn": {"*": 1}}}
+    blocker = make_applet("sleep 600", "bash")
+    blockers = [blocker.run({}) for _ in range((os.cpu_count() or 1) - 2)]
+    small = make_applet("true", "bash")
+    restarted = make_applet(code, runSpec=policy).run({})
+    until(lambda: restarted.describe()["try"] == 1)
+    behind = small.run({})
+    assert [ended(restarted)["state"], ended(behind)["state"]] == ["done", "done"]
+    assert behind.describe()["startedRunning"] < restarted.describe()["startedRunning"]
+    for job in blockers:
+        job.terminate()
+
+
 def test_two_jobs_run_at_once(make_applet: MakeApplet) -> None:
     if os.cpu_count() == 1:
         pytest.skip("one processor runs one job at a time")
