@@ -269,6 +269,42 @@ def main():
     assert dxpy.DXFile(output).read() == "abc"
 
 
+OUTPUTS_IN_FOLDERS = """
+mkdir -p out/file/foo/bar out/files
+echo one > out/file/foo/bar/one
+echo two > out/files/two
+dx-upload-all-outputs
+dx mkdir -p /deep/er
+three=$(echo three | dx upload - --brief --wait --path /deep/er/three)
+dx-jobutil-add-output files "$three" --class=array:file --array
+"""
+
+
+@pytest.mark.parametrize(("folder", "top"), [("/", ""), ("/results", "/results")])
+def test_output_keeps_its_folders_below_the_destination(
+    make_applet: MakeApplet, dx_project: str, folder: str, top: str
+) -> None:
+    outputs = [{"name": "file", "class": "file"}, {"name": "files", "class": "array:file"}]
+    inner = make_applet(OUTPUTS_IN_FOLDERS, "bash", outputSpec=outputs)
+    outer = make_applet(
+        f"job=$(dx run {inner.get_id()} -y --brief)\n"
+        'dx-jobutil-add-output file "$job:file" --class=jobref\n'
+        'dx-jobutil-add-output files "$job:files" --class=jobref\n',
+        "bash",
+        outputSpec=outputs,
+    )
+    for applet in (inner, outer):
+        job = applet.run({}, folder=folder)
+        assert ended(job)["state"] == "done", job.describe()
+        found = dxpy.find_data_objects(
+            classname="file", project=dx_project, name="*", name_mode="glob", describe=True
+        )
+        described = [one["describe"] for one in found]
+        paths = {os.path.join(one["folder"], one["name"]) for one in described}  # noqa: PTH118
+        assert paths == {f"{top}/foo/bar/one", f"{top}/two", f"{top}/deep/er/three"}
+        assert f"{top}/" not in {one["folder"] for one in described} - {"/"}
+
+
 def test_intermediate_files_vanish_with_the_workspace(
     make_applet: MakeApplet, dx_project: str
 ) -> None:
