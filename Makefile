@@ -10,12 +10,13 @@ PYTHON  := $(VENV)/bin/python
 all: ; @:
 
 # What each command takes from its command line. Anything else is a mistake, such as bam=my.bam.
-run_takes       := BAM BAI OUT APPLET ARGS
-web_takes       := BAM BAI STATE
-shell_takes     := STATE
-test_takes      := ARGS
+run_takes := BAM BAI OUT APPLET ARGS
+web_takes := BAM BAI STATE
+shell_takes := STATE
+test_takes := ARGS
 test-live_takes := PROJECT ARGS
-bench_takes     := ARGS
+test-system_takes := SYSTEM
+bench_takes := ARGS
 
 takes   := $(foreach goal,$(MAKECMDGOALS),$($(goal)_takes))
 unknown := $(foreach name,$(filter-out $(takes) PYTHON3 VENV,$(.VARIABLES)),$(if \
@@ -41,7 +42,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 .PHONY: help
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name what; do \
-		printf 'make %-9s %s\n' "$$name" "$$what"; done
+		printf 'make %-11s %s\n' "$$name" "$$what"; done
 
 # dx build runs make in turn, which must not think that it is a part of this one.
 # exec, so that a signal from make reaches the platform, and not only a shell around it.
@@ -69,6 +70,11 @@ test: $(VENV)/can_test samtools chromium ## run the tests; sets up what is missi
 test-live: $(VENV)/can_test samtools ## end-to-end tests where you are logged in [PROJECT=project-...]
 	@test -n "$$PROJECT" || { echo 'Name a project: make test-live PROJECT=project-...' >&2; exit 1; }
 	$(PYTHON) -m pytest -c test/pytest.ini test/test_end_to_end.py --dx-project "$$PROJECT" $(ARGS)
+
+.PHONY: test-system
+test-system: ## make run and make test in a bare Debian, as root [SYSTEM=trixie, sid or bookworm]
+	@test -n "$$SYSTEM" || { echo 'Name a Debian release: make test-system SYSTEM=trixie' >&2; exit 1; }
+	@"$(PYTHON3)" test/try_system.py "$$SYSTEM"
 
 BENCH_PATH := src:test/tutorial/src:resources/home/dnanexus:test:test/local_platform:test/local_platform/tests
 
