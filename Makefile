@@ -133,8 +133,8 @@ define apt_install
 if [ "$$(id -u)" = 0 ]; then sudo=; elif sudo -n true 2>/dev/null; then sudo='sudo -n'; else sudo=false; fi; \
 	$$sudo true && echo 'Installing $(1) on this machine (apt-get install $(1))' && \
 	$$sudo apt-get update -qq && \
-	{ LC_ALL=C $$sudo apt-get install --assume-no $(1) 2>/dev/null | grep -E '^ *(Need to get|After this|Download|Space|Installing:)' || true; } && \
-	DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -qq -y $(1) >/dev/null
+	{ LC_ALL=C $$sudo apt-get install --no-install-recommends --assume-no $(1) 2>/dev/null | grep -E '^ *(Need to get|After this|Download|Space|Installing:)' || true; } && \
+	DEBIAN_FRONTEND=noninteractive $$sudo apt-get install --no-install-recommends -qq -y $(1) >/dev/null
 endef
 
 .PHONY: samtools
@@ -147,5 +147,5 @@ samtools:
 .PHONY: chromium
 chromium:
 	@{ command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null || \
-		{ $(call apt_install,chromium); } || \
+		{ $(call apt_install,chromium fonts-liberation); } || \
 		echo 'Without Chromium the tests of the count report and of the page are skipped.' >&2
