@@ -133,8 +133,8 @@ define apt_install
 if [ "$$(id -u)" = 0 ]; then sudo=; elif sudo -n true 2>/dev/null; then sudo='sudo -n'; else sudo=false; fi; \
 	$$sudo true && echo 'Installing $(1) on this machine (apt-get install $(1))' && \
 	$$sudo apt-get update -qq && \
-	{ LC_ALL=C $$sudo apt-get install --no-install-recommends --assume-no $(1) 2>/dev/null | grep -E '^ *(Need to get|After this|Download|Space|Installing:)' || true; } && \
-	DEBIAN_FRONTEND=noninteractive $$sudo apt-get install --no-install-recommends -qq -y $(1) >/dev/null
+	{ $$sudo env LC_ALL=C apt-get install --no-install-recommends --assume-no $(1) 2>/dev/null | grep -E '^ *(Need to get|After this|Download|Space|Installing:)' || true; } && \
+	$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install --no-install-recommends -qq -y $(1) >/dev/null
 endef
 
 .PHONY: samtools
