@@ -304,6 +304,8 @@ def find_outliers(baseline: Baseline) -> frozenset[RegionCount]:
 
 def show_name(name: str) -> str:
     r"""Return a name that any program can read: what is not text is escaped, as `\xff` or `\r`."""
+    if name.isprintable():
+        return name
     text = name.encode(errors="surrogateescape").decode(errors="backslashreplace")
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode()
