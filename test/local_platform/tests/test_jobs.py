@@ -524,7 +524,7 @@ def main(depth):
     assert ended(job)["state"] == "done"
 
 
-def test_bash_finds_its_inputs_as_variables_and_runs_main(make_applet: MakeApplet, dx: Dx) -> None:
+def test_bash_finds_its_inputs_as_variables_and_runs_main(make_applet: MakeApplet) -> None:
     file = dxpy.upload_string("content", name="some file.txt", wait_on_close=True)
     code = """
 main() {
@@ -553,7 +553,7 @@ main() {
     output = ended(job)["output"]
     assert dxpy.DXFile(output["copy"]).read() == "content"
     assert output["words"] == ["one", "two"]
-    assert "words=a 'b' $c number=7" in job_log(dx, job)
+    assert "words=a 'b' $c number=7" in job_log(job)
 
 
 def test_bash_error_is_reported_by_the_utility(make_applet: MakeApplet) -> None:
@@ -616,12 +616,12 @@ def test_python_need_not_import_nor_call_dxpy(make_applet: MakeApplet) -> None:
 
 
 def test_environment_is_the_workers(
-    make_applet: MakeApplet, dx: Dx, monkeypatch: pytest.MonkeyPatch
+    make_applet: MakeApplet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", "http://proxy.invalid:1")
     job = make_applet("env\necho folder=$PWD home=$HOME\nls -a", "bash").run({})
     description = ended(job)
-    log = job_log(dx, job)
+    log = job_log(job)
     assert f"DX_JOB_ID={job.get_id()}" in log
     assert f"DX_WORKSPACE_ID={description['workspace']}" in log
     assert f"DX_PROJECT_CONTEXT_ID={description['project']}" in log
