@@ -466,7 +466,7 @@ def main():
 
 
 def test_restarted_job_takes_no_place_while_its_earlier_worker_ends(
-    make_applet: MakeApplet, dx: Dx
+    make_applet: MakeApplet,
 ) -> None:
     if (os.cpu_count() or 1) < 2:
         pytest.skip("needs a second processor for the job behind the restarted one")
