@@ -25,7 +25,8 @@ import dxpy
 from dxpy.utils.describe import get_size_str
 
 from bam_file import Bam, WholeFile
-from choose_index import GIVEN, ChosenIndex, choose_index
+from bam_index import ChosenIndex
+from choose_index import choose_index
 from counts import merge_counts, read_index_counts
 from job_log import explain_limits, log, log_job, log_seconds, plural, warn
 from options import Filters, Options, read_options
@@ -65,8 +66,8 @@ def main(
     bam, given_index = download_inputs(mappings_sorted_bam, mappings_sorted_bai, options)
     regions = parse_sam_header_for_region(bam)
     if options.count_from_index and given_index:
-        counts = read_index_counts(bam, given_index)
-        return upload_results(bam, regions, counts, GIVEN, options)
+        index, counts = read_index_counts(bam, given_index)
+        return upload_results(bam, regions, counts, index, options)
 
     index = choose_index(bam, given_index)
     share, *other_shares = split_workload(bam, index.content, cpu_count(), options.machines)
@@ -76,7 +77,7 @@ def main(
     verify_pool_status(results)
     parts = [*(result.counts for result in results), *collect_counts(subjobs)]
     counts = merge_counts(bam, index, parts, options.filters)
-    return upload_results(bam, regions, counts, index.origin, options)
+    return upload_results(bam, regions, counts, index, options)
 
 
 @dxpy.entry_point("count_share")
@@ -190,7 +191,11 @@ def verify_pool_status(results: Sequence[TaskResult]) -> None:
 
 
 def upload_results(
-    bam: Bam, regions: Sequence[str], counts: Mapping[int, int], index: str, options: Options
+    bam: Bam,
+    regions: Sequence[str],
+    counts: Mapping[int, int],
+    index: ChosenIndex,
+    options: Options,
 ) -> dict[str, Any]:
     """Write the output files and upload them; return a link to each.
 
@@ -198,8 +203,8 @@ def upload_results(
         bam: the file counted.
         regions: its regions.
         counts: number of records by region number.
-        index: which index was used, and why.
-        options: what was asked for.
+        index: the index that was used.
+        options: what the job was asked for.
     """
     summary = summarize(bam, regions, counts, index, options, get_samtools_version())
     with log_seconds("write and upload"), TemporaryDirectory() as folder:

@@ -1,12 +1,13 @@
 """count_from_index: the checked index is the answer, or the reason why not."""
 
+from collections import Counter
 from pathlib import Path
 
 import dxpy
 import pytest
 
 from bam_builder import build_bam, index_bam, sam_line
-from bam_file import UNPLACED, WholeFile, open_bam
+from bam_file import UNPLACED, WholeFile
 from counts import read_index_counts
 from index_editor import PSEUDO_BIN, drop_pseudo_bins
 from partial_bam import PartialFile
@@ -24,12 +25,16 @@ def bam(tmp_path) -> Path:
 
 @pytest.fixture(params=["whole", "partial"])
 def read_counts(request, tmp_path, monkeypatch):
-    """Read the counts of a BAM that lies here, or on the platform."""
-    if request.param == "whole":
-        return lambda bam, index: read_index_counts(open_bam(WholeFile(bam)), index)
-    upload = request.getfixturevalue("upload")
+    """Read the counts of a BAM that is here, or on the platform."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    return lambda bam, index: read_index_counts(verify_bam(PartialFile.create(upload(bam))), index)
+
+    def read(bam: Path, index: Path) -> Counter[int]:
+        storage = WholeFile(bam)
+        if request.param == "partial":
+            storage = PartialFile.create(request.getfixturevalue("upload")(bam))
+        return read_index_counts(verify_bam(storage), index)[1]
+
+    return read
 
 
 @pytest.mark.parametrize("kind", ["bai", "csi"])

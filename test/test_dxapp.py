@@ -72,7 +72,7 @@ def test_patterns_are_globs_that_match(name, file_name, matches):
 
 def test_every_output_is_written_under_a_name_that_only_its_own_pattern_matches():
     declared = {one["name"]: one["patterns"] for one in DXAPP["outputSpec"]}
-    assert list(declared) == [one.name for one in outputs.OUTPUTS]
+    assert declared == {one.name: [f"*{one.suffix}"] for one in outputs.OUTPUTS}
     for one in outputs.OUTPUTS:
         matching = [
             other

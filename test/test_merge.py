@@ -6,8 +6,7 @@ import dxpy
 import pytest
 
 from bam_file import UNPLACED, Bam, Chunk, WholeFile
-from bam_index import BamIndex
-from choose_index import GIVEN, ChosenIndex
+from bam_index import BamIndex, ChosenIndex
 from counts import merge_counts
 from options import Filters
 
@@ -17,7 +16,7 @@ PARTS = [{0: 10}, {0: 20}, {0: 3, 1: 4, UNPLACED: 5}]
 COUNTS = {0: 33, 1: 4, UNPLACED: 5}
 
 
-def index(a: int | None, b: int | None, unplaced: int | None, origin: str = GIVEN) -> ChosenIndex:
+def index(a: int | None, b: int | None, unplaced: int | None, origin="given") -> ChosenIndex:
     content = BamIndex([WHOLE, WHOLE], [a, b], [[], []], unplaced, WHOLE.end)
     return ChosenIndex(content, "x.bai", origin)
 
@@ -43,7 +42,7 @@ def test_an_index_that_lists_another_count_does_not_match(listed, message):
 
 
 def test_an_index_that_was_built_is_not_taken_for_one_that_was_given():
-    built = index(9, 4, 5, "built, because no index was given")
+    built = index(9, 4, 5, "fresh")
     with pytest.raises(dxpy.AppError, match=r"^The index that samtools \S+ built does not match"):
         merge_counts(BAM, built, PARTS, Filters())
 

@@ -94,7 +94,7 @@ def test_counts_from_the_index_cost_a_few_requests(
 ):
     monkeypatch.setenv("HOME", str(tmp_path))
     partial = verify_bam(PartialFile.create(upload(bam)))
-    counts = read_index_counts(partial, index)
+    _, counts = read_index_counts(partial, index)
     assert {counts[number] for number in range(len(REGIONS))} == {READS}
     assert 20 < len(server.ranges()) <= 45
     assert sum(size for _, _, size in server.ranges()) < 1_000_000

@@ -1,23 +1,27 @@
-"""How a count is summed up: regions paired with numbers, and how they came about."""
+"""The summary of a count: regions with their counts, and how they were counted."""
 
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from bam_file import UNPLACED, Bam, WholeFile
+from bam_file import UNPLACED, Bam, Chunk, WholeFile
+from bam_index import BamIndex, ChosenIndex
 from options import Filters, Options
 from summary import summarize
 
 NO_FILTERS = Filters()
+INDEX = ChosenIndex(BamIndex([Chunk(1, 2), None], [11, 0], [[], []], 5, 1 << 16), "x.bai")
 
 
-def summarize_counts(name="x.bam", filters=NO_FILTERS, count_from_index=False, prefix=""):
+def summarize_counts(
+    name="x.bam", filters=NO_FILTERS, count_from_index=False, prefix="", index=INDEX
+):
     storage = WholeFile(Path(name))
     bam = Bam(storage, name, ["chr1", "HLA-A*01:01"], [900, 90], 1 << 16, 5_000)
     counts = Counter({0: 7, UNPLACED: 3})
     options = Options(filters, count_from_index, output_prefix=prefix)
-    return summarize(bam, bam.regions, counts, "given", options, "samtools 1")
+    return summarize(bam, bam.regions, counts, index, options, "samtools 1")
 
 
 def test_regions_are_paired_with_their_counts():
@@ -35,7 +39,7 @@ def test_regions_are_paired_with_their_counts():
         ("bamabm", "bamabm"),
     ],
 )
-def test_the_sample_is_the_name_of_the_bam_less_its_ending(bam_name, sample):
+def test_the_sample_is_the_name_of_the_bam_without_its_ending(bam_name, sample):
     summary = summarize_counts(bam_name)
     assert (summary.sample, summary.prefix) == (sample, sample)
 
@@ -48,15 +52,36 @@ def test_filters_are_in_the_names_of_files_unless_a_prefix_is_given():
     assert (named.sample, named.prefix) == ("other", "other")
 
 
+def test_counts_from_the_index_are_marked_and_named_so():
+    summary = summarize_counts("s.bam", count_from_index=True)
+    assert (summary.counted, summary.command) == (False, "none")
+    assert (summary.sample, summary.prefix) == ("s", "s_from_index")
+    named = summarize_counts("s.bam", count_from_index=True, prefix="other")
+    assert (named.sample, named.prefix) == ("other", "other_from_index")
+
+
+def test_what_was_filtered_out_is_the_difference_to_the_index_counts():
+    assert summarize_counts(filters=Filters(30)).filtered_out == 11 - 7
+    assert summarize_counts().filtered_out is None
+
+
+def test_what_was_filtered_out_is_unknown_if_the_index_lists_no_counts():
+    index = INDEX._replace(content=INDEX.content._replace(counts=[None, 0]))
+    assert summarize_counts(filters=Filters(30), index=index).filtered_out is None
+
+
+def test_which_index_was_used_is_one_word_and_the_reason():
+    summary = summarize_counts(index=INDEX._replace(origin="replaced", problem="it is damaged"))
+    assert (summary.index, summary.index_problem) == ("replaced", "it is damaged")
+
+
 @pytest.mark.parametrize(
-    ("filters", "count_from_index", "note"),
+    ("bam_name", "command"),
     [
-        (Filters(), False, "Every record of the file was read."),
-        (Filters(require_flags=16), False, "those that pass the filters are counted."),
-        (Filters(), True, "no record was read."),
+        ("x.bam", "samtools view -c -q 30 x.bam REGION"),
+        ("a b.bam", "samtools view -c -q 30 'a b.bam' REGION"),
+        ("-x.bam", "samtools view -c -q 30 ./-x.bam REGION"),
     ],
-    ids=["all", "filtered", "from index"],
 )
-def test_the_summary_says_where_its_counts_are_from(filters, count_from_index, note):
-    summary = summarize_counts(filters=filters, count_from_index=count_from_index)
-    assert summary.note.endswith(note)
+def test_the_command_can_be_run_with_any_region(bam_name, command):
+    assert summarize_counts(bam_name, Filters(30)).command == command

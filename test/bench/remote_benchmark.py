@@ -23,9 +23,8 @@ from pathlib import Path
 import dxpy
 
 import applet
-from bam_index import read_index
+from bam_index import ChosenIndex, read_index
 from benchmark import describe_machine
-from choose_index import GIVEN, ChosenIndex
 from faulty_server import FaultyServer
 from layouts import layout_bam
 from options import Options
@@ -145,7 +144,7 @@ def measure_share(links: dict) -> list[Row]:
     bam = verify_bam(PartialFile.create(links["bam"]))
     content = read_index(download_index(links["index"]), bam)
     (share,) = split_workload(bam, content, CPUS, machines=1)
-    inputs = make_inputs(ChosenIndex(content, "x.bai", GIVEN), Options(), links)
+    inputs = make_inputs(ChosenIndex(content, "x.bai"), Options(), links)
     seconds, bare, peaks = [], [], []
     for _ in range(ROUNDS):
         bare.append(run_quietly(transfer, links["bam"], share)[1])

@@ -65,6 +65,20 @@ class BamIndex(NamedTuple):
     """Virtual offset of the end of the last region, where the unplaced reads begin."""
 
 
+class ChosenIndex(NamedTuple):
+    """The index that a job uses, and where it is from."""
+
+    content: BamIndex
+    name: str
+    """Of its file."""
+    origin: str = "given"
+    """`given`, `fresh` (none was given) or `replaced` (the given one did not match)."""
+    problem: str = ""
+    """Why the given index was replaced."""
+    data: bytes = b""
+    """The bytes of its file, unless it was given."""
+
+
 def read_index(path: Path, bam: Bam) -> BamIndex:
     """Read a BAM index, and check that it matches its BAM.
 

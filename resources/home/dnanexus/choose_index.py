@@ -4,12 +4,11 @@ import signal
 from multiprocessing import cpu_count
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
 
 import dxpy
 
 from bam_file import Bam, Chunk, Storage
-from bam_index import BamIndex, BamIndexError, TruncatedBamError, read_index
+from bam_index import BamIndexError, ChosenIndex, TruncatedBamError, read_index
 from job_log import MORE_DISK, log, log_seconds, warn
 from processes import CommandResult, run_cmd
 from samtools import explain_failure, get_samtools_version, quote
@@ -23,32 +22,6 @@ UNWRITTEN_SIGN = "failed to create or write index"
 # Bases; a longer region needs a CSI index ("Sequence Alignment/Map Format Specification", 5).
 LONGEST_BAI_REGION = 2**29 - 1
 
-GIVEN = "given"
-
-
-class ChosenIndex(NamedTuple):
-    """The index that is used, and where it is from."""
-
-    content: BamIndex
-    name: str
-    """Of its file."""
-    origin: str
-    """`given`, or why it was built."""
-    data: bytes = b""
-    """The bytes of its file if it was built."""
-
-    def explain_mismatch(self, bam: Bam, mismatch: str) -> dxpy.AppError:
-        """Return the error for an index that matches its file until the records are counted."""
-        if self.origin == GIVEN:
-            return dxpy.AppError(
-                f"The index {self.name!r} does not match {bam.name!r}: {mismatch}. "
-                "Run the applet again without it."
-            )
-        return dxpy.AppError(
-            f"The index that {get_samtools_version()} built does not match {bam.name!r}: "
-            f"{mismatch}. Write the file anew with samtools sort."
-        )
-
 
 def choose_index(bam: Bam, given: Path | None) -> ChosenIndex:
     """Return the given index if it matches the BAM, else one that samtools builds.
@@ -56,24 +29,39 @@ def choose_index(bam: Bam, given: Path | None) -> ChosenIndex:
     Raises:
         dxpy.AppError: the index shows that the BAM is truncated, or none can be built.
     """
-    reason = "no index was given"
+    problem = ""
     if given:
         try:
-            return ChosenIndex(read_index(given, bam), given.name, GIVEN)
+            return ChosenIndex(read_index(given, bam), given.name)
         except TruncatedBamError as error:
             raise dxpy.AppError(
                 f"{bam.name!r} is truncated: its index {given.name!r} lists {error}. Upload the "
                 "file again, or count what is left of it without the index."
             ) from error
         except BamIndexError as error:
-            reason = f"{given.name!r} does not match: {error}"
-            warn(f"The index {given.name!r} does not match {bam.name!r}: {error}")
+            problem = f"{given.name!r} does not match {bam.name!r}: {error}"
+            warn(f"The index {problem}")
     log(f"Building an index of {bam.name!r}: samtools index reads the whole file once")
     with bam.storage.fetch_all() as storage, log_seconds("build the index"):
-        return _build_index(bam, storage, f"built, because {reason}")
+        return _build_index(bam, storage)._replace(
+            origin="replaced" if given else "fresh", problem=problem
+        )
 
 
-def _build_index(bam: Bam, storage: Storage, origin: str) -> ChosenIndex:
+def explain_mismatch(bam: Bam, index: ChosenIndex, mismatch: str) -> dxpy.AppError:
+    """Return the error for an index that matches its file until the records are counted."""
+    if index.origin == "given":
+        return dxpy.AppError(
+            f"The index {index.name!r} does not match {bam.name!r}: {mismatch}. "
+            "Run the applet again without it."
+        )
+    return dxpy.AppError(
+        f"The index that {get_samtools_version()} built does not match {bam.name!r}: {mismatch}. "
+        "Write the file anew with samtools sort."
+    )
+
+
+def _build_index(bam: Bam, storage: Storage) -> ChosenIndex:
     """Build an index of a BAM file, and read it.
 
     BAI where it is possible, because it takes records beyond the end of their region, too.
@@ -81,14 +69,13 @@ def _build_index(bam: Bam, storage: Storage, origin: str) -> ChosenIndex:
     Args:
         bam: the file.
         storage: where all of it is readable.
-        origin: why the index is built.
 
     Raises:
         dxpy.AppError: the file is not sorted or is damaged, or the disk is full.
     """
     kind = "csi" if max(bam.lengths) > LONGEST_BAI_REGION else "bai"
     with TemporaryDirectory() as folder:
-        path = Path(folder) / f"built.{kind}"
+        path = Path(folder) / f"fresh.{kind}"
         command = ["samtools", "index", "-c" if kind == "csi" else "-b"]
         # On some files, most of them damaged, samtools index -@ waits for itself for ever (1.16.1).
         for threads in (cpu_count() - 1, 0):
@@ -99,10 +86,13 @@ def _build_index(bam: Bam, storage: Storage, origin: str) -> ChosenIndex:
         if result.exit_code:
             raise _explain_failed_index(bam, storage, result)
         try:
-            return ChosenIndex(read_index(path, bam), path.name, origin, path.read_bytes())
+            content = read_index(path, bam)
         except BamIndexError as error:
-            built = ChosenIndex(BamIndex([], [], [], None, 0), path.name, origin)
-            raise built.explain_mismatch(bam, str(error)) from error
+            raise dxpy.AppError(
+                f"The index that {get_samtools_version()} built does not match {bam.name!r}: "
+                f"{error}. Write the file anew with samtools sort."
+            ) from error
+        return ChosenIndex(content, path.name, data=path.read_bytes())
 
 
 def _explain_failed_index(bam: Bam, storage: Storage, result: CommandResult) -> dxpy.AppError:

@@ -14,8 +14,8 @@ from pathlib import Path
 import dxpy
 
 from bam_file import UNPLACED, Bam
-from bam_index import BamIndexError, TruncatedBamError, read_index
-from choose_index import ChosenIndex
+from bam_index import BamIndexError, ChosenIndex, TruncatedBamError, read_index
+from choose_index import explain_mismatch
 from job_log import log, plural, warn
 from options import Filters
 
@@ -53,7 +53,7 @@ def merge_counts(
 
     for number, listed in enumerate(index.content.counts):
         if difference := explain_difference(number, listed):
-            raise index.explain_mismatch(bam, difference)
+            raise explain_mismatch(bam, index, difference)
     if difference := explain_difference(UNPLACED, index.content.unplaced):
         # So is every index of samtools 1.0. It is not part of the counts.
         warn(f"The index {index.name!r} is wrong about the unplaced reads: {difference}")
@@ -62,8 +62,8 @@ def merge_counts(
     return counts
 
 
-def read_index_counts(bam: Bam, path: Path) -> Counter[int]:
-    """Return the counts that an index lists, by region number; no record is read.
+def read_index_counts(bam: Bam, path: Path) -> tuple[ChosenIndex, Counter[int]]:
+    """Return an index and the counts that it lists, by region number; no record is read.
 
     Raises:
         dxpy.AppError: the index does not match this BAM, or does not list the counts.
@@ -83,4 +83,4 @@ def read_index_counts(bam: Bam, path: Path) -> Counter[int]:
             "Build it again with samtools index, or omit count_from_index."
         ) from error
     log(f"The counts are those in the index {path.name!r}; they are not verified")
-    return counts
+    return ChosenIndex(index, path.name), counts

@@ -23,8 +23,7 @@ from typing import Any, NamedTuple
 import dxpy
 
 from bam_file import Bam
-from bam_index import parse_index
-from choose_index import ChosenIndex
+from bam_index import ChosenIndex, parse_index
 from job_log import log, plural
 from options import Filters, Options
 from partial_bam import PartialFile, download_index

@@ -18,8 +18,8 @@ from typing import NamedTuple
 import dxpy
 
 from bam_file import Bam, BamFormatError
-from bam_index import BamIndexError
-from choose_index import ChosenIndex
+from bam_index import BamIndexError, ChosenIndex
+from choose_index import explain_mismatch
 from job_log import MORE_MEMORY, explain_limits, log
 from options import Filters
 from samtools import explain_failure, find_errors, find_warnings
@@ -78,7 +78,7 @@ def count_task(task: Task) -> TaskResult:
     except dxpy.AppError as error:
         return TaskResult({}, [], error)
     except BamIndexError as error:
-        return TaskResult({}, [], index.explain_mismatch(bam, str(error)))
+        return TaskResult({}, [], explain_mismatch(bam, index, str(error)))
     except BamFormatError as error:
         return TaskResult({}, [], dxpy.AppError(f"{failure}: {error}. {UPLOAD_AGAIN}"))
     except Exception as error:
