@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from local_platform import pytest_plugin
+from local_platform import __version__, pytest_plugin
 from local_platform.api import routes
-from local_platform.testing.faults import KINDS
+from local_platform.testing.faults import CALLS, DOWNLOADS, REASONS
 
 PACKAGE = Path(__file__).parents[1]
 PINS = PACKAGE.parent / "requirements.txt"
@@ -63,6 +63,24 @@ def test_what_the_page_says_can_be_pasted_into_an_empty_folder(
     assert "1 passed" in run(["bash", "-ec", script], tmp_path, PATH=path)
 
 
+@pytest.mark.parametrize("on", [True, False])
+def test_plugin_is_turned_off_by_one_line_of_settings(
+    programs: Path, tmp_path: Path, on: bool
+) -> None:
+    line = re.search("`(addopts = .*?)`", README)[1]
+    (tmp_path / "pytest.ini").write_text("[pytest]\n" + line * (not on))
+    (tmp_path / "test_it.py").write_text(
+        "def test_it(pytestconfig):\n"
+        f"    assert pytestconfig.pluginmanager.hasplugin('local_platform.pytest_plugin') is {on}\n"
+    )
+    assert "1 passed" in run([programs / "pytest"], tmp_path)
+
+
+def test_command_says_its_version(programs: Path, tmp_path: Path) -> None:
+    printed = run([programs / "dx-local-platform", "--version"], tmp_path)
+    assert printed == f"dx-local-platform {__version__}\n"
+
+
 def test_command_finds_the_dx_that_was_installed_with_it(programs: Path, tmp_path: Path) -> None:
     command = [programs / "dx-local-platform", "--", "dx", "whoami"]
     assert run(command, tmp_path, PATH="/usr/bin:/bin") == "local\n"
@@ -83,4 +101,6 @@ def test_page_lists_what_is_served() -> None:
 def test_page_lists_every_fixture_and_every_fault() -> None:
     fixtures = {name for name in dir(pytest_plugin) if re.match("dx($|_)", name)}
     assert len(fixtures) > 5
-    assert {name for name in (*fixtures, *KINDS) if f"`{name}`" not in README} == set()
+    assert {
+        name for name in (*fixtures, *CALLS, *DOWNLOADS, *REASONS) if f"`{name}`" not in README
+    } == set()
