@@ -1,44 +1,56 @@
-# Every command a person types; `make` lists them.
+# Every command a person types; `make help` lists them.
 
 PYTHON3 := python3
 VENV    := .venv
 PYTHON  := $(VENV)/bin/python
 
+# dx build runs the default goal, with -C and -jN, before it packs the applet. There is nothing to
+# compile, and whatever is printed here ends up in the output of dx build.
+.PHONY: all
+all: ; @:
+
+# What each command takes from its command line. Anything else is a mistake, such as bam=my.bam.
+run_takes       := BAM BAI OUT APPLET ARGS
+web_takes       := BAM BAI STATE
+shell_takes     := STATE
+test_takes      := ARGS
+test-live_takes := PROJECT ARGS
+bench_takes     := ARGS
+
+takes   := $(foreach goal,$(MAKECMDGOALS),$($(goal)_takes))
+unknown := $(foreach name,$(filter-out $(takes) PYTHON3 VENV,$(.VARIABLES)),$(if \
+	$(findstring command line,$(origin $(name))),$(name)))
+$(if $(and $(MAKECMDGOALS),$(strip $(unknown))),$(error \
+	make $(MAKECMDGOALS) does not take $(strip $(unknown)). It takes $(or $(strip $(takes)),nothing)))
+
+# Names reach the programs as the person typed them, whatever characters they hold.
+override BAM    := $(value BAM)
+override BAI    := $(value BAI)
+override OUT    := $(value OUT)
+override APPLET := $(value APPLET)
+override STATE  := $(value STATE)
+export BAM BAI OUT APPLET STATE
+export CLONE := $(CURDIR)
+# The folder in which the command was typed: relative names begin there, and outputs go there. Only
+# after `make -C` is it another than this one. The shell's PWD names it then; at other times PWD may
+# be of an earlier folder, because a program that starts make elsewhere does not set it.
+export STAND := $(or $(if $(shell grep -slzE '^(-[a-zA-Z]*C|--directory)' /proc/$$PPID/cmdline),$(value PWD)),$(CURDIR))
 # What is imported from resources/ must not leave compiled files there: dx build would upload them.
 export PYTHONDONTWRITEBYTECODE := 1
 
-# Names reach the programs as the person typed them, whatever characters they hold.
-override BAM   := $(value BAM)
-override BAI   := $(value BAI)
-override OUT   := $(value OUT)
-override STATE := $(value STATE)
-export BAM BAI OUT STATE
-export CLONE := $(CURDIR)
-# The shell's folder, also under `make -C`: names are looked up, and outputs left, where one stands.
-export STAND := $(or $(value PWD),$(CURDIR))
-
-# `dx build` runs the default goal, with -C and -jN, before it packs the applet: there is nothing to
-# compile, and whoever reads the output of dx build wants nothing else in it.
-.PHONY: all
-all:
-	@$(if $(and $(findstring w,$(firstword -$(MAKEFLAGS))),$(filter -j%,$(MAKEFLAGS))),:,$(list_commands))
-
 .PHONY: help
 help: ## list the commands
-	@$(list_commands)
-
-define list_commands
-sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name what; do \
-	printf 'make %-9s %s\n' "$$name" "$$what"; done
-endef
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name what; do \
+		printf 'make %-9s %s\n' "$$name" "$$what"; done
 
 # dx build runs make in turn, which must not think that it is a part of this one.
-LOCAL_PLATFORM := PATH="$$CLONE/$(VENV)/bin:$$PATH" PYTHONPATH="$$CLONE/test:$$CLONE/test/local_platform" \
-	env -u MAKEFLAGS -u MAKELEVEL python -m local_platform
+# exec, so that a signal from make reaches the platform, and not only a shell around it.
+LOCAL_PLATFORM := exec env -u MAKEFLAGS -u MAKELEVEL PATH="$$CLONE/$(VENV)/bin:$$PATH" \
+	PYTHONPATH="$$CLONE/test:$$CLONE/test/local_platform" python -m local_platform
 
 .PHONY: run
-run: $(VENV)/can_run samtools ## run the applet here, with no account [BAM=... BAI=... OUT=folder ARGS=...]
-	@$(LOCAL_PLATFORM) -- python test/run_applet.py "$$STAND" "$$BAM" "$$BAI" "$$OUT" $(ARGS)
+run: $(VENV)/can_run samtools ## run the applet here, with no account [BAM=... BAI=... OUT=folder APPLET=folder ARGS=...]
+	@$(LOCAL_PLATFORM) -- python test/run_applet.py "$$STAND" "$$BAM" "$$BAI" "$$OUT" "$$APPLET" $(ARGS)
 
 .PHONY: web
 web: $(VENV)/can_run samtools ## the same in a browser: launch form, live jobs, results [BAM=... BAI=... STATE=folder]
@@ -50,36 +62,42 @@ shell: $(VENV)/can_run samtools ## a shell in which dx talks to a local platform
 	@$(LOCAL_PLATFORM) $(if $(STATE),--state "$$STATE") -- sh -c 'cd "$$STAND" && { "$${SHELL:-sh}" || true; }'
 
 .PHONY: test
-test: $(VENV)/can_test samtools chromium ## run every test (sets up what is missing)
-	$(PYTHON) -m pytest -c test/pytest.ini test $(ARGS)
+test: $(VENV)/can_test samtools chromium ## run the tests; sets up what is missing [ARGS="-k word" or a path]
+	@env -u MAKEFLAGS -u MAKELEVEL $(PYTHON) -m pytest -c test/pytest.ini --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 .PHONY: test-live
 test-live: $(VENV)/can_test samtools ## end-to-end tests where you are logged in [PROJECT=project-...]
 	@test -n "$$PROJECT" || { echo 'Name a project: make test-live PROJECT=project-...' >&2; exit 1; }
 	$(PYTHON) -m pytest -c test/pytest.ini test/test_end_to_end.py --dx-project "$$PROJECT" $(ARGS)
 
-BENCH_PATH := src:resources/home/dnanexus:test:test/local_platform:test/local_platform/tests
+BENCH_PATH := src:test/tutorial/src:resources/home/dnanexus:test:test/local_platform:test/local_platform/tests
 
 .PHONY: bench
 bench: $(VENV)/can_run samtools ## compare with other ways of counting (20 minutes, 3 GB of disk)
 	PYTHONPATH=$(BENCH_PATH) $(PYTHON) test/bench/benchmark.py $(ARGS)
 	@$(LOCAL_PLATFORM) -- env PYTHONPATH=$(BENCH_PATH) python test/bench/remote_benchmark.py
 
+# The page of the local platform is JavaScript, whose types stand in its comments.
+PAGE := test/local_platform/local_platform/web
+DENO := DENO_DIR="$$CLONE/$(VENV)/deno" DENO_NO_UPDATE_CHECK=1 "$$CLONE/$(VENV)/bin/deno"
+
 .PHONY: lint
 lint: $(VENV)/can_test ## check format, style and types
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy src resources test/local_platform/local_platform
+	cd $(PAGE) && $(DENO) fmt --check *.js && $(DENO) lint && $(DENO) check
 	@echo 'Checks left out: the types of the tests; the program and the local platform are strict about theirs.'
 
 .PHONY: format
 format: $(VENV)/can_test ## format the code and mend what ruff can mend
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
+	cd $(PAGE) && $(DENO) fmt *.js
 
 .PHONY: clean
 clean: ## remove .venv, caches and the benchmark's BAM files
-	rm -rf .venv .venv-* .mypy_cache .pytest_cache .ruff_cache test/bench/bams
+	rm -rf .venv .venv-* .systems .mypy_cache .pytest_cache .ruff_cache test/bench/bams
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # $(call quietly,command): what the command says is shown only if it fails of itself.
@@ -94,19 +112,23 @@ $(VENV)/can_run: test/requirements_run.txt
 		echo 'Python 3.10 or newer is needed; name one: make PYTHON3=python3.12 ...' >&2; exit 1; }
 	@"$(PYTHON3)" -c 'import ensurepip' 2>/dev/null || { $(call apt_install,python3-venv); } || { \
 		echo 'The module venv is needed: install it (apt-get install python3-venv) and try again.' >&2; exit 1; }
-	@echo 'Setting up $(VENV), once'
+	@echo 'Setting up $(VENV), once: dxpy and the local platform, from PyPI (64 MB on disk, about a minute)'
 	@$(call quietly,"$(PYTHON3)" -m venv --clear $(VENV) && $(PIP_INSTALL) -r $<)
 	@touch $@
 
 $(VENV)/can_test: test/requirements.txt $(VENV)/can_run
-	@echo 'Installing what the tests need, once'
+	@echo 'Installing in $(VENV), once: pytest, playwright, ruff and mypy, from PyPI (270 MB on disk)'
 	@$(call quietly,$(PIP_INSTALL) -r $<)
 	@touch $@
 
-# $(call apt_install,package): install it through apt-get, as root or where sudo asks for no password.
+# $(call apt_install,package): say how much it is, and install it through apt-get, as root or where
+# sudo asks for no password.
 define apt_install
 if [ "$$(id -u)" = 0 ]; then sudo=; elif sudo -n true 2>/dev/null; then sudo='sudo -n'; else sudo=false; fi; \
-	$$sudo apt-get update -qq && $$sudo apt-get install -qq -y $(1) >/dev/null
+	$$sudo true && echo 'Installing $(1) on this machine (apt-get install $(1))' && \
+	$$sudo apt-get update -qq && \
+	{ LC_ALL=C $$sudo apt-get install --assume-no $(1) 2>/dev/null | grep -E '^ *(Need to get|After this|Download|Space|Installing:)' || true; } && \
+	DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -qq -y $(1) >/dev/null
 endef
 
 .PHONY: samtools

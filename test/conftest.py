@@ -1,6 +1,7 @@
 """Fixtures that several test files share."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +11,9 @@ import pytest
 
 # dx build uploads all of resources/: compiled files must not appear there.
 sys.dont_write_bytecode = True
+
+# A background job of a script ignores an interrupt, and so would every program that a test starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import applet  # noqa: E402 - after the switch above
 from machines import make_part_inputs, read_part, share_calls  # noqa: E402

@@ -1,9 +1,9 @@
 """The applet's whole life with the real dx: what `make run` shows.
 
-Usage: python test/run_applet.py FOLDER BAM BAI OUT [OPTION ...], with dx talking to a local
-platform. FOLDER is where the person stands: relative names begin there. An empty BAM stands for a
-small one that is built, an empty BAI for an index beside the BAM file, if there is one, and an
-empty OUT for FOLDER; the options go to dx run.
+Usage: python test/run_applet.py FOLDER BAM BAI OUT APPLET [OPTION ...], with dx talking to a local
+platform. FOLDER is where the command was typed: relative names begin there. An empty BAM stands for
+the demo, an empty BAI for an index beside the BAM file, if there is one, an empty OUT for FOLDER,
+and an empty APPLET for this applet. The options go to dx run.
 """
 
 import json
@@ -19,12 +19,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bam_builder import build_bam, index_bam, sam_line
+from demo_bam import build_demo
 
 APPLET = Path(__file__).parent.parent
 DX = str(Path(sys.executable).parent / "dx")
-# Regions of several blocks, so that machines can share them.
-DEMO_READS = (("chr1", 9000, 6000), ("chr2", 8000, 4500), ("chrM", 300, 90), ("chrEmpty", 100, 0))
+
+FIELDS = ("mappings_sorted_bam", "mappings_sorted_bai")
 
 PROGRESS_SECONDS = 5
 # Lines of a count file that are shown; of a longer one its beginning and its total.
@@ -39,6 +39,7 @@ FAILED_JOB = re.compile(r"\* .* \(failed\) job-\w+$")
 # The job's own folder stands for / on the worker.
 JOB_FOLDER = re.compile(r"/\S*(?=/home/dnanexus/)")
 INPUT_FOLDER = re.compile(r"/home/dnanexus/in/\w+/")
+WARNING = re.compile(r" STD(?:OUT|ERR) (WARNING: .*)")
 # dx says how it is used before it says what is wrong.
 USAGE = re.compile(r"^usage: .*?(?=^dx.*: error: )", re.MULTILINE | re.DOTALL)
 
@@ -49,25 +50,71 @@ class StepError(Exception):
 
 def main() -> int:
     """Run the applet on the files of the command line; return the exit status."""
-    stand, bam, bai, out, *options = sys.argv[1:]
+    stand, bam, bai, out, applet, *options = sys.argv[1:]
     os.chdir(stand)
-    with tempfile.TemporaryDirectory(prefix="make_run_") as folder:
-        # What an interrupted dx leaves behind goes with the folder.
-        os.environ["TMPDIR"] = folder
-        try:
+    end_in_order()
+    try:
+        with tempfile.TemporaryDirectory(prefix="make_run_") as folder:
+            # What an interrupted dx leaves behind goes with the folder.
+            os.environ["TMPDIR"] = folder
+            source = find_applet(applet)
             if {"-h", "--help"}.intersection(options):
-                show_inputs()
-            else:
-                files = find_files(bam, bai) or build_demo(Path(folder))
-                run_applet(files, options, Path(out).expanduser(), Path(folder))
-        except StepError as error:
-            print(error, file=sys.stderr)
-            return 1
-        except KeyboardInterrupt:
-            # A second one must not stop the cleaning up.
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-            return 130
+                show_inputs(source)
+                return 0
+            target = find_target(out)
+            files = find_files(bam, bai) or build_demo(Path(folder))
+            run_applet(source, files, options, target, Path(folder))
+    except StepError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
     return 0
+
+
+def end_in_order() -> None:
+    """Have every signal to end raise KeyboardInterrupt, once: then what was made is removed."""
+
+    def interrupt(*_: object) -> None:
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    # One that is ignored stays so: nohup, or a job in the background of a script.
+    numbers = [
+        number
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) != signal.SIG_IGN
+    ]
+    for number in numbers:
+        signal.signal(number, interrupt)
+
+
+def find_applet(name: str) -> Path:
+    """Return the folder of the applet, which is this one without a name.
+
+    Raises:
+        StepError: it is no applet's folder.
+    """
+    folder = Path(name).expanduser().absolute() if name else APPLET
+    if not (folder / "dxapp.json").is_file():
+        raise StepError(f"There is no dxapp.json in {str(folder)!r}. Give an applet's folder.")
+    return folder
+
+
+def find_target(name: str) -> Path:
+    """Return the folder for the outputs, which need not exist.
+
+    Raises:
+        StepError: the outputs cannot be written there.
+    """
+    folder = Path(name).expanduser().absolute()
+    there = next(one for one in (folder, *folder.parents) if os.access(one, os.F_OK))
+    if not there.is_dir():
+        raise StepError(f"{str(there)!r} is a file. Give a folder for the outputs as OUT=...")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise StepError(f"You may not write to {str(there)!r}. Give another folder as OUT=...")
+    return folder
 
 
 def find_files(bam_name: str, bai_name: str) -> list[Path]:
@@ -113,57 +160,64 @@ def find_index(bam: Path) -> Path | None:
     return next((bam.with_name(name) for name in names if bam.with_name(name).is_file()), None)
 
 
-def build_demo(folder: Path) -> list[Path]:
-    """Build a small BAM file and its index."""
-    contigs = [(name, length) for name, length, _ in DEMO_READS]
-    reads = [
-        sam_line(f"{name}.{number}", name, number)
-        for name, _, count in DEMO_READS
-        for number in range(1, count + 1)
-    ]
-    bam = build_bam(folder / "demo.bam", contigs, reads)
-    return [bam, index_bam(bam, folder / "demo.bam.bai")]
-
-
-def show_inputs() -> None:
+def show_inputs(source: Path) -> None:
     """Show what dx run says of the applet's inputs and outputs."""
     dx("new", "project", "--select", "make_run")
-    applet = json.loads(dx("build", str(APPLET)))["id"]
-    print(dx("run", applet, "-h"))
+    print(dx("run", build(source), "-h"))
 
 
-def run_applet(files: list[Path], options: list[str], out: Path, scratch: Path) -> None:
+def build(source: Path, *options: str) -> str:
+    """Build the applet of a folder with dx build, and return its ID.
+
+    Raises:
+        StepError: dx failed; in its own words.
+    """
+    # A Makefile beside the applet may print lines before the result of dx.
+    return json.loads(dx("build", *options, str(source)).splitlines()[-1])["id"]
+
+
+def run_applet(
+    source: Path, files: list[Path], options: list[str], out: Path, scratch: Path
+) -> None:
     """Go through the steps, showing each command, the live log, the counts and the outputs.
 
     Args:
+        source: the applet's folder.
         files: the BAM file and, if there is one, its index.
         options: for dx run.
-        out: where the outputs shall lie.
+        out: folder for the outputs.
         scratch: an empty folder, or one with other names in it.
 
     Raises:
         StepError: a step failed, or the job did.
     """
     project = dx("new", "project", "--brief", "--select", "make_run").strip()
-    fields = ("mappings_sorted_bam", "mappings_sorted_bai")
     ids = [upload(file, project) for file in files]
-    inputs = [f"-i{field}={file}" for field, file in zip(fields, ids, strict=False)]
-    applet = json.loads(dx("build", str(APPLET)))["id"]
-    job_id = dx("run", applet, *inputs, *options, "-y", "--brief").strip()
-    watch("watch", "--tree", job_id)
+    inputs = [f"-i{field}={file}" for field, file in zip(FIELDS, ids, strict=False)]
+    job_id = dx("run", build(source), *inputs, *options, "-y", "--brief").strip()
+    warnings = watch("watch", "--tree", job_id)
     job = json.loads(dx("describe", "--json", job_id, show=False))
     if job["state"] != "done":
         raise StepError(describe_failure(job))
-    links = {name: link["$dnanexus_link"] for name, link in job["output"].items()}
-    downloads = scratch / "outputs"
-    downloads.mkdir()
-    dx("download", "--no-progress", "--output", str(downloads), *links.values())
-    names = {
-        output: json.loads(dx("describe", "--json", link, show=False))["name"]
-        for output, link in links.items()
+    names = download(job["output"], scratch / "outputs")
+    if "count_file" in names:
+        count_file = scratch / "outputs" / names["count_file"]
+        print(f"\n{count_file.name}:\n{shorten(count_file)}\n")
+    for warning in warnings:
+        print(warning)
+    show_outputs(names, keep(scratch / "outputs", out, scratch.parent))
+
+
+def download(output: dict, folder: Path) -> dict[str, str]:
+    """Download the files among a job's outputs into a new folder; return their names by output."""
+    import dxpy  # takes a while
+
+    folder.mkdir()
+    ids = {
+        name: value["$dnanexus_link"] for name, value in output.items() if "$dnanexus_link" in value
     }
-    print(f"\n{names['count_file']}:\n{shorten(downloads / names['count_file'])}\n")
-    show_outputs(names, keep(downloads, out, scratch.parent))
+    dx("download", "--no-progress", "--output", str(folder), *ids.values())
+    return {name: dxpy.describe(file)["name"] for name, file in ids.items()}
 
 
 def shorten(count_file: Path) -> str:
@@ -176,20 +230,23 @@ def shorten(count_file: Path) -> str:
 
 
 def keep(downloads: Path, out: Path, elsewhere: Path) -> Path:
-    """Copy the outputs to where they shall lie; return where they are.
+    """Copy the outputs to where they belong; return that folder's full path.
 
-    That is a new folder in `elsewhere`, if they cannot lie where they shall.
+    Raises:
+        StepError: they cannot be written there. They are in a new folder in `elsewhere` then.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
         for file in downloads.iterdir():
             copy_whole(file, out / file.name)
     except OSError as error:
-        print(f"The outputs cannot be written to {str(out.absolute())!r}: {error.strerror}.")
         folder = Path(tempfile.mkdtemp(prefix="counts_", dir=elsewhere))
         shutil.copytree(downloads, folder, dirs_exist_ok=True)
-        return folder
-    return out.absolute()
+        raise StepError(
+            f"The outputs cannot be written to {str(out)!r}: {error.strerror}."
+            f" They are in {str(folder)!r}."
+        ) from error
+    return out
 
 
 def copy_whole(source: Path, target: Path) -> None:
@@ -203,12 +260,13 @@ def copy_whole(source: Path, target: Path) -> None:
 
 
 def show_outputs(names: dict[str, str], folder: Path) -> None:
-    """Name the output files, and say how to open the page."""
+    """Name the output files, and say how to open a page among them."""
     print(f"The outputs are in {folder}:")
     for output, name in names.items():
         print(f"  {output:<21} {name}")
-    report = folder / names["count_report"]
-    print(f"Open the report in a browser: xdg-open {shlex.quote(str(report))}\n  {report.as_uri()}")
+    for report in (folder / name for name in names.values() if name.endswith(".html")):
+        print(f"Open the report in a browser: xdg-open {shlex.quote(str(report))}")
+        print(f"  {report.as_uri()}")
 
 
 def dx(*arguments: str, show: bool = True) -> str:
@@ -259,11 +317,14 @@ def count_uploaded_bytes(name: str, project: str) -> int:
     return sum(part["size"] for part in parts if part["state"] == "complete")
 
 
-def watch(*arguments: str) -> None:
-    """Run dx watch, and show what it prints while it prints it."""
+def watch(*arguments: str) -> list[str]:
+    """Run dx watch, and show what it prints while it prints it; return the job's warnings."""
+    warnings = []
     with running_dx(*arguments) as process:
         for line in select_lines(process.stdout):
             print(line, end="", flush=True)
+            warnings += WARNING.findall(line)
+    return list(dict.fromkeys(warnings))
 
 
 def select_lines(log: Iterable[str]) -> Iterator[str]:

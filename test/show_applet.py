@@ -1,8 +1,8 @@
 """The applet's launch form in a browser, with files to run it on: what `make web` shows.
 
 Usage: python test/show_applet.py FOLDER BAM BAI, with dx talking to a local platform. FOLDER is
-where the person stands: relative names begin there. An empty BAM stands for a small one that is
-built, an empty BAI for an index beside the BAM file, if there is one.
+where the command was typed: relative names begin there. An empty BAM stands for the demo, an empty
+BAI for an index beside the BAM file, if there is one.
 """
 
 import json
@@ -13,17 +13,18 @@ import sys
 import tempfile
 from pathlib import Path
 
+from demo_bam import build_demo
 from local_platform.address import launch_place, open_in_browser, page_address
-from run_applet import APPLET, StepError, build_demo, dx, find_files, upload
+from run_applet import APPLET, DX, FIELDS, StepError, build, dx, end_in_order, find_files, upload
 
 PROJECT = "make_web"
-FIELDS = ("mappings_sorted_bam", "mappings_sorted_bai")
 
 
 def main() -> int:
     """Prepare a project, show the form and wait for an interrupt; return the exit status."""
     stand, bam, bai = sys.argv[1:]
     os.chdir(stand)
+    end_in_order()
     try:
         with tempfile.TemporaryDirectory(prefix="make_web_") as folder:
             os.environ["TMPDIR"] = folder
@@ -45,7 +46,7 @@ def prepare_form(files: list[Path]) -> str:
     """Build the applet, upload the files, and return the place of the filled-in form."""
     project = find_project() or dx("new", "project", "--brief", PROJECT).strip()
     dx("select", project)
-    applet = json.loads(dx("build", "--overwrite", str(APPLET)))["id"]
+    applet = build(APPLET, "--overwrite")
     ids = [find_uploaded(file, project) or upload(file, project) for file in files]
     return launch_place(applet, project, dict(zip(FIELDS, ids, strict=False)))
 
@@ -68,9 +69,10 @@ def write_exports(folder: str) -> str:
     """Write the variables that lead dx here to a file for shells; return its path, quoted."""
     path = Path(folder) / "dx.sh"
     variables = {name: value for name, value in os.environ.items() if name.startswith("DX_")}
-    path.write_text(
-        "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
-    )
+    lines = [f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()]
+    # The dx that was tried with this platform, also where there is none or another one.
+    lines.append(f'export PATH={shlex.quote(str(Path(DX).parent))}:"$PATH"\n')
+    path.write_text("".join(lines))
     return shlex.quote(str(path))
 
 

@@ -1,4 +1,4 @@
-"""Summaries of counts that nobody counted, for the tests of what people get."""
+"""Made-up summaries, for the tests of what users get."""
 
 from dataclasses import replace
 
@@ -11,28 +11,27 @@ HUMAN_LIKE = [
 ]
 
 
-def summarize(regions: list[RegionCount], **facts: str | int) -> CountSummary:
-    """Return a summary of these regions, with other facts than the usual ones where given."""
+def summarize(regions: list[RegionCount], **facts: object) -> CountSummary:
+    """Return a summary of these regions; the facts replace the usual ones."""
     summary = CountSummary(
         sample="sample",
         prefix="sample",
-        command="samtools view -c sample.bam chr1",
+        command="samtools view -c sample.bam REGION",
         filters="",
         regions=regions,
         unplaced=0,
         samtools_version="samtools 1.19",
         applet_version="1.0.0",
         date="2026-01-31 12:00:00 UTC",
-        note="Counted record by record.",
     )
     return replace(summary, **facts)
 
 
 def make_regions(**densities: int) -> list[RegionCount]:
-    """Return a region of ten megabases for each number of records a megabase."""
+    """Return regions of ten megabases with these numbers of records per megabase."""
     return [RegionCount(name, 10_000_000, 10 * density) for name, density in densities.items()]
 
 
 def make_autosomes(**others: int) -> list[RegionCount]:
-    """Return 22 autosomes of about 1,000 records a megabase, some of them otherwise, and others."""
+    """Return 22 autosomes of about 1,000 records per megabase; `others` replace some or follow."""
     return make_regions(**({f"chr{n}": 1_000 + n for n in range(1, 23)} | others))

@@ -1,11 +1,11 @@
 """What a newcomer types first: make, and make run in a fresh clone, in a folder with a space."""
 
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,12 +13,27 @@ import pytest
 import outputs
 import run_applet
 from bam_builder import build_bam, index_bam, sam_line
+from demo_bam import build_demo
 from local_platform.testing.local import LocalPlatform
+from summaries import summarize
+from summary import RegionCount
 
 ROOT = Path(__file__).parent.parent
-DEMO = (
-    "Region chr1: 6000\nRegion chr2: 4500\nRegion chrM: 90\nRegion chrEmpty: 0\nTotal reads: 10590"
-)
+TUTORIAL = ROOT / "test" / "tutorial"
+# An applet that warns, and says so again at the end of its log.
+WARNS = """
+import sys
+import dxpy
+
+@dxpy.entry_point("main")
+def main(**inputs):
+    for _ in range(2):
+        print("WARNING: The index is old.", file=sys.stderr)
+    return {"count_file": dxpy.dxlink(dxpy.upload_string("Total reads: 0", name="n_count.txt"))}
+
+dxpy.run()
+"""
+EXPORTED = {"APPLET", "BAM", "BAI", "OUT", "STATE"}
 OUTPUTS = sorted(one.suffix for one in outputs.OUTPUTS)
 
 
@@ -26,11 +41,14 @@ OUTPUTS = sorted(one.suffix for one in outputs.OUTPUTS)
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of what is under version control, with a .venv of its own."""
     clone = tmp_path_factory.mktemp("newcomer") / "my clone"
-    local = shutil.ignore_patterns(".git", ".venv*", "*cache*", "bams")
+    local = shutil.ignore_patterns(".git", ".venv*", ".systems", "*cache*", "bams")
     shutil.copytree(ROOT, clone, ignore=local)
-    command = make_command(clone, ".venv/can_run")
-    done = subprocess.run(command, env=free_of_make(), capture_output=True, text=True, timeout=300)
+    command = make_command(clone, "--no-print-directory", ".venv/can_run")
+    done = subprocess.run(command, env=free_of_make(), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    first, *_ = done.stdout.splitlines()
+    assert first.startswith("Setting up .venv, once: ")
+    assert "MB" in first
     return clone
 
 
@@ -49,7 +67,12 @@ def make_command(clone: Path, *arguments: str) -> list[str]:
 
 def free_of_make() -> dict[str, str]:
     """Return the environment without what a make that runs these tests has put there."""
-    of_make = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "ARGS", "VENV", "BAM", "BAI", "OUT", "STATE")
+    of_make = (
+        "MAKEFLAGS",
+        "MAKELEVEL",
+        "MFLAGS",
+        *["ARGS", "VENV", "APPLET", "BAM", "BAI", "OUT", "STATE"],
+    )
     return {name: value for name, value in os.environ.items() if name not in of_make}
 
 
@@ -72,8 +95,6 @@ def start_make(clone: Path, stand: Path, *arguments: str) -> subprocess.Popen[st
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
-        # Where the tests are run in the background, an interrupt is ignored, and by children too.
-        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
 
 
@@ -93,16 +114,116 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_run_leaves_every_output_where_one_stands_and_names_it(clone, stand):
+def read_counts(count_file: Path) -> dict[str, int]:
+    """Return what the lines of a count file say, by what comes before the colon."""
+    lines = (line.rpartition(": ") for line in count_file.read_text().splitlines())
+    return {name: int(count) for name, _, count in lines}
+
+
+def test_run_leaves_every_output_where_the_command_was_typed_and_names_it(clone, stand):
     printed = make(clone, stand, "run")
-    assert DEMO in printed
     assert names(stand) == [f"demo{suffix}" for suffix in OUTPUTS]
-    assert (stand / "demo_count.txt").read_text() == DEMO
+    assert (stand / "demo_count.txt").read_text().splitlines()[0] in printed.splitlines()
     named = printed.partition(f"The outputs are in {stand}:")[2]
     assert all(name in named for name in names(stand))
     assert f"xdg-open '{stand}/demo_count.html'" in named
     assert (stand / "demo_count.html").as_uri() in named
     assert names(stand.parent / "temporary") == []
+
+
+def test_demo_is_a_mans_with_a_third_chr21(tmp_path):
+    bam, index = build_demo(tmp_path)
+    assert index.exists()
+    printed = subprocess.check_output(["samtools", "idxstats", bam], text=True)
+    rows = [line.split("\t") for line in printed.splitlines()]
+    regions = [RegionCount(name, int(length), int(count)) for name, length, count, _ in rows[:-1]]
+    summary = summarize(regions)
+    assert [region.name for region in regions[:25]] == [
+        *(f"chr{number}" for number in range(1, 23)),
+        *("chrX", "chrY", "chrM"),
+    ]
+    assert [region.name for region in summary.outliers] == ["chr21"]
+    for chromosome in summary.sex_chromosomes.values():
+        assert 0.4 < summary.normalize(chromosome) < 0.6
+
+
+def test_another_applet_runs_on_the_same_files(clone, stand):
+    printed = make(clone, stand, "run", f"APPLET={TUTORIAL}", f"OUT={stand}/tutorial")
+    assert names(stand / "tutorial") == ["demo_count.txt"]
+    assert (
+        f"The outputs are in {stand}/tutorial:\n  count_file            demo_count.txt" in printed
+    )
+    assert "Open the report" not in printed
+    assert read_counts(stand / "tutorial" / "demo_count.txt")["Region chr1"] > 1000
+
+
+def test_warnings_of_the_job_are_said_again_after_the_counts(clone, stand):
+    folder = stand / "warns"
+    (folder / "src").mkdir(parents=True)
+    specification = json.loads((TUTORIAL / "dxapp.json").read_text())
+    specification["runSpec"]["file"] = "src/warns.py"
+    specification["runSpec"].pop("execDepends", None)
+    (folder / "dxapp.json").write_text(json.dumps(specification))
+    (folder / "src" / "warns.py").write_text(WARNS)
+    (folder / "Makefile").write_text("all: ; @echo compiled\n")
+    printed = make(clone, stand, "run", "APPLET=warns", "OUT=out")
+    after = printed.partition("\nTotal reads: 0\n")[2]
+    assert after.count("WARNING: The index is old.\n") == 1
+    assert after.index("WARNING: ") < after.index("The outputs are in ")
+
+
+def test_outputs_are_left_here_though_the_shell_was_elsewhere(clone, stand):
+    # A program that starts make in another folder does not change PWD.
+    command = ["make", f"PYTHON3={sys.executable}", "run", "BAM=missing.bam"]
+    done = subprocess.run(
+        command, cwd=clone, env=environment(stand), capture_output=True, text=True
+    )
+    assert f"There is no file '{clone}/missing.bam'." in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("goal", "given", "taken"),
+    [
+        ("run", "bam=sample.bam", "BAM BAI OUT APPLET ARGS"),
+        ("web", "OUT=here", "BAM BAI STATE"),
+        ("clean", "ARGS=x", "nothing"),
+    ],
+)
+def test_variables_that_a_command_does_not_take_are_refused(clone, stand, goal, given, taken):
+    printed = make(clone, stand, goal, given, status=2)
+    name = given.partition("=")[0]
+    assert f"make {goal} does not take {name}. It takes {taken}." in printed
+
+
+def test_arguments_of_make_test_can_be_a_path(clone, stand):
+    done = ("-o", f"{sys.prefix}/can_test", "-o", "chromium", f"VENV={sys.prefix}")
+    arguments = "ARGS=--collect-only -q -n0 test/test_left_out.py"
+    assert "\n1 test collected" in make(clone, stand, *done, "test", arguments)
+
+
+APT_GET = """#!/bin/sh
+case "$*" in
+*--assume-no*) echo 'Need to get 12 MB of archives.'; exit 1 ;;
+*samtools*) echo "apt-get $*" >>"$0.log" ;;
+esac
+"""
+
+
+def test_system_packages_are_named_with_their_size_before_they_are_installed(clone, stand):
+    # The programs that the recipe needs, but no samtools, and a package manager that only notes.
+    programs = stand.parent / "programs"
+    programs.mkdir()
+    for name in ("sh", "make", "grep", "env", "true", "false"):
+        (programs / name).symlink_to(shutil.which(name))
+    for name, script in (("apt-get", APT_GET), ("id", "#!/bin/sh\necho 0\n")):
+        (programs / name).write_text(script)
+        (programs / name).chmod(0o755)
+    variables = free_of_make() | {"PATH": str(programs)}
+    command = ["make", "-C", str(clone), "samtools"]
+    done = subprocess.run(command, env=variables, capture_output=True, text=True)
+    assert "Installing samtools on this machine (apt-get install samtools)\n" in done.stdout
+    assert "Need to get 12 MB of archives.\n" in done.stdout
+    assert "-y samtools" in (programs / "apt-get.log").read_text()
 
 
 def test_file_names_are_taken_as_they_are(clone, stand):
@@ -118,15 +239,6 @@ def test_an_index_beside_the_bam_is_used_and_named(clone, stand):
     printed = make(clone, stand, "run", "BAM=sample.bam")
     assert "The index beside the BAM file is used: sample.bai\n" in printed
     assert "Building an index" not in printed
-
-
-def test_counts_are_not_lost_where_the_folder_cannot_be_written(clone, stand):
-    (stand / "file").touch()
-    printed = make(clone, stand, "run", "OUT=file/out")
-    assert f"The outputs cannot be written to '{stand}/file/out': Not a directory." in printed
-    (kept,) = (stand.parent / "temporary").iterdir()
-    assert f"The outputs are in {kept}:" in printed
-    assert (kept / "demo_count.txt").read_text() == DEMO
 
 
 def test_a_failure_is_told_once_and_without_the_folder_of_the_job(clone, stand):
@@ -174,15 +286,39 @@ def test_an_interrupt_is_one_line_and_leaves_nothing(clone, stand, step):
     assert names(stand.parent / "temporary") == []
 
 
-def test_make_alone_lists_the_commands(clone, stand):
-    printed = make(clone, stand)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    ("command", "step"), [("run", "$ dx upload"), ("web", "Open this address")]
+)
+def test_another_signal_to_end_leaves_nothing_either(clone, stand, command, step, number):
+    ended = start_make(clone, stand, "--no-print-directory", command)
+    with ended:
+        for line in ended.stdout:
+            if line.startswith(step):
+                break
+        if number == signal.SIGHUP:
+            # As when the terminal is closed: it reaches the whole group.
+            os.killpg(ended.pid, number)
+        else:
+            ended.send_signal(number)
+        rest = ended.stdout.read()
+    assert "Traceback" not in rest
+    assert names(stand) == []
+    assert names(stand.parent / "temporary") == []
+
+
+def test_help_lists_the_commands(clone, stand):
+    printed = make(clone, stand, "help")
     for command in ("run", "shell", "test", "lint"):
         assert f"\nmake {command} " in printed
 
 
-def test_make_as_dx_build_runs_it_says_and_leaves_nothing(clone, stand):
+@pytest.mark.parametrize("arguments", [(), ("-j2",)])
+def test_default_goal_says_and_leaves_nothing(clone, arguments):
+    # dx build runs it, and scripts read the output of dx build.
     before = sorted(clone.rglob("*"))
-    assert make(clone, stand, "-j2") == ""
+    done = subprocess.run(["make", *arguments], cwd=clone, env=free_of_make(), capture_output=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
     assert sorted(clone.rglob("*")) == before
 
 
@@ -214,6 +350,19 @@ def test_a_name_that_is_no_file_is_refused(tmp_path, monkeypatch, bam, bai, mess
         run_applet.find_files(bam, bai)
 
 
+@pytest.mark.parametrize("name", ["file", "file/out"])
+def test_outputs_are_refused_where_a_file_lies(tmp_path, monkeypatch, name):
+    (tmp_path / "file").touch()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(run_applet.StepError, match=r"file' is a file\. Give a folder"):
+        run_applet.find_target(name)
+
+
+def test_folder_without_an_applet_is_refused(tmp_path):
+    with pytest.raises(run_applet.StepError, match=r"There is no dxapp.json in '.*'"):
+        run_applet.find_applet(str(tmp_path))
+
+
 def test_a_long_count_file_is_shown_by_its_beginning_and_its_total(tmp_path):
     lines = [f"Region r{number}: 1" for number in range(100)]
     path = tmp_path / "s_count.txt"
@@ -223,14 +372,16 @@ def test_a_long_count_file_is_shown_by_its_beginning_and_its_total(tmp_path):
     assert shown[-3:] == ["Region r28: 1", "... (72 more regions)", "Total reads: 100"]
 
 
-def test_a_disk_that_is_full_holds_no_part_of_an_output(small_disk, tmp_path, capsys):
+def test_outputs_for_a_full_disk_are_kept_elsewhere_and_whole(small_disk, tmp_path):
     downloads = tmp_path / "outputs"
     downloads.mkdir()
     (downloads / "s_count.html").write_bytes(bytes(1_000_000))
-    kept = run_applet.keep(downloads, small_disk, tmp_path)
+    with pytest.raises(run_applet.StepError, match="No space left on device") as refused:
+        run_applet.keep(downloads, small_disk, tmp_path)
+    (kept,) = tmp_path.glob("counts_*")
+    assert f"They are in '{kept}'." in str(refused.value)
     assert (kept / "s_count.html").stat().st_size == 1_000_000
     assert names(small_disk) == []
-    assert "No space left on device" in capsys.readouterr().out
 
 
 def test_a_long_upload_says_how_far_it_is(

@@ -1,4 +1,4 @@
-"""The files for MultiQC: what they say, and what makes files of several samples one plot."""
+"""The files for MultiQC: their numbers, and which files share a plot."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from multiqc_content import STATISTICS, write_multiqc_general_stats, write_multiqc_section
-from summaries import HUMAN_LIKE, make_autosomes, make_regions, summarize
+from summaries import make_autosomes, make_regions, summarize
 from summary import CountSummary, RegionCount
 
 FILTERS = "-q 30 -F 2308"
@@ -43,7 +43,7 @@ def test_a_halved_chromosome_and_the_sex_show_in_a_line_of_normalized_coverage(w
     assert line["chr1"] == pytest.approx(1, abs=0.02)
 
 
-def test_the_line_has_the_same_points_under_either_names_and_in_any_order(write):
+def test_the_line_has_the_same_points_for_either_naming_and_any_order(write):
     regions = make_autosomes(chrX=500)
     other = [one._replace(name=one.name.removeprefix("chr")) for one in reversed(regions)]
     (section, _), (other_section, _) = write(summarize(regions)), write(summarize(other))
@@ -51,20 +51,19 @@ def test_the_line_has_the_same_points_under_either_names_and_in_any_order(write)
     assert section == other_section
 
 
-def test_large_regions_without_names_of_autosomes_are_a_line_in_the_headers_order(write):
+def test_large_regions_without_names_of_autosomes_are_a_line_in_header_order(write):
     section, _ = write(summarize(make_regions(**{"2R": 100, "2L": 200, "3": 300, "X": 100})))
     assert section["data"]["sample"] == {"2R": 0.5, "2L": 1, "3": 1.5}
     assert "chrX" not in section["description"]
 
 
-def test_without_a_reference_the_section_is_a_bar_of_the_main_regions_and_the_others(write):
-    regions = [one._replace(name=f"x{one.name}") for one in HUMAN_LIKE]
-    few = [one._replace(records=min(one.records, 4)) for one in regions]
+def test_without_a_baseline_the_section_is_a_bar_of_the_charted_regions_and_the_others(write):
+    few = [RegionCount(f"s{n}", 1_000, 100 - n) for n in range(100)]
     section, _ = write(summarize(few, unplaced=7))
     assert section["plot_type"] == "bargraph"
     values = section["data"]["sample"]
     assert list(values)[-2:] == ["other regions", "unplaced reads"]
-    assert values["xchr1"] == 4
+    assert values["s1"] == 99
     assert values["unplaced reads"] == 7
     assert sum(values.values()) == sum(one.records for one in few) + 7
 
@@ -79,7 +78,7 @@ def test_samples_of_the_same_filters_share_all_but_their_data(write):
 
 
 @pytest.mark.parametrize("regions", [make_autosomes(), make_regions(a=1)], ids=["line", "bar"])
-def test_counts_of_other_filters_are_drawn_apart_and_say_so(write, regions):
+def test_counts_of_other_filters_have_plots_of_their_own_that_say_so(write, regions):
     section, statistics = write(summarize(regions))
     filtered_section, filtered_statistics = write(summarize(regions, filters=FILTERS))
     for content, filtered in (
@@ -96,7 +95,7 @@ def test_counts_of_other_filters_are_drawn_apart_and_say_so(write, regions):
     assert statistics["headers"].keys().isdisjoint(filtered_statistics["headers"])
 
 
-def test_samples_of_another_number_of_chromosomes_are_drawn_apart(write):
+def test_samples_with_another_number_of_chromosomes_have_a_plot_of_their_own(write):
     (human, _), (mouse, _) = (
         write(summarize(make_autosomes())),
         write(summarize(make_autosomes()[:19])),
@@ -117,26 +116,52 @@ def test_the_general_statistics_are_total_shares_and_sex_chromosomes(write):
         "mitochondrial": pytest.approx(100 * 10_000 / total),
         "chrY": 0,
     }
-    assert [name.rpartition("_")[2] for name in statistics["headers"]] == list(STATISTICS)
+    assert list(statistics["headers"]) == [f"{statistics['id']}_{key}" for key in STATISTICS]
 
 
-def test_what_does_not_apply_is_left_out_of_the_general_statistics(write):
+def test_statistics_that_do_not_apply_are_left_out(write):
     _, statistics = write(summarize(make_regions(a=1), filters=FILTERS))
     assert read_statistics(statistics) == {"records": 10}
 
 
-def test_the_general_statistics_name_the_outliers(write):
+def test_the_general_statistics_say_how_many_records_were_filtered_out(write):
+    _, statistics = write(summarize(make_regions(a=3), filters=FILTERS, filtered_out=10))
+    assert read_statistics(statistics) == {"records": 30, "filtered_out": 25}
+
+
+def test_the_general_statistics_name_the_outliers_without_commas_which_multiqc_removes(write):
     _, statistics = write(summarize(make_autosomes(chr13=500, chr21=1_500)))
-    assert read_statistics(statistics)["outliers"] == "chr13 0.49, chr21 1.48"
+    assert read_statistics(statistics)["outliers"] == "chr13 low 0.49; chr21 high 1.48"
 
 
-def test_the_general_statistics_say_what_was_wrong_with_an_index(write):
-    index = "fresh: the index '<x>.bai' is of another BAM file"
+@pytest.mark.parametrize("index", ["given", "fresh"])
+def test_the_usual_index_has_no_column(write, index):
     _, statistics = write(summarize(make_regions(a=1), index=index))
-    shown = "fresh: the index &#x27;&lt;x&gt;.bai&#x27; is of another BAM file"
-    assert read_statistics(statistics)["index"] == shown
+    assert "index" not in read_statistics(statistics)
 
 
-def test_a_sample_whose_name_is_no_text_is_shown_by_its_bytes(write):
+def test_a_replaced_index_is_one_word(write):
+    facts = {"index": "replaced", "index_problem": "'<x>.bai' belongs to another BAM"}
+    _, statistics = write(summarize(make_regions(a=1), **facts))
+    assert read_statistics(statistics)["index"] == "replaced"
+
+
+def test_counts_from_the_index_have_plots_and_columns_of_their_own_that_say_so(write):
+    counted, counted_statistics = write(summarize(make_autosomes()))
+    section, statistics = write(summarize(make_autosomes(), counted=False))
+    assert section["id"] != counted["id"]
+    assert statistics["id"] != counted_statistics["id"]
+    assert section["section_name"].endswith(", from the index, not counted")
+    assert "samtools view" not in section["description"]
+    titles = [header["title"] for header in statistics["headers"].values()]
+    assert all(title.endswith(" (not counted)") for title in titles)
+
+
+def test_the_section_names_the_command(write):
+    section, _ = write(summarize(make_autosomes(), filters=FILTERS))
+    assert "<code>samtools view -c -q 30 -F 2308 FILE REGION</code>" in section["description"]
+
+
+def test_bytes_of_a_sample_s_name_that_are_not_text_are_escaped(write):
     section, _ = write(summarize(make_regions(a=1), sample="s\udcff\t"))
     assert list(section["data"]) == [r"s\xff\t"]

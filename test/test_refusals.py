@@ -291,7 +291,7 @@ def test_the_disk_is_full_when_a_slice_index_is_written(
 
 def test_the_disk_is_full_when_the_output_files_are_written(small_disk):
     regions = [RegionCount(f"a_region_with_a_long_name_{n}", 1, 0) for n in range(5_000)]
-    summary = CountSummary("sample", "sample", "none", "", regions, 0, "", "", "", "")
+    summary = CountSummary("sample", "sample", "none", "", regions, 0, "", "", "")
     with pytest.raises(dxpy.AppError, match=r"No space left on the disk for the output files\. R"):
         write_outputs(small_disk, summary)
 

@@ -1,21 +1,23 @@
-"""How a count is summed up: regions paired with numbers, and how they came about."""
+"""The summary of a count: regions with their counts, and how they were counted."""
 
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from bam_file import UNPLACED, Bam
-from bam_index import BamIndex
+from bam_file import UNPLACED, Bam, Stretch
+from bam_index import BamIndex, Extent
 from filters import Filters
 from summary import summarize
 
 NO_FILTERS = Filters()
+INDEX = BamIndex("x.bai", [Extent(Stretch(1, 2), 11), None], [[], []], 5, 1 << 16)
 
 
-def summarize_counts(name="x.bam", filters=NO_FILTERS, count_from_index=False, prefix=""):
+def summarize_counts(
+    name="x.bam", filters=NO_FILTERS, count_from_index=False, prefix="", index=INDEX
+):
     bam = Bam(Path(name), name, ["chr1", "HLA-A*01:01"], [900, 90], 1 << 16, 5_000)
-    index = BamIndex("x.bai", [None, None], [[], []], 0, 1 << 16)
     counts = Counter({0: 7, UNPLACED: 3})
     return summarize(
         bam, bam.regions, counts, index, filters, count_from_index, prefix, "samtools 1"
@@ -37,7 +39,7 @@ def test_regions_are_paired_with_their_counts():
         ("bamabm", "bamabm"),
     ],
 )
-def test_the_sample_is_the_name_of_the_bam_less_its_ending(bam_name, sample):
+def test_the_sample_is_the_name_of_the_bam_without_its_ending(bam_name, sample):
     summary = summarize_counts(bam_name)
     assert (summary.sample, summary.prefix) == (sample, sample)
 
@@ -50,27 +52,47 @@ def test_filters_are_in_the_names_of_files_unless_a_prefix_is_given():
     assert (named.sample, named.prefix) == ("other", "other")
 
 
-@pytest.mark.parametrize(
-    ("filters", "count_from_index", "note"),
-    [
-        (Filters(), False, "Every record of the file was read."),
-        (Filters(require_flags=16), False, "those that pass the filters are counted."),
-        (Filters(), True, "no record was read."),
-    ],
-    ids=["all", "filtered", "from index"],
-)
-def test_the_summary_says_where_its_counts_are_from(filters, count_from_index, note):
-    summary = summarize_counts(filters=filters, count_from_index=count_from_index)
-    assert summary.note.endswith(note)
+def test_counts_from_the_index_are_marked_and_named_so_unless_a_prefix_is_given():
+    summary = summarize_counts("s.bam", count_from_index=True)
+    assert (summary.counted, summary.command) == (False, "none")
+    assert (summary.sample, summary.prefix) == ("s", "s_from_index")
+    assert summarize_counts("s.bam", count_from_index=True, prefix="other").prefix == "other"
+
+
+def test_what_was_filtered_out_is_the_difference_to_the_index_counts():
+    assert summarize_counts(filters=Filters(30)).filtered_out == 11 - 7
+    assert summarize_counts().filtered_out is None
+
+
+def test_what_was_filtered_out_is_unknown_if_the_index_lists_no_counts():
+    index = INDEX._replace(extents=[Extent(Stretch(1, 2), None), None])
+    assert summarize_counts(filters=Filters(30), index=index).filtered_out is None
 
 
 @pytest.mark.parametrize(
-    ("bam_name", "region", "command"),
+    ("origin", "word", "problem"),
     [
-        ("x.bam", "chr1", "samtools view -c -q 30 x.bam chr1"),
-        ("a b.bam", "HLA-A*01:01", "samtools view -c -q 30 'a b.bam' '{HLA-A*01:01}'"),
-        ("-x.bam", "1,000", "samtools view -c -q 30 ./-x.bam '{1,000}'"),
+        ("given", "given", ""),
+        ("fresh, because none was given", "fresh", ""),
+        (
+            "fresh, because 'x.bai' is not used: it is damaged",
+            "replaced",
+            "'x.bai' is not used: it is damaged",
+        ),
     ],
 )
-def test_the_command_is_one_that_a_person_can_run(bam_name, region, command):
-    assert Filters(30).describe_command(bam_name, region) == command
+def test_which_index_was_used_is_one_word_and_the_reason(origin, word, problem):
+    summary = summarize_counts(index=INDEX._replace(origin=origin))
+    assert (summary.index, summary.index_problem) == (word, problem)
+
+
+@pytest.mark.parametrize(
+    ("bam_name", "command"),
+    [
+        ("x.bam", "samtools view -c -q 30 x.bam REGION"),
+        ("a b.bam", "samtools view -c -q 30 'a b.bam' REGION"),
+        ("-x.bam", "samtools view -c -q 30 ./-x.bam REGION"),
+    ],
+)
+def test_the_command_can_be_run_with_any_region(bam_name, command):
+    assert summarize_counts(bam_name, Filters(30)).command == command

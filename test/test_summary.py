@@ -1,30 +1,30 @@
-"""What follows from the counts: what they are compared with, and what is far from it."""
+"""What follows from the counts: the baseline, the outliers, and which regions to draw."""
 
 from dataclasses import replace
 
 import pytest
 
 from summaries import HUMAN_LIKE, make_autosomes, make_regions, summarize
-from summary import MOST_BARS, RegionCount, find_reference, split_regions
+from summary import MOST_BARS, RegionCount, find_baseline
 
 MEGABASES = {"I": 4, "II": 5, "III": 6, "IV": 7}
 
 
 @pytest.mark.parametrize("prefix", ["chr", "", "Chr"])
-def test_the_reference_is_the_median_of_the_autosomes_by_their_names(prefix):
+def test_the_baseline_is_the_median_of_the_regions_named_like_autosomes(prefix):
     regions = make_regions(**{f"{prefix}{n}": 100 * n for n in range(1, 6)}, chrX=9_000, MT=99_000)
-    reference = find_reference([*regions, RegionCount("chrUn_1", 5_000, 99_000)])
-    assert reference.name == "median autosome"
-    assert reference.density == 300
-    assert reference.chromosomes == regions[:5]
+    baseline = find_baseline([*regions, RegionCount("chrUn_1", 5_000, 99_000)])
+    assert baseline.name == "median autosome"
+    assert baseline.density == 300
+    assert baseline.chromosomes == regions[:5]
 
 
-def test_where_names_tell_nothing_it_is_the_median_of_the_large_regions():
+def test_without_such_names_it_is_the_median_of_the_large_regions():
     large = [RegionCount(name, size * 1_000_000, 1_000) for name, size in MEGABASES.items()]
-    reference = find_reference([*large, RegionCount("small", 300_000, 9_000)])
-    assert reference.name == "median large region"
-    assert reference.chromosomes == large
-    assert reference.density == pytest.approx((1_000 / 5 + 1_000 / 6) / 2)
+    baseline = find_baseline([*large, RegionCount("small", 300_000, 9_000)])
+    assert baseline.name == "median large region"
+    assert baseline.chromosomes == large
+    assert baseline.density == pytest.approx((1_000 / 5 + 1_000 / 6) / 2)
 
 
 @pytest.mark.parametrize(
@@ -45,13 +45,13 @@ def test_where_names_tell_nothing_it_is_the_median_of_the_large_regions():
         "too few records",
         "an excerpt",
         "a draft",
-        "small ones prevail",
+        "mostly small regions",
         "no length",
     ],
 )
-def test_there_is_no_reference_where_it_would_say_nothing(regions):
+def test_there_is_no_baseline_if_it_would_say_nothing(regions):
     summary = summarize(regions)
-    assert summary.reference is None
+    assert summary.baseline is None
     assert summary.normalize(regions[0]) is None
     assert summary.outliers == frozenset()
     assert summary.sex_chromosomes == {}
@@ -67,11 +67,11 @@ def test_a_chromosome_far_from_the_median_is_an_outlier(records, coverage):
     assert summary.normalize(outlier) == pytest.approx(coverage, abs=0.02)
 
 
-def test_unsequenced_bases_and_sex_and_mitochondria_are_no_outliers():
+def test_unsequenced_bases_sex_and_mitochondria_make_no_outliers():
     assert not summarize(make_autosomes(chr22=700, chrX=500, chrY=200, chrM=90_000)).outliers
 
 
-def test_where_chromosomes_scatter_widely_as_in_an_exome_none_is_an_outlier_for_that():
+def test_an_exome_whose_chromosomes_scatter_widely_has_no_outliers():
     exome = [RegionCount(f"chr{n}", 10_000_000, 4_000 + n * 7_919 % 23 * 500) for n in range(1, 23)]
     assert not summarize(exome).outliers
 
@@ -85,10 +85,10 @@ def test_chromosomes_x_and_y_are_found_under_either_name():
     assert list(by_one) == list(by_other) == ["chrX", "chrY"]
 
 
-def test_the_tenth_chromosome_of_yeast_is_not_taken_for_a_sex_chromosome():
+def test_the_tenth_chromosome_of_yeast_is_not_a_sex_chromosome():
     yeast = make_regions(chrI=100, chrII=100, chrIII=100, chrIX=100, chrX=100)
     summary = summarize(yeast)
-    assert summary.reference
+    assert summary.baseline
     assert summary.sex_chromosomes == {}
 
 
@@ -101,7 +101,7 @@ def test_the_unplaced_share_is_of_all_records():
     [summarize(make_regions(chr1=3), filters="-F 4"), summarize(make_regions(chr1=0))],
     ids=["filtered", "no records"],
 )
-def test_there_is_no_unplaced_share_where_it_would_mislead(summary):
+def test_there_is_no_unplaced_share_if_it_would_mislead(summary):
     assert summary.unplaced_share is None
 
 
@@ -117,35 +117,37 @@ def test_there_is_no_mitochondrial_share_of_nothing(regions):
     assert summarize(regions).mitochondrial_share is None
 
 
-def test_the_sums_are_those_of_the_summarys_own_regions():
+def test_the_sums_are_those_of_the_summary_s_own_regions():
     summary = summarize(make_regions(chr1=1))
     assert summary.whole.records == 10
     assert replace(summary, regions=make_regions(chr1=2)).whole.records == 20
 
 
-def test_few_regions_are_all_main():
-    assert split_regions(HUMAN_LIKE[:MOST_BARS]) == (HUMAN_LIKE[:MOST_BARS], [])
+def test_the_filtered_share_is_of_all_records_in_regions():
+    summary = summarize(make_regions(chr1=3), filters="-F 4", filtered_out=10)
+    assert summary.filtered_share == 0.25
+    assert summarize(make_regions(chr1=3), filters="-F 4").filtered_share is None
+    assert summarize(make_regions(chr1=0), filters="-F 4", filtered_out=0).filtered_share == 0
 
 
-def test_the_chromosomes_of_a_genome_are_main_and_its_small_contigs_are_not():
-    assert split_regions(HUMAN_LIKE) == (HUMAN_LIKE[:25], HUMAN_LIKE[25:])
+def test_a_chart_shows_all_of_a_few_regions():
+    few = [RegionCount(f"s{n}", 1_000, n % 2) for n in range(MOST_BARS)]
+    assert summarize(few).charted == few
 
 
-def test_a_small_region_with_many_records_is_main():
+def test_a_chart_of_many_regions_shows_those_with_the_most_records_whatever_their_length():
+    viruses = [RegionCount(f"v{n}", 200_000 - n, n if n < 17 else 0) for n in range(200)]
+    assert summarize(viruses).charted == viruses[1:17]
+    scaffolds = [RegionCount(f"s{n}", 1_000, n * 7 % 11_003) for n in range(11_003)]
+    fewest = 11_003 - MOST_BARS
+    assert summarize(scaffolds).charted == [one for one in scaffolds if one.records >= fewest]
+
+
+def test_a_chart_of_chromosomes_and_contigs_shows_the_chromosomes_even_if_one_has_no_records():
+    lost = [one._replace(records=0) if one.name == "chr21" else one for one in HUMAN_LIKE]
+    assert summarize(lost).charted == lost[:25]
+
+
+def test_a_contig_with_many_records_is_shown_beside_the_chromosomes():
     plasmid = RegionCount("plasmid", 5_000, 10_000_000)
-    main, _ = split_regions([*HUMAN_LIKE, plasmid])
-    assert main[-1] == plasmid
-
-
-def test_where_no_region_is_large_those_with_the_most_records_are_main():
-    scaffolds = [RegionCount(f"scaffold_{n}", 1_000, n * 7 % 11_003) for n in range(11_003)]
-    main, others = split_regions(scaffolds)
-    assert {one.records for one in main} == set(range(11_003 - 25, 11_003))
-    assert len(others) == 11_003 - 25
-
-
-def test_of_equal_regions_none_is_chosen_for_its_place_in_the_header():
-    equals = [RegionCount(f"scaffold_{n}", 1_000, 10) for n in range(1_000)]
-    assert split_regions(equals) == ([], equals)
-    larger = RegionCount("larger", 1_000, 11)
-    assert split_regions([*equals, larger]) == ([larger], equals)
+    assert summarize([*HUMAN_LIKE, plasmid]).charted == [*HUMAN_LIKE[:25], plasmid]

@@ -9,39 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bam_builder import build_bam, index_bam
+from demo_bam import HUMAN_CHROMOSOMES
 
 SEED = 20_230_117
 READ_LENGTH = 150
 UNPLACED_SHARE = 0.015
-
-# GRCh38, chr1 to chr22, chrX, chrY, chrM: lengths in bases, from the assembly's report.
-HUMAN_CHROMOSOMES = [
-    ("chr1", 248_956_422),
-    ("chr2", 242_193_529),
-    ("chr3", 198_295_559),
-    ("chr4", 190_214_555),
-    ("chr5", 181_538_259),
-    ("chr6", 170_805_979),
-    ("chr7", 159_345_973),
-    ("chr8", 145_138_636),
-    ("chr9", 138_394_717),
-    ("chr10", 133_797_422),
-    ("chr11", 135_086_622),
-    ("chr12", 133_275_309),
-    ("chr13", 114_364_328),
-    ("chr14", 107_043_718),
-    ("chr15", 101_991_189),
-    ("chr16", 90_338_345),
-    ("chr17", 83_257_441),
-    ("chr18", 80_373_285),
-    ("chr19", 58_617_616),
-    ("chr20", 64_444_167),
-    ("chr21", 46_709_983),
-    ("chr22", 50_818_468),
-    ("chrX", 156_040_895),
-    ("chrY", 57_227_415),
-    ("chrM", 16_569),
-]
 
 
 def _decoys_and_hla() -> list[tuple[str, int]]:

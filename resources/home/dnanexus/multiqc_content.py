@@ -1,173 +1,212 @@
 """The counts for MultiQC: a section with a plot, and columns of its general statistics.
 
-MultiQC calls this custom content. It finds the files by their names' ends, `_mqc.json`, and merges
-those of one id, so that each file adds a line to a plot or a row to a table. An id is made of the
-filters: counts of other records are drawn apart, under a title that says so. One file holds one
-plot or table, so there are two.
+MultiQC calls this custom content. It finds the files by the end of their names, `_mqc.json`, and
+merges those of one id: each file adds a line to a plot, or a row to a table. The id contains the
+filters, so counts of other records have a plot and columns of their own, with a title that says so.
+One file has one plot or one table, so there are two files.
 
 Format: https://docs.seqera.io/multiqc/custom_content
 """
 
 import json
 import re
-from html import escape
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from summary import AUTOSOME, CountSummary, Reference, join_regions, show_name, split_regions
+from columns import show_coverage
+from summary import AUTOSOME, Baseline, CountSummary, show_name
 
-# The columns of the general statistics. MultiQC shows those for which any sample has a value.
+# MultiQC draws a bar behind a number, from `min` to `max`, and colours it by `scale`.
 PERCENT = {"suffix": "%", "format": "{:,.2f}", "min": 0, "max": 100, "scale": "OrRd"}
-RATIO = {"format": "{:,.2f}", "min": 0, "max": 2, "scale": "PuOr"}
-STATISTICS: dict[str, dict[str, Any]] = {
-    "records": {
-        "title": "Records",
-        "description": "Alignment records in regions; a read may have several",
-        "format": "{:,.0f}",
-        "min": 0,
-        "scale": "Blues",
-    },
-    "unplaced": {
-        "title": "Unplaced",
-        "description": "Reads in no region, as a share of all records",
-        **PERCENT,
-    },
-    "mitochondrial": {
-        "title": "Mitochondrial",
-        "description": "Mitochondrial records, as a share of those in regions",
-        **PERCENT,
-    },
-    "chrX": {
-        "title": "chrX",
-        "description": "Records per megabase of chrX, relative to the median autosome",
-        **RATIO,
-    },
-    "chrY": {
-        "title": "chrY",
-        "description": "Records per megabase of chrY, relative to the median autosome",
-        **RATIO,
-    },
-    "outliers": {
-        "title": "Far from median",
-        "description": "Chromosomes whose normalized coverage is far from 1: a hint, no verdict",
-    },
-    "index": {
-        "title": "Index",
-        "description": "Which index was used, and why, where it is not the given one",
-    },
+COVERAGE = {"format": "{:,.2f}", "min": 0}
+
+
+class Statistic(NamedTuple):
+    """A column of the general statistics."""
+
+    title: str
+    description: str
+    measure: Callable[[CountSummary], str | float | None]
+    """Returns the value of a sample; None if there is none."""
+    format: Mapping[str, Any] = {}
+    """Other properties of the column."""
+
+
+# MultiQC shows the columns in which any sample has a value.
+STATISTICS = {
+    "records": Statistic(
+        "Records",
+        "Alignment records in regions; a read may have several",
+        lambda summary: summary.whole.records,
+        {"format": "{:,.0f}", "min": 0, "scale": "Blues"},
+    ),
+    "filtered_out": Statistic(
+        "Filtered out",
+        "Records that did not pass the filters, as a share of those in regions",
+        lambda summary: _to_percent(summary.filtered_share),
+        PERCENT,
+    ),
+    "unplaced": Statistic(
+        "Unplaced",
+        "Reads without a region, as a share of all records",
+        lambda summary: _to_percent(summary.unplaced_share),
+        PERCENT,
+    ),
+    "mitochondrial": Statistic(
+        "Mitochondrial",
+        "Mitochondrial records, as a share of those in regions",
+        lambda summary: _to_percent(summary.mitochondrial_share),
+        PERCENT,
+    ),
+    "chrX": Statistic(
+        "chrX",
+        "Normalized coverage of chrX: about 1 with two X chromosomes, 0.5 with one",
+        lambda summary: _measure_sex(summary, "chrX"),
+        {**COVERAGE, "max": 1.25, "scale": "Purples"},
+    ),
+    "chrY": Statistic(
+        "chrY",
+        "Normalized coverage of chrY: near 0 without a Y chromosome",
+        lambda summary: _measure_sex(summary, "chrY"),
+        {**COVERAGE, "max": 0.5, "scale": "Greens"},
+    ),
+    "outliers": Statistic(
+        "Far from median",
+        "Chromosomes whose normalized coverage is far from 1: a hint, not a verdict",
+        lambda summary: _list_outliers(summary),
+    ),
+    # No value for the usual `given` and `fresh`: a column in which all are equal is in the way.
+    "index": Statistic(
+        "Index",
+        "Replaced: the given index did not match the BAM file; the count report says why",
+        lambda summary: summary.index if summary.index_problem else None,
+    ),
 }
 
 
 def write_multiqc_section(path: Path, summary: CountSummary) -> Path:
-    """Write a plot as a section of a MultiQC report; return its path.
+    """Write a plot as a section of a MultiQC report; return the path.
 
-    It is a line of normalized coverage over the chromosomes, in which a lost chromosome and the
-    sex can be seen. Where there is no reference for that, it is a bar of records.
+    The plot has a line of normalized coverage over the chromosomes for each sample, which shows a
+    lost chromosome and the sex. Without a baseline it has a bar of records.
     """
-    reference = summary.reference
-    plot = plot_coverage(summary, reference) if reference else plot_records(summary)
-    return write_content(path, summary, plot)
+    baseline = summary.baseline
+    plot = _plot_coverage(summary, baseline) if baseline else _plot_records(summary)
+    return _write_content(path, summary, plot)
 
 
 def write_multiqc_general_stats(path: Path, summary: CountSummary) -> Path:
-    """Write columns of MultiQC's general statistics table; return their path."""
-    name = make_id(summary, "general_stats")
-    filters = f" {summary.filters}" if summary.filters else ""
+    """Write columns of MultiQC's general statistics table; return the path."""
+    name = _make_id(summary, "general_stats")
+    subset = summary.filters or ("" if summary.counted else "(not counted)")
+    values = {key: one.measure(summary) for key, one in STATISTICS.items()}
     content = {
         "id": name,
         "plot_type": "generalstats",
         "headers": {
-            f"{name}_{key}": {**column, "title": column["title"] + filters}
-            for key, column in STATISTICS.items()
+            f"{name}_{key}": {
+                "title": f"{one.title} {subset}".strip(),
+                "description": one.description,
+                **one.format,
+            }
+            for key, one in STATISTICS.items()
         },
-        "data": {
-            f"{name}_{key}": value
-            for key, value in get_statistics(summary).items()
-            if value is not None
-        },
+        "data": {f"{name}_{key}": value for key, value in values.items() if value is not None},
     }
-    return write_content(path, summary, content)
+    return _write_content(path, summary, content)
 
 
-def get_statistics(summary: CountSummary) -> dict[str, Any]:
-    """Return a value for each column of `STATISTICS` that applies; None says that it does not."""
-    outliers = [
-        f"{show_name(one.name)} {summary.normalize(one):.2f}"
+def _to_percent(share: float | None) -> float | None:
+    """Return a share in percent."""
+    return None if share is None else 100 * share
+
+
+def _measure_sex(summary: CountSummary, name: str) -> float | None:
+    """Return the normalized coverage of chrX or chrY; None if there is no such chromosome."""
+    region = summary.sex_chromosomes.get(name)
+    return summary.normalize(region) if region else None
+
+
+def _list_outliers(summary: CountSummary) -> str | None:
+    """Return the outliers and their normalized coverage; None if there are none.
+
+    MultiQC removes commas from the values of a table.
+    """
+    names = [
+        f"{show_name(one.name)} {show_coverage(summary, one)}"
         for one in summary.regions
         if one in summary.outliers
     ]
-    return {
-        "records": summary.whole.records,
-        "unplaced": to_percent(summary.unplaced_share),
-        "mitochondrial": to_percent(summary.mitochondrial_share),
-        **{key: summary.normalize(one) for key, one in summary.sex_chromosomes.items()},
-        "outliers": ", ".join(outliers) or None,
-        "index": None if summary.index == "given" else escape(show_name(summary.index)),
-    }
+    return "; ".join(names) or None
 
 
-def plot_coverage(summary: CountSummary, reference: Reference) -> dict[str, Any]:
+def _plot_coverage(summary: CountSummary, baseline: Baseline) -> dict[str, Any]:
     """Return the normalized coverage of the chromosomes as content for MultiQC.
 
-    Samples of another number of chromosomes are drawn apart: they were aligned to another genome.
+    Samples with another number of chromosomes have a plot of their own: they were aligned to
+    another genome.
     """
-    if reference.autosomes:
-        # Under one name, in one order: chr1 of one genome is 1 of another.
-        autosomes = {get_number(one.name): one for one in reference.chromosomes}
+    if baseline.autosomes:
+        # One name and one order for all genomes: chr1 of one is 1 of another.
+        autosomes = {_get_number(one.name): one for one in baseline.chromosomes}
         points = {f"chr{number}": autosome for number, autosome in sorted(autosomes.items())}
         points |= dict(sorted(summary.sex_chromosomes.items()))
     else:
-        points = {show_name(one.name): one for one in reference.chromosomes}
-    what = "chromosomes" if reference.autosomes else "large regions"
-    title = f"Normalized coverage of {len(points)} {what}{describe_filters(summary)}"
+        points = {show_name(one.name): one for one in baseline.chromosomes}
+    what = "chromosomes" if baseline.autosomes else "large regions"
     sex = "chrX is about 1 with two X chromosomes and 0.5 with one. "
-    name = make_id(summary, f"coverage_of_{len(points)}_{what}")
+    section = _make_section(
+        summary,
+        f"coverage_of_{len(points)}_{what}",
+        f"Normalized coverage of {len(points)} {what}",
+        f"Records per megabase, relative to the {baseline.name}, which is 1. "
+        f"{sex if summary.sex_chromosomes else ''}A value far from 1 is a hint, not a verdict: "
+        "unsequenced bases, captured regions and expression change it, too.",
+    )
+    section["pconfig"] |= {
+        "ylab": f"Normalized coverage (1: {baseline.name})",
+        "categories": True,
+        "style": "lines+markers",
+        "ymin": 0,
+        "tt_decimals": 2,
+        # Without both, MultiQC 1.35 adds a category "[object Object]" or drops the first ones.
+        "xmin": -0.5,
+        "xmax": len(points) - 0.5,
+    }
+    data = {label: round(summary.normalize(one) or 0, 4) for label, one in points.items()}
+    return {**section, "plot_type": "linegraph", "data": data}
+
+
+def _plot_records(summary: CountSummary) -> dict[str, Any]:
+    """Return the records of the charted regions, the others and the unplaced reads as a bar."""
+    section = _make_section(
+        summary, "records", "Alignment records per region", "Records of each region, and of others."
+    )
+    section["pconfig"] |= {"ylab": "Records"}
+    parts = {show_name(one.name): one.records for one in summary.charted}
+    if len(parts) < len(summary.regions):
+        parts["other regions"] = summary.whole.records - sum(parts.values())
+    data = parts | {"unplaced reads": summary.unplaced}
+    return {**section, "plot_type": "bargraph", "data": data}
+
+
+def _make_section(summary: CountSummary, kind: str, title: str, description: str) -> dict[str, Any]:
+    """Return what all sections have, the same for all samples of the same filters."""
+    name = _make_id(summary, kind)
+    title = f"{title}{summary.subset}"
+    command = " ".join(["samtools view -c", *filter(None, [summary.filters]), "FILE REGION"])
+    how = f"Counted with <code>{command}</code>." if summary.counted else ""
     return {
         "id": name,
         "section_name": title,
-        "description": f"Records per megabase, relative to the {reference.name}: 1 is as much. "
-        f"{sex if summary.sex_chromosomes else ''}What is far from 1 is a hint, not a verdict: "
-        "unsequenced bases, captured regions and expression move it, too.",
-        "plot_type": "linegraph",
-        "pconfig": {
-            "id": f"{name}_plot",
-            "title": f"samtools count: {title}",
-            "ylab": f"Normalized coverage (1: {reference.name})",
-            "categories": True,
-            "style": "lines+markers",
-            "ymin": 0,
-            "tt_decimals": 2,
-            # Without both, MultiQC 1.35 adds a category "[object Object]" or drops the first ones.
-            "xmin": -0.5,
-            "xmax": len(points) - 0.5,
-        },
-        "data": {label: round(summary.normalize(one) or 0, 4) for label, one in points.items()},
+        "description": f"{description} {how}".strip(),
+        "pconfig": {"id": f"{name}_plot", "title": f"samtools count: {title}"},
     }
 
 
-def plot_records(summary: CountSummary) -> dict[str, Any]:
-    """Return the records of the main regions, the others and the unplaced as a bar for MultiQC."""
-    main, others = split_regions(summary.regions)
-    if others:
-        main.append(join_regions("other regions", others))
-    pieces = {show_name(one.name): one.records for one in main}
-    title = f"Alignment records per region{describe_filters(summary)}"
-    name = make_id(summary, "records")
-    return {
-        "id": name,
-        "section_name": title,
-        "plot_type": "bargraph",
-        "pconfig": {
-            "id": f"{name}_plot",
-            "title": f"samtools count: {title}",
-            "ylab": "Records",
-        },
-        "data": pieces | {"unplaced reads": summary.unplaced},
-    }
-
-
-def write_content(path: Path, summary: CountSummary, content: dict[str, Any]) -> Path:
-    """Write content whose data is that of one sample; return its path."""
+def _write_content(path: Path, summary: CountSummary, content: dict[str, Any]) -> Path:
+    """Write content whose data is that of one sample; return the path."""
     content |= {
         "parent_id": "samtools_count",
         "parent_name": "samtools count",
@@ -178,23 +217,14 @@ def write_content(path: Path, summary: CountSummary, content: dict[str, Any]) ->
     return path
 
 
-def make_id(summary: CountSummary, kind: str) -> str:
-    """Return the id that content of this kind shares with that of samples of the same filters."""
-    return re.sub(r"[ -]+", "_", f"samtools_count_{kind} {summary.filters}".strip())
+def _make_id(summary: CountSummary, kind: str) -> str:
+    """Return the id that content of this kind has for all samples of the same filters."""
+    subset = summary.filters if summary.counted else "from_index"
+    return re.sub(r"[ -]+", "_", f"samtools_count_{kind} {subset}".strip())
 
 
-def describe_filters(summary: CountSummary) -> str:
-    """Return the end of a title: which records it is about, if not all."""
-    return f", records that pass {summary.filters}" if summary.filters else ""
-
-
-def get_number(name: str) -> int:
+def _get_number(name: str) -> int:
     """Return the number in an autosome's name."""
     match = AUTOSOME.fullmatch(name)
     assert match
     return int(match[1])
-
-
-def to_percent(share: float | None) -> float | None:
-    """Return a share in percent, if there is one."""
-    return None if share is None else 100 * share

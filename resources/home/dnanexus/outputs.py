@@ -1,4 +1,4 @@
-"""The output files: what is in them, what they are called, and their upload."""
+"""The output files: their content, their names, and their upload."""
 
 import csv
 import os
@@ -8,84 +8,52 @@ from typing import Any, NamedTuple
 
 import dxpy
 
+from columns import COLUMNS
 from job_log import explain_limits
 from multiqc_content import write_multiqc_general_stats, write_multiqc_section
 from report import write_count_report
-from summary import (
-    CountSummary,
-    RegionCount,
-    get_share,
-    show_name,
-)
+from summary import CountSummary, show_name
 
 JSON = "application/json"
 
-# The names of the rows that are no region. SAM lets no reference name begin with an asterisk
-# ("Sequence Alignment/Map Format Specification", 1.2.1).
-UNPLACED_ROW = "*unplaced"
-TOTAL_ROW = "*total"
-
-COLUMNS = (
-    "region",
-    "start",
-    "end",
-    "length",
-    "records",
-    "records_per_megabase",
-    "share_of_total",
-    "normalized_coverage",
-)
-
 
 def write_counts(path: Path, summary: CountSummary) -> Path:
-    """Write the count file, the tutorial's byte for byte: no line end after the total."""
+    """Write the count file, byte-identical to the tutorial's: no newline after the total."""
     lines = [f"Region {region.name}: {region.records}\n" for region in summary.regions]
     path.write_bytes(os.fsencode(f"{''.join(lines)}Total reads: {summary.whole.records}"))
     return path
 
 
 def write_count_table(path: Path, summary: CountSummary) -> Path:
-    """Write the counts as tab-separated text with one header line; return its path.
+    """Write the counts as tab-separated values with one header line; return the path.
 
-    R (read.delim), pandas and spreadsheets read it as it is: UTF-8, a name that holds a quote is
-    quoted, what does not apply is empty.
-
-    Columns (`COLUMNS`): region; start and end, 1-based and both included, as in samtools regions;
-    length in bases; records; records per megabase; share of the total, from 0 to 1; normalized
-    coverage, the records per megabase relative to the median autosome, or empty. The rows
-    `*unplaced` and `*total` come last; the total is without the unplaced reads.
+    R (read.delim), pandas and spreadsheets read it without options: UTF-8, a name with a quote is
+    quoted, and what does not apply is empty. The last row, `*`, is the unplaced reads, as in
+    samtools idxstats.
     """
-    whole = summary.whole
-
-    def measure(region: RegionCount) -> tuple[int, int, str, str]:
-        share = get_share(region, whole)
-        return region.length, region.records, f"{region.density:.10g}", f"{share:.10g}"
-
-    def normalize(region: RegionCount) -> str:
-        coverage = summary.normalize(region)
-        return "" if coverage is None else f"{coverage:.10g}"
-
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, "excel-tab", lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for one in summary.regions:
-            writer.writerow((show_name(one.name), 1, one.length, *measure(one), normalize(one)))
-        writer.writerow((UNPLACED_ROW, "", "", "", summary.unplaced, "", "", ""))
-        writer.writerow((TOTAL_ROW, "", "", *measure(whole), ""))
+        writer.writerow([column.name for column in COLUMNS])
+        for region in summary.regions:
+            values = [column.measure(summary, region) for column in COLUMNS]
+            writer.writerow([f"{one:.10g}" if isinstance(one, float) else one for one in values])
+        unplaced = {"region": "*", "length": 0, "records": summary.unplaced}
+        writer.writerow([unplaced.get(column.name) for column in COLUMNS])
     return path
 
 
-LONGEST_NAME = 255  # bytes: of a file on most disks, to which it will be downloaded
+LONGEST_NAME = 255  # bytes, on most disks to which the files are downloaded
 
 
 class Output(NamedTuple):
-    """One of the files that a job leaves."""
+    """One of the files that a job uploads."""
 
     name: str
     """The output's name in dxapp.json."""
     suffix: str
-    """The file's name is the sample's, and this."""
+    """The end of the file's name, after the prefix."""
     write: Callable[[Path, CountSummary], Path]
+    """Writes the file, and returns its path."""
     media_type: str
 
 
@@ -97,14 +65,15 @@ OUTPUTS = (
     Output("count_report", "_count.html", write_count_report, "text/html"),
 )
 
-# Of a property's value, in UTF-8 (/class-xxxx/setProperties in the platform's API documentation).
+# The limit of a property's value, in UTF-8 (/class-xxxx/setProperties in the API documentation).
 MOST_PROPERTY_BYTES = 700
 
 
 def write_outputs(folder: Path, summary: CountSummary) -> dict[str, Path]:
-    """Write all output files into a folder; return their paths by the names of the outputs.
+    """Write all output files into a folder; return their paths by output name.
 
-    The names in the folder are without the sample's, which may be as long as a name can be.
+    In the folder the files are named by their suffixes only: a prefix may be as long as a file's
+    name can be.
 
     Raises:
         dxpy.AppError: the disk is full.
@@ -114,17 +83,17 @@ def write_outputs(folder: Path, summary: CountSummary) -> dict[str, Path]:
 
 
 def upload_outputs(paths: dict[str, Path], summary: CountSummary) -> dict[str, Any]:
-    """Upload the output files under their names; return a link to each, as the job's output.
+    """Upload the output files; return a link to each by output name, which is the job's output.
 
     Args:
-        paths: as of `write_outputs`.
-        summary: names the files, and says what was counted in properties, which the web UI and
-            dx describe show.
+        paths: the return value of `write_outputs`.
+        summary: gives the names of the files, and their properties, which the web UI and dx
+            describe show.
     """
     properties = {
         "command": summary.command,
         "filters": summary.filters or "none",
-        "index": summary.index,
+        "index": summary.index_description,
         "total_records": str(summary.whole.records),
         "unplaced_reads": str(summary.unplaced),
         "samtools_version": summary.samtools_version.removeprefix("samtools "),
@@ -143,13 +112,13 @@ def upload_outputs(paths: dict[str, Path], summary: CountSummary) -> dict[str, A
 
 
 def name_file(prefix: str, suffix: str) -> str:
-    """Return the name of an output file; a prefix with which it would be too long is cut off."""
+    """Return the name of an output file; a prefix that makes it too long is cut."""
     room = LONGEST_NAME - len(os.fsencode(suffix))
     return os.fsencode(prefix)[:room].decode(errors="ignore") + suffix
 
 
 def fit_property(value: str) -> str:
-    """Return a property's value as the platform takes it: text, cut off if it is too long."""
+    """Return a property's value that the platform accepts: text, cut if it is too long."""
     text = show_name(value).encode()
     if len(text) <= MOST_PROPERTY_BYTES:
         return text.decode()

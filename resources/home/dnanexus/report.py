@@ -1,72 +1,63 @@
 """The count report: one HTML page for a person, which needs no other file.
 
-The page is the template `report.html`, filled. What it shows is in its HTML, and its script only
-sorts and filters the table, so that it can be read where scripts may not run. Of very many regions
-the HTML has a part, and the script makes the rows of the others from text when they are wanted: a
-browser takes ten seconds for 100,000 rows.
+The page is the template `report.html`, filled. Figures and charts are HTML. The table is JSON, of
+which the page's script shows the rows that are wanted: a browser takes ten seconds for a table of
+100,000 rows.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 from string import Template
 
 from bar_chart import Chart, draw_chart
-from summary import (
-    HIGH,
-    LOW,
-    MITOCHONDRIA,
-    CountSummary,
-    RegionCount,
-    get_share,
-    show_name,
-    split_regions,
+from columns import (
+    COLUMNS,
+    Column,
+    choose_decimals,
+    show_count,
+    show_coverage,
+    show_density,
+    show_number,
+    show_share,
 )
+from summary import HIGH, LOW, MOST_BARS, CountSummary, show_name
 
 TEMPLATE = Path(__file__).with_name("report.html")
 
-# So many rows are in the HTML, and in the table at once.
-MOST_ROWS = 5_000
+# On a phone, a line of the table has room for this many values.
+MOST_ACROSS = 5
 
-# So many names are listed among the figures.
+# The figures at the top have room for this many names of outliers.
 MOST_OUTLIERS = 4
 
 
 def write_count_report(path: Path, summary: CountSummary) -> Path:
     """Write the counts as one HTML page that needs no other file; return its path."""
-    whole = summary.whole
-    shown = _choose_rows(summary.regions)
-    is_whole = len(shown) == len(summary.regions)
-    passing = " that pass the filters" if summary.filters else ""
+    without_records = len(summary.regions) - len(summary.with_records)
+    # Every column but those that do not apply, such as coverage without a baseline.
+    columns = [one for one in COLUMNS if one.measure(summary, summary.regions[0]) is not None]
     texts = {
         "sample": show_name(summary.sample),
-        "counted": f"Alignment records{passing} per region",
-        "note": summary.note,
+        "subset": summary.subset,
         "command": show_name(summary.command),
         "filters": summary.filters or "none",
-        "index": show_name(summary.index),
-        "unplaced_label": f"Unplaced reads{passing}",
-        "total": f"{whole.records:,}",
-        "unplaced": f"{summary.unplaced:,}",
-        "length": f"{whole.length:,}",
-        "density": show_density(whole.density),
-        "share": show_share(get_share(whole, whole)),
-        "most_rows": str(MOST_ROWS),
-        "with_records_shown": f"{sum(region.records > 0 for _, region in shown):,}",
-        "regions": f"{len(summary.regions):,}",
+        "index": show_name(summary.index_description),
+        "without_records": show_count(without_records, "region"),
         "samtools_version": summary.samtools_version,
         "applet_version": summary.applet_version,
         "date": summary.date,
     }
     fragments = {
-        "figures": _draw_figures(summary, passing),
+        "figures": _draw_figures(summary),
         "charts": _draw_charts(summary),
-        "coverage_heading": _COVERAGE_HEADING if summary.reference else "",
-        "coverage_cell": "<td></td>" if summary.reference else "",
-        "rows": "\n".join(_write_row(summary, number, region) for number, region in shown),
-        "without_script": "" if is_whole else _WITHOUT_SCRIPT,
-        "all_regions": "" if is_whole else _write_all_regions(summary),
+        "headings": "\n".join(_write_heading(one.name, one.title) for one in columns),
+        "across": str(min(len(columns) - 1, MOST_ACROSS)),
+        "title_class": "muted" if summary.counted else "far",
+        "any_empty": "" if without_records else "hidden",
+        "hides_empty": "checked" if _hides_empty(summary) else "",
+        "regions": _write_regions(summary, columns),
     }
     escaped = {key: escape(text) for key, text in texts.items()}
     template = Template(TEMPLATE.read_text(encoding="utf-8"))
@@ -74,177 +65,152 @@ def write_count_report(path: Path, summary: CountSummary) -> Path:
     return path
 
 
-def show_density(density: float) -> str:
-    """Return records per megabase as a person reads them: three digits or more."""
-    return f"{density:,.0f}" if density >= 100 else f"{density:.3g}"
+def _hides_empty(summary: CountSummary) -> bool:
+    """Return whether the table at first hides the regions without records.
+
+    Among a few regions a zero is news, such as a lost chromosome. Many zeros are in the way.
+    """
+    regions, with_records = len(summary.regions), len(summary.with_records)
+    return with_records > 0 and (regions > MOST_BARS or regions > 2 * with_records)
 
 
-def show_share(share: float) -> str:
-    """Return a share as a person reads it, in percent; what is not zero never looks so."""
-    return "< 0.01%" if 0 < share < 0.0001 else f"{share:.2%}"
+def _write_heading(name: str, title: str) -> str:
+    """Return the heading of a column, which sorts the table."""
+    return f'<th scope="col" data-name="{name}"><button type="button">{title}</button></th>'
 
 
-def show_coverage(coverage: float) -> str:
-    """Return a normalized coverage as a person reads it; what is not zero never looks so."""
-    return "< 0.01" if 0 < coverage < 0.01 else f"{coverage:,.{0 if coverage >= 100 else 2}f}"
+def _write_regions(summary: CountSummary, columns: Sequence[Column]) -> str:
+    """Return the table as JSON: the texts of its rows, without the number of the row.
+
+    Row by row, because the cells of 100,000 regions together need much memory. Without `<`, no name
+    can end the script element.
+    """
+    encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+    rows = (
+        encode([column.show(summary, region) for column in columns]) for region in summary.regions
+    )
+    return f"[{','.join(rows)}]".replace("<", "\\u003c")
 
 
-def _describe_coverage(summary: CountSummary, region: RegionCount) -> str:
-    """Return a region's normalized coverage, and in a word if it is far from 1."""
-    coverage = summary.normalize(region) or 0
-    far = "" if region not in summary.outliers else "low " if coverage < 1 else "high "
-    return far + show_coverage(coverage)
-
-
-def _draw_figures(summary: CountSummary, passing: str) -> str:
+def _draw_figures(summary: CountSummary) -> str:
     """Return the figures at the top of the page as HTML."""
-    whole = summary.whole
-    reference = summary.reference
-    with_records = sum(region.records > 0 for region in summary.regions)
-    not_in_total = "not in the total"
-    if summary.unplaced_share is not None:
-        not_in_total = f"{show_share(summary.unplaced_share)} of all records; {not_in_total}"
-    density_hint = f"over {whole.length:,} bases"
-    if reference:
-        density_hint = f"{reference.name}: {show_density(reference.density)}"
-    figures = [
-        ("Records in regions", f"{whole.records:,}", ""),
-        (f"Unplaced reads{passing}", f"{summary.unplaced:,}", not_in_total),
-        ("Regions", f"{len(summary.regions):,}", f"{with_records:,} with records"),
-        ("Records per megabase", show_density(whole.density), density_hint),
-    ]
-    hints = {"chrX": "about 1 with two X, 0.5 with one", "chrY": "near 0 without a Y"}
-    figures += [
-        (f"{name}, normalized coverage", _describe_coverage(summary, region), hints[name])
-        for name, region in sorted(summary.sex_chromosomes.items())
-    ]
-    if summary.mitochondrial_share is not None:
-        share = show_share(summary.mitochondrial_share)
-        figures.append(("Mitochondrial records", share, "of those in regions"))
-    if reference:
-        figures.append((f"Far from the {reference.name}", *_list_outliers(summary)))
     return "\n".join(
         f"<div><dt>{escape(term)}</dt><dd>{escape(value)}</dd>"
         f'<dd class="muted">{escape(hint)}</dd></div>'
-        for term, value, hint in figures
+        for term, value, hint in _list_figures(summary)
     )
 
 
-def _list_outliers(summary: CountSummary) -> tuple[str, str]:
-    """Return which chromosomes are far from the median one, and a hint at what that says."""
+def _list_figures(summary: CountSummary) -> Iterator[tuple[str, str, str]]:
+    """Yield the figures at the top of the page, each a term, its value and a hint."""
+    whole, baseline = summary.whole, summary.baseline
+    yield "Records in regions", f"{whole.records:,}", ""
+    if summary.filtered_share is not None:
+        share = f"{show_share(summary.filtered_share)} of the records in regions"
+        yield "Filtered out", f"{summary.filtered_out:,}", share
+    passing = " that pass the filters" if summary.filters else ""
+    hint = "not in the total"
+    if summary.unplaced_share is not None:
+        hint = f"{show_share(summary.unplaced_share)} of all records; {hint}"
+    yield f"Unplaced reads{passing}", f"{summary.unplaced:,}", hint
+    with_records = f"{len(summary.with_records):,} with records"
+    yield "Regions", f"{len(summary.regions):,}", with_records
+    density = show_number(whole.density, choose_decimals(whole.density))
+    hint = f"over {show_count(whole.length, 'base')}"
+    if baseline:
+        hint = f"{baseline.name}: {show_density(summary, baseline.density)}"
+    yield "Records per megabase", density, hint
+    hints = {"chrX": "about 1 with two X, 0.5 with one", "chrY": "near 0 without a Y"}
+    for name, region in sorted(summary.sex_chromosomes.items()):
+        yield f"{name}, normalized coverage", show_coverage(summary, region), hints[name]
+    if summary.mitochondrial_share is not None:
+        yield (
+            "Mitochondrial records",
+            show_share(summary.mitochondrial_share),
+            "of those in regions",
+        )
+    if baseline:
+        outliers = _list_outliers(summary)
+        yield f"Far from the {baseline.name}", outliers, "a hint, not a verdict"
+
+
+def _list_outliers(summary: CountSummary) -> str:
+    """Return the names and the normalized coverage of the outliers."""
     names = [
-        f"{show_name(region.name)} {_describe_coverage(summary, region)}"
+        f"{show_name(region.name)} {show_coverage(summary, region)}"
         for region in summary.regions
         if region in summary.outliers
     ]
     more = f" and {len(names) - MOST_OUTLIERS:,} more" if len(names) > MOST_OUTLIERS else ""
-    return (", ".join(names[:MOST_OUTLIERS]) or "none") + more, "a hint, not a verdict"
-
-
-def _choose_rows(regions: Sequence[RegionCount]) -> list[tuple[int, RegionCount]]:
-    """Return the numbers, from 1, and the regions whose rows are in the HTML."""
-    numbered = list(enumerate(regions, 1))
-    if len(numbered) <= MOST_ROWS:
-        return numbered
-    largest = sorted(numbered, key=lambda one: one[1].records, reverse=True)
-    return sorted(largest[:MOST_ROWS])
-
-
-def _get_cells(summary: CountSummary, region: RegionCount) -> list[str]:
-    """Return the texts of a region's row, after its number."""
-    return [
-        show_name(region.name),
-        f"{region.length:,}",
-        f"{region.records:,}",
-        show_density(region.density),
-        *([_describe_coverage(summary, region)] if summary.reference else []),
-        show_share(get_share(region, summary.whole)),
-    ]
-
-
-def _write_row(summary: CountSummary, number: int, region: RegionCount) -> str:
-    """Return a region's row in the page's table."""
-    name, *values = _get_cells(summary, region)
-    empty = "" if region.records else " class=empty"
-    cells = "".join(map(_write_cell, values))
-    return f"<tr{empty}><td>{number:,}</td><th scope=row>{escape(name)}</th>{cells}</tr>"
-
-
-def _write_cell(value: str) -> str:
-    """Return a cell that is no name."""
-    far = " class=far" if value.startswith(("low ", "high ")) else ""
-    return f"<td{far}>{escape(value)}</td>"
-
-
-def _write_all_regions(summary: CountSummary) -> str:
-    """Return the texts of all rows, for the script: a JSON string of lines of tab-separated cells.
-
-    `show_name` leaves no tab or line end in a cell; without `<` a name cannot end the element.
-    """
-    lines = "\n".join("\t".join(_get_cells(summary, region)) for region in summary.regions)
-    text = json.dumps(lines, ensure_ascii=False).replace("<", "\\u003c")
-    return f'<script type="application/json" id="regions">{text}</script>'
-
-
-_WITHOUT_SCRIPT = (
-    f"<noscript><p>Here are the {MOST_ROWS:,} regions with the most records; "
-    "with JavaScript the table has all, as the count table has.</p></noscript>"
-)
-
-_COVERAGE_HEADING = (
-    '<th scope="col" data-key="density"><button type="button">Normalized coverage</button></th>'
-)
+    return (", ".join(names[:MOST_OUTLIERS]) or "none") + more
 
 
 def _draw_charts(summary: CountSummary) -> str:
-    """Return the charts as HTML, or a sentence where there is nothing to draw."""
+    """Return the charts as HTML, or a sentence if there is nothing to draw."""
     if not summary.whole.records:
         passing = " that passes the filters" if summary.filters else ""
         return f"<p>No region has a record{passing}, so there is nothing to draw.</p>"
-    main, others = split_regions(summary.regions)
-    if not main:
-        return (
-            f"<p>All {len(others):,} regions are alike in records, so none is drawn; "
-            "the table has them.</p>"
-        )
-    density_chart = _make_density_chart(summary, main)
-    top = max(region.records for region in main)
-    records_chart = Chart(lambda one: one.records, "{:,.0f}".format, top)
-    hint = _explain_coverage(summary) if summary.reference else ""
-    if others and min(one.records for one in main) > max(one.records for one in others):
-        hint += f'<p class="muted hint">Shown are the {len(main)} regions of the most records.</p>'
-    return (
-        f'<div class="charts"><div><h2>Records</h2>{draw_chart(records_chart, main, others)}</div>'
-        f"<div><h2>Records per megabase</h2>{draw_chart(density_chart, main, others)}</div></div>"
-        f"{hint}"
+    charts = {"Records": _chart_records(summary), "Records per megabase": _chart_densities(summary)}
+    drawn = "".join(
+        f"<div><h2>{title}</h2>{draw_chart(chart, summary.charted)}</div>"
+        for title, chart in charts.items()
+    )
+    hints = [_explain_choice(summary), _explain_coverage(summary)]
+    paragraphs = "".join(f'<p class="muted hint">{hint}</p>' for hint in filter(None, hints))
+    return f'<div class="charts">{drawn}</div>{paragraphs}'
+
+
+def _chart_records(summary: CountSummary) -> Chart:
+    """Return the chart of records."""
+    top = max(region.records for region in summary.charted)
+    return Chart(lambda one: one.records, "{:,.0f}".format, top)
+
+
+def _chart_densities(summary: CountSummary) -> Chart:
+    """Return the chart of densities.
+
+    The scale ends at the densest chromosome, or without a baseline at the densest region that is
+    not mitochondrial. A cell has hundreds of mitochondria, and beside them the other bars would be
+    too short to compare.
+    """
+    baseline = summary.baseline
+    if baseline:
+        compared = [*baseline.chromosomes, *summary.sex_chromosomes.values()]
+    else:
+        compared = [one for one in summary.charted if one not in summary.mitochondria]
+    densest = max((one.density for one in compared), default=0)
+    return Chart(
+        measure=lambda one: one.density,
+        show=lambda density: show_density(summary, density),
+        # Records of a region of length 0 have no density.
+        top=densest or max(one.density for one in summary.charted) or 1,
+        line=(baseline.name, baseline.density) if baseline else None,
+        marks={one: show_coverage(summary, one) for one in summary.outliers},
     )
 
 
-def _make_density_chart(summary: CountSummary, main: Sequence[RegionCount]) -> Chart:
-    """Return the chart of densities.
-
-    Its linear scale has room for the chromosomes, or else for all but the mitochondria: a cell has
-    hundreds of their copies, and the others would look empty beside them.
-    """
-    reference = summary.reference
-    if reference:
-        compared = [*reference.chromosomes, *summary.sex_chromosomes.values()]
-    else:
-        compared = [one for one in main if one.name not in MITOCHONDRIA]
-    top = max((one.density for one in compared), default=0) or max(one.density for one in main)
-
-    line = (reference.name, reference.density) if reference else None
-    marks = {one: _describe_coverage(summary, one) for one in summary.outliers}
-    return Chart(lambda one: one.density, show_density, top, line, marks)
+def _explain_choice(summary: CountSummary) -> str:
+    """Return which regions the charts show; empty if it is all of them."""
+    drawn, everything = summary.charted, len(summary.regions)
+    if len(drawn) == everything:
+        return ""
+    if drawn == summary.with_records:
+        return f"Drawn: {show_count(len(drawn), 'region')} with records, of {everything:,}."
+    rest = summary.whole.records - sum(one.records for one in drawn)
+    which = "the chromosomes and others with many" if summary.baseline else "those with the most"
+    return (
+        f"Drawn: {len(drawn):,} of {everything:,} regions, {which} records. "
+        f"The other regions have {show_share(rest / summary.whole.records)} of the records."
+    )
 
 
 def _explain_coverage(summary: CountSummary) -> str:
-    """Return what the line and the marks in the density chart say, as HTML."""
-    assert summary.reference
+    """Return what the line and the marks in the chart of densities mean; empty without a line."""
+    if not summary.baseline:
+        return ""
     return (
-        '<p class="muted hint">Normalized coverage is records per megabase relative to the '
-        f"{summary.reference.name}, which the line marks. Chromosomes are marked low below {LOW} "
-        f"and high above {HIGH}, if they are also far outside the scatter of the others: a hint "
-        "to look there, not a verdict. Unsequenced bases, captured regions and expression move it, "
-        "too.</p>"
+        f"Normalized coverage is records per megabase relative to the {summary.baseline.name}, "
+        f"which the line marks. Chromosomes are marked low below {LOW} and high above {HIGH}, if "
+        "they are also far outside the scatter of the others. This is a hint, not a verdict: "
+        "unsequenced bases, captured regions and expression change the coverage, too."
     )

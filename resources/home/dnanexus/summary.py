@@ -1,7 +1,7 @@
 """What was counted, and what follows from it: facts only, no files and no HTML."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cached_property
@@ -16,38 +16,36 @@ VERSION = "1.0.0"  # of the applet, as in dxapp.json
 
 MEGABASE = 1_000_000
 
-# A chart shows each region only as long as a person can read it. If there are more, those with
-# less than this share of the bases and of the records are folded into one bar.
-MOST_BARS = 50
-SMALLEST_MAIN_SHARE = 0.005
-FEWEST_MAIN_REGIONS = 25
+# A chart with more bars does not fit on a screen. Beside chromosomes, only regions with at least
+# this share of the records are worth a bar.
+MOST_BARS = 40
+SMALLEST_SHARE = 0.005
 
-# The usual names: those of UCSC ("chr1"), and of Ensembl and NCBI ("1").
+# The usual names: "chr1" in UCSC genomes, "1" in Ensembl and NCBI genomes.
 AUTOSOME = re.compile(r"(?:chr)?([1-9][0-9]?)", re.IGNORECASE)
 SEX_CHROMOSOMES = {"chrX": "chrX", "X": "chrX", "chrY": "chrY", "Y": "chrY"}
 MITOCHONDRIA = ("chrM", "chrMT", "M", "MT")
 
-# Fewer chromosomes, or a median one with so few records that chance alone moves it by more than a
-# tenth, say nothing about the others.
+# A median of fewer chromosomes is not a baseline. With fewer records in the median chromosome,
+# chance alone moves a density by more than a tenth.
 FEWEST_CHROMOSOMES = 3
 FEWEST_MEDIAN_RECORDS = 100
-# Where names tell nothing, chromosomes are the regions of at least this share of the longest one.
-# They are not so many, and together they hold most of the bases, or the file is no assembly of
-# chromosomes.
+# If no names are those of autosomes, the chromosomes are the regions of at least this share of the
+# longest region. More than MOST_CHROMOSOMES of them are the scaffolds of a draft assembly.
 SMALLEST_CHROMOSOME = 0.1
 MOST_CHROMOSOMES = 100
 
-# A chromosome is far from the median if it is beyond these bounds, and by more than three scaled
-# median absolute deviations, the usual rule for outliers (Leys et al. 2013, J. Exp. Soc. Psychol.
-# 49: 764). The bounds are not symmetric: unsequenced bases (N) count as length, so that a sound
-# chr22 of GRCh37 is at 0.7; nothing lifts a sound chromosome as far.
+# A chromosome is an outlier if its normalized coverage is outside these bounds, and more than three
+# scaled median absolute deviations from 1 (Leys et al. 2013, J. Exp. Soc. Psychol. 49: 764). The
+# bounds are not symmetric because unsequenced bases (N) count as length: a normal chr22 of GRCh37
+# has 0.7, and nothing raises a normal chromosome as far.
 LOW, HIGH = 0.65, 1.25
 MOST_DEVIATIONS = 3
 DEVIATION_SCALE = 1.4826
 
 
 class RegionCount(NamedTuple):
-    """How many records a region has."""
+    """The number of records of a region."""
 
     name: str
     """As in the header; bytes that are not UTF-8 are surrogates, as in file names."""
@@ -57,21 +55,21 @@ class RegionCount(NamedTuple):
 
     @property
     def density(self) -> float:
-        """Records per megabase; 0 for a region without length."""
+        """Records per megabase; 0 for a region of length 0."""
         return self.records * MEGABASE / self.length if self.length else 0.0
 
 
-class Reference(NamedTuple):
-    """What the densities of the regions are compared with."""
+class Baseline(NamedTuple):
+    """The density that all densities are compared with: the median of some chromosomes."""
 
     name: str
-    """What it is, for a person."""
+    """For a person: `median autosome` or `median large region`."""
     density: float
     """Records per megabase; more than 0."""
     chromosomes: list[RegionCount]
-    """Those of which it is the median."""
+    """The chromosomes of which it is the median."""
     autosomes: bool
-    """Whether their names say that they are autosomes."""
+    """Whether the names of these chromosomes are those of autosomes."""
 
 
 @dataclass(frozen=True)
@@ -79,25 +77,29 @@ class CountSummary:
     """What was counted, how, and the counts."""
 
     sample: str
-    """The name of the BAM file less `.bam`, unless another one was given."""
+    """The name of the BAM file without `.bam`, or the given output prefix."""
     prefix: str
-    """What the names of the output files begin with."""
+    """The beginning of the names of the output files."""
     command: str
-    """The samtools command that counted, as a person can run it; or `none`."""
+    """The samtools command that gives the count of a region; `none` if nothing was counted."""
     filters: str
-    """The options of samtools view that say which records are counted; empty if all are."""
+    """The options of samtools view that select records; empty if all are counted."""
     regions: list[RegionCount]
-    """In the order of the header; at least one."""
+    """In header order; at least one."""
     unplaced: int
-    """Reads without a region that pass the filters; the total is without them."""
+    """Unplaced reads that pass the filters; not in the total."""
     samtools_version: str
     applet_version: str
     date: str
     """ISO date and time, UTC."""
-    note: str
-    """One sentence on where the counts are from; may be empty."""
+    counted: bool = True
+    """False if the numbers are those stored in the index."""
+    filtered_out: int | None = None
+    """Records in regions that did not pass the filters; None without filters, or if unknown."""
     index: str = "given"
-    """Which index was used: `given`, or a phrase that says which one, and why not the given one."""
+    """`given`, `fresh` (none was given) or `replaced` (the given one did not match)."""
+    index_problem: str = ""
+    """Why the given index was replaced."""
 
     @cached_property
     def whole(self) -> RegionCount:
@@ -105,48 +107,104 @@ class CountSummary:
         return join_regions("all regions", self.regions)
 
     @cached_property
-    def reference(self) -> Reference | None:
-        """What the densities are compared with; None where a comparison would say nothing."""
-        return find_reference(self.regions)
+    def with_records(self) -> list[RegionCount]:
+        """The regions that have a record."""
+        return [one for one in self.regions if one.records]
+
+    @cached_property
+    def typical_density(self) -> float:
+        """The density of the regions with records, together."""
+        return join_regions("regions with records", self.with_records).density
+
+    @cached_property
+    def baseline(self) -> Baseline | None:
+        """What densities are compared with; None if a comparison would say nothing."""
+        return find_baseline(self.regions)
 
     @cached_property
     def outliers(self) -> frozenset[RegionCount]:
-        """The chromosomes that are far from the median one."""
-        return find_outliers(self.reference) if self.reference else frozenset()
+        """The chromosomes whose density is far from the baseline."""
+        return find_outliers(self.baseline) if self.baseline else frozenset()
 
     @cached_property
     def sex_chromosomes(self) -> dict[str, RegionCount]:
-        """The regions chrX and chrY by these names, where the others are autosomes by theirs.
+        """The regions chrX and chrY by these names, if the baseline is the median autosome.
 
-        Elsewhere a name says less: the chrX of yeast is the tenth chromosome.
+        In other genomes the names mean something else: the chrX of yeast is chromosome ten.
         """
-        if self.reference is None or not self.reference.autosomes:
+        if self.baseline is None or not self.baseline.autosomes:
             return {}
         return {
             SEX_CHROMOSOMES[one.name]: one for one in self.regions if one.name in SEX_CHROMOSOMES
         }
 
+    @cached_property
+    def mitochondria(self) -> list[RegionCount]:
+        """The regions with a mitochondrial name."""
+        return [one for one in self.regions if one.name in MITOCHONDRIA]
+
+    @cached_property
+    def charted(self) -> list[RegionCount]:
+        """The regions to draw in a chart, in header order.
+
+        Of a few regions these are all. Of many they are those with the most records, but if there
+        are chromosomes, then these come first, even without records.
+        """
+        if len(self.regions) <= MOST_BARS:
+            return self.regions
+        chromosomes = {*self.sex_chromosomes.values()}
+        fewest = 1.0
+        if self.baseline:
+            chromosomes.update(self.baseline.chromosomes, self.mitochondria)
+            fewest = SMALLEST_SHARE * self.whole.records
+        candidates = [one for one in self.regions if one in chromosomes or one.records >= fewest]
+        candidates.sort(key=lambda one: (one in chromosomes, one.records), reverse=True)
+        chosen = set(candidates[:MOST_BARS])
+        return [one for one in self.regions if one in chosen]
+
+    @property
+    def subset(self) -> str:
+        """The end of a title: which records the numbers are about; empty if all are counted."""
+        if not self.counted:
+            return ", from the index, not counted"
+        return f", only those that pass {self.filters}" if self.filters else ""
+
+    @property
+    def index_description(self) -> str:
+        """Which index was used, and why if it is not the given one."""
+        return f"{self.index}: {self.index_problem}" if self.index_problem else self.index
+
     @property
     def unplaced_share(self) -> float | None:
-        """Share of all records; None if there are none, or only those that pass filters."""
+        """Unplaced reads as a share of all records; None if there are none, or with filters."""
         everything = self.whole.records + self.unplaced
         return self.unplaced / everything if everything and not self.filters else None
 
     @property
     def mitochondrial_share(self) -> float | None:
-        """Share of the records in regions; None if there are none, or no such region."""
-        mitochondria = [one for one in self.regions if one.name in MITOCHONDRIA]
-        if not mitochondria or not self.whole.records:
+        """Mitochondrial records as a share of those in regions; None if it is undefined."""
+        if not self.mitochondria or not self.whole.records:
             return None
-        return get_share(join_regions("mitochondria", mitochondria), self.whole)
+        return self.get_share(join_regions("mitochondria", self.mitochondria))
+
+    @property
+    def filtered_share(self) -> float | None:
+        """Records that were filtered out as a share of those in regions; None if unknown."""
+        if self.filtered_out is None:
+            return None
+        return self.filtered_out / ((self.whole.records + self.filtered_out) or 1)
+
+    def get_share(self, region: RegionCount) -> float:
+        """Return the records of a region as a share of those in all regions."""
+        return region.records / (self.whole.records or 1)
 
     def normalize(self, region: RegionCount) -> float | None:
-        """Return a region's normalized coverage: its density relative to the reference's.
+        """Return the normalized coverage of a region: its density relative to the baseline.
 
-        As in Picard's CollectGcBiasMetrics it is a ratio of numbers of reads over equal lengths,
-        so depth and length of the reads do not matter; 1 is as much as the reference.
+        As in Picard's CollectGcBiasMetrics it is a ratio of numbers of reads per length, so depth
+        and read length do not matter. 1 is the baseline.
         """
-        return region.density / self.reference.density if self.reference else None
+        return region.density / self.baseline.density if self.baseline else None
 
 
 def summarize(
@@ -159,22 +217,17 @@ def summarize(
     output_prefix: str,
     samtools_version: str,
 ) -> CountSummary:
-    """Pair the regions with their counts, and say how they were counted.
+    """Pair the regions with their counts, and describe how they were counted.
 
-    Filtered counts are of the same sample, in files that must not be taken for those of all
-    records; a prefix that is given names both.
+    Without an output prefix, the names of the files say which records were counted, so that these
+    files are not mistaken for counts of all records.
     """
     sample = output_prefix or bam.name.removesuffix(".bam")
-    if count_from_index:
-        note = "The counts are those in the index; no record was read."
-    elif filters.options:
-        note = "Of all records and unplaced reads, those that pass the filters are counted."
-    else:
-        note = "Every record of the file was read."
+    replaced = " is not used: " in index.origin
     return CountSummary(
         sample=sample,
-        prefix=output_prefix or f"{sample}{filters.name}",
-        command="none" if count_from_index else filters.describe_command(bam.name, regions[0]),
+        prefix=output_prefix or f"{sample}{'_from_index' if count_from_index else filters.name}",
+        command="none" if count_from_index else filters.describe_command(bam.name, "REGION"),
         filters=" ".join(filters.options),
         regions=[
             RegionCount(region, length, counts[number])
@@ -184,27 +237,38 @@ def summarize(
         samtools_version=samtools_version,
         applet_version=VERSION,
         date=f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S} UTC",
-        note=note,
-        index=index.origin,
+        counted=not count_from_index,
+        filtered_out=count_filtered_out(index, counts, len(regions)) if filters.options else None,
+        index="replaced" if replaced else index.origin.partition(",")[0],
+        index_problem=index.origin.removeprefix("fresh, because ") if replaced else "",
     )
 
 
+def count_filtered_out(index: BamIndex, counts: Mapping[int, int], regions: int) -> int | None:
+    """Return how many records in regions did not pass the filters; None if the index has no counts.
+
+    Args:
+        index: its counts are of all records.
+        counts: the records that passed, by region number.
+        regions: the number of regions.
+    """
+    index_counts = [index.get_promise(number) for number in range(regions)]
+    if None in index_counts:
+        return None
+    return sum(filter(None, index_counts)) - sum(counts[number] for number in range(regions))
+
+
 def join_regions(name: str, regions: Sequence[RegionCount]) -> RegionCount:
-    """Return one region of the length and the records of these together."""
+    """Return one region with the length and the records of all of these."""
     length = sum(region.length for region in regions)
     return RegionCount(name, length, sum(region.records for region in regions))
 
 
-def get_share(region: RegionCount, whole: RegionCount) -> float:
-    """Return which share of all records the region has; 0 where there are no records."""
-    return region.records / whole.records if whole.records else 0.0
-
-
-def find_reference(regions: Sequence[RegionCount]) -> Reference | None:
-    """Return the median autosome, or the median large region where no names tell autosomes.
+def find_baseline(regions: Sequence[RegionCount]) -> Baseline | None:
+    """Return the median autosome, or the median large region if no names are those of autosomes.
 
     Returns:
-        None where it would say nothing: the regions are no chromosomes, or have hardly a record.
+        None if the regions are not chromosomes, or have too few records.
     """
     longest = max(region.length for region in regions)
     everything = sum(region.length for region in regions)
@@ -223,13 +287,13 @@ def find_reference(regions: Sequence[RegionCount]) -> Reference | None:
             if median(one.records for one in chromosomes) < FEWEST_MEDIAN_RECORDS:
                 return None
             density = median(one.density for one in chromosomes)
-            return Reference(name, density, chromosomes, name == "median autosome")
+            return Baseline(name, density, chromosomes, name == "median autosome")
     return None
 
 
-def find_outliers(reference: Reference) -> frozenset[RegionCount]:
-    """Return the chromosomes whose density is far from the median one's."""
-    ratios = {one: one.density / reference.density for one in reference.chromosomes}
+def find_outliers(baseline: Baseline) -> frozenset[RegionCount]:
+    """Return the chromosomes whose density is far from the baseline."""
+    ratios = {one: one.density / baseline.density for one in baseline.chromosomes}
     deviation = DEVIATION_SCALE * median(abs(ratio - 1) for ratio in ratios.values())
     return frozenset(
         one
@@ -238,46 +302,10 @@ def find_outliers(reference: Reference) -> frozenset[RegionCount]:
     )
 
 
-def split_regions(
-    regions: Sequence[RegionCount],
-) -> tuple[list[RegionCount], list[RegionCount]]:
-    """Tell the regions that a chart shows each from those it folds into one bar.
-
-    Returns:
-        The main regions and the others, each in their order. There are no main ones if all are
-        alike.
-    """
-    if len(regions) <= MOST_BARS:
-        return list(regions), []
-    whole = join_regions("all regions", regions)
-
-    def weigh(region: RegionCount) -> float:
-        # Always shown, small as it is.
-        if region.name in MITOCHONDRIA:
-            return 1.0
-        return max(get_share(region, whole), region.length / (whole.length or 1))
-
-    if max(map(weigh, regions)) >= SMALLEST_MAIN_SHARE:
-        large = [region for region in regions if weigh(region) >= SMALLEST_MAIN_SHARE]
-        main = take_largest(large, weigh, MOST_BARS)
-    else:
-        main = take_largest(regions, lambda region: region.records, FEWEST_MAIN_REGIONS)
-    return [one for one in regions if one in main], [one for one in regions if one not in main]
-
-
-def take_largest(
-    regions: Sequence[RegionCount], weigh: Callable[[RegionCount], float], most: int
-) -> set[RegionCount]:
-    """Return the heaviest regions, at most so many; none that weighs no more than one left out."""
-    by_weight = sorted(regions, key=weigh, reverse=True)
-    if len(by_weight) <= most:
-        return set(by_weight)
-    limit = weigh(by_weight[most])
-    return {region for region in by_weight[:most] if weigh(region) > limit}
-
-
 def show_name(name: str) -> str:
-    r"""Return a name as any program can read it: what is no text is escaped, as `\xff` or `\r`."""
+    r"""Return a name that any program can read: what is not text is escaped, as `\xff` or `\r`."""
+    if name.isprintable():
+        return name
     text = name.encode(errors="surrogateescape").decode(errors="backslashreplace")
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode()

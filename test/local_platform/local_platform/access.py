@@ -12,7 +12,9 @@ from local_platform.errors import (
     ResourceNotFound,
 )
 from local_platform.rules import links
-from local_platform.store.database import Placement, Store
+from local_platform.store import entities, places, tokens
+from local_platform.store.database import Store
+from local_platform.store.places import Placement
 from local_platform.strict_json import Hash
 
 # What a job may do in its own project, and in all others, if its applet says nothing of them.
@@ -35,19 +37,19 @@ class Caller:
         Raises:
             InvalidAuthentication: nobody has this token.
         """
-        known, job_id = store.token_holder(token) if isinstance(token, str) else (False, None)
+        known, job_id = tokens.holder(store, token) if isinstance(token, str) else (False, None)
         if scheme != "Bearer" or not known:
             raise InvalidAuthentication("The token could not be found")
         return cls(store, job_id)
 
     def level(self, container_id: str) -> str:
         """Return what the caller may do in a project or workspace."""
-        container = self.store.find(container_id)
+        container = entities.find(self.store, container_id)
         if container is None or container["class"] not in ("project", "container"):
             return "NONE"
         if self.job_id is None:
             return "ADMINISTER" if container["class"] == "project" else "VIEW"
-        job = self.store.get(self.job_id)
+        job = entities.get(self.store, self.job_id)
         if container_id == job["workspace"]:
             return "CONTRIBUTE"
         if container_id == job["project"]:
@@ -60,7 +62,7 @@ class Caller:
         """Return rights cut down to those that the caller has; the user has all."""
         if self.job_id is None:
             return access
-        own = self.store.get(self.job_id)["access"]
+        own = entities.get(self.store, self.job_id)["access"]
         networks = [
             one for one in access.get("network", []) if {one, "*"} & {*own.get("network", [])}
         ]
@@ -80,7 +82,7 @@ class Caller:
             ResourceNotFound: there is no such container.
             PermissionDenied: the caller may not do this there.
         """
-        container = self.store.get(container_id)
+        container = entities.get(self.store, container_id)
         if container["class"] not in ("project", "container"):
             raise ResourceNotFound(f'The entity "{container_id}" is not a project or container')
         if not self._has(level, container_id):
@@ -96,13 +98,13 @@ class Caller:
             ResourceNotFound: there is no such object.
             PermissionDenied: it lies in no place that gives the caller this level.
         """
-        places = self.store.placements(object_id)
-        if not places:
+        found = places.of(self.store, object_id)
+        if not found:
             raise ResourceNotFound(f'The entity "{object_id}" could not be found')
         if level != "VIEW":
             # A job's workspace holds its inputs: what lies in a project is changed from there.
-            places = [place for place in places if place.container.startswith("project-")] or places
-        enough = [place for place in places if self._has(level, place.container)]
+            found = [place for place in found if place.container.startswith("project-")] or found
+        enough = [place for place in found if self._has(level, place.container)]
         if not enough:
             raise PermissionDenied(f"{level} permission is required on {object_id}")
         return next((place for place in enough if place.container == hint), enough[0])
@@ -114,7 +116,7 @@ class Caller:
             ResourceNotFound: there is no such object.
             PermissionDenied: the caller may not see it.
         """
-        return self.store.describe(self.placement(object_id, "VIEW", hint))
+        return places.describe(self.store, self.placement(object_id, "VIEW", hint))
 
     def _has(self, level: str, container_id: str) -> bool:
         """Tell whether the caller has at least this level in a project or workspace."""
@@ -127,11 +129,11 @@ class Caller:
             ResourceNotFound: there is no such job.
             PermissionDenied: it belongs to another tree.
         """
-        job = self.store.get(job_id)
+        job = entities.get(self.store, job_id)
         if job["class"] != "job":
             raise ResourceNotFound(f'The entity "{job_id}" is not a job')
         if self.job_id:
-            own = self.store.get(self.job_id)
+            own = entities.get(self.store, self.job_id)
             if own["rootExecution"] != job["rootExecution"]:
                 raise PermissionDenied(f"{job_id} is not part of this job's tree")
         return job
@@ -146,7 +148,7 @@ class Caller:
         for name, value in values.items():
             jobs = [reference["job"] for reference in links.references(value)]
             for linked in links.object_ids(value) + jobs:
-                if self.store.find(linked) is None:
+                if entities.find(self.store, linked) is None:
                     raise InvalidInput(f'the {what} "{name}": {linked} could not be found')
             for object_id in links.object_ids(value):
                 self.placement(object_id)

@@ -14,6 +14,7 @@ from local_platform.address import HOST, page_address
 from local_platform.environment import client_environment
 from local_platform.http.server import Server
 from local_platform.jobs.scheduler import Scheduler
+from local_platform.store import tokens
 from local_platform.store.database import Store
 
 Result = TypeVar("Result")
@@ -68,7 +69,7 @@ async def serving(
         store = Store(state)
         stack.callback(store.close)
         token = store.setting("user_token")
-        store.add_token(token)
+        tokens.add(store, token)
         configuration = state / "dnanexus_config"
         configuration.mkdir(exist_ok=True)
         scheduler = Scheduler(store)

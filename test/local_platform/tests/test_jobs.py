@@ -1,5 +1,6 @@
 """Jobs: how they run, wait for one another, fail, restart, and are ended."""
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -605,3 +606,160 @@ def test_log_of_a_retired_release_begins_by_saying_so(
     ended(job)
     shown = dx("watch", job.get_id(), "--no-job-info", "--format", "{level} {msg}").stdout
     assert shown.startswith(f"INFO DNAnexus no longer runs Ubuntu {release}: ")
+
+
+STARTS_LATE = """
+import json
+import os
+import time
+import dxpy
+
+@dxpy.entry_point("part")
+def part(context, applet):
+    parent = dxpy.DXJob(dxpy.DXJob(dxpy.JOB_ID).describe()["parentJob"])
+    while parent.describe()["state"] == "running":
+        time.sleep(0.05)
+    dxpy.set_security_context(context)
+    answers = []
+    for start in (
+        lambda: dxpy.api.job_new({"function": "part", "input": {}}),
+        lambda: dxpy.api.applet_run(applet, {"input": {}}),
+        lambda: dxpy.api.applet_run(applet, {"input": {}, "detach": True}),
+    ):
+        try:
+            answers.append(start()["id"])
+        except dxpy.exceptions.DXAPIError as error:
+            answers.append(error.name)
+    return {"answers": answers}
+
+@dxpy.entry_point("main")
+def main():
+    applet = dxpy.DXJob(dxpy.JOB_ID).describe()["applet"]
+    part = dxpy.new_dxjob({"context": dxpy.SECURITY_CONTEXT, "applet": applet}, "part")
+    return {"answers": part.get_output_ref("answers")}
+"""
+STARTS_MANY = """
+import dxpy
+
+@dxpy.entry_point("part")
+def part():
+    pass
+
+@dxpy.entry_point("main")
+def main():
+    while True:
+        dxpy.new_dxjob({}, "part")
+"""
+
+
+def test_job_that_no_longer_runs_starts_no_job(make_applet: MakeApplet) -> None:
+    access = {"project": "CONTRIBUTE"}
+    description = ended(make_applet(STARTS_LATE, access=access).run({}))
+    assert description["output"] == {"answers": ["InvalidState"] * 3}
+
+
+def test_terminating_a_job_that_starts_subjobs_leaves_no_orphan(
+    make_applet: MakeApplet, dx: Dx
+) -> None:
+    job = make_applet(STARTS_MANY).run({})
+    until(lambda: len(list(dxpy.find_executions(parent_job=job))) > 2)
+    dx("terminate", job.get_id())
+    ended(job)
+
+    def states() -> set[str]:
+        tree = dxpy.find_executions(root_execution=job, describe=True)
+        return {member["describe"]["state"] for member in tree}
+
+    assert until(lambda: states() <= {"done", "terminated", "failed"})
+    assert "failed" not in states()
+
+
+def test_terminating_again_changes_nothing(make_applet: MakeApplet) -> None:
+    first = make_applet("sleep 600", "bash").run({})
+    second = make_applet("true", "bash").run({}, depends_on=[first])
+    for job in (second, first):
+        for _ in range(3):
+            job.terminate()
+        states = [transition["newState"] for transition in ended(job)["stateTransitions"]]
+        assert states.count("terminating") == 1
+
+
+REQUESTS_MACHINES = """
+import dxpy
+
+@dxpy.entry_point("part")
+def part():
+    pass
+
+@dxpy.entry_point("main")
+def main():
+    dxpy.new_dxjob({}, "part")
+    dxpy.new_dxjob({}, "part", instance_type="mem1_ssd1_v2_x36")
+"""
+NEEDS = {
+    "main": {"instanceType": "mem1_ssd1_v2_x2"},
+    "part": {"instanceType": "mem1_ssd1_v2_x8"},
+}
+
+
+@pytest.mark.parametrize(
+    ("options", "machines"),
+    [
+        ([], ["main x2", "part x8", "part x36"]),
+        (["--instance-type", "mem1_ssd1_v2_x16"], ["main x16", "part x16", "part x36"]),
+        (
+            ["--instance-type", '{"part": "mem1_ssd1_v2_x16"}'],
+            ["main x2", "part x16", "part x36"],
+        ),
+        (
+            ["--instance-type-by-executable", '{"APPLET": {"part": "mem1_ssd1_v2_x72"}}'],
+            ["main x2", "part x72", "part x72"],
+        ),
+        (
+            ["--instance-type-by-executable", '{"*": {"*": "mem1_ssd1_v2_x72"}}'],
+            ["main x72", "part x72", "part x72"],
+        ),
+    ],
+)
+def test_instance_types_reach_every_entry_point(
+    make_applet: MakeApplet, dx: Dx, options: list[str], machines: list[str]
+) -> None:
+    applet = make_applet(REQUESTS_MACHINES, runSpec={"systemRequirements": NEEDS})
+    options = [option.replace("APPLET", applet.get_id()) for option in options]
+    job = dxpy.DXJob(dx("run", applet.get_id(), *options, "-y", "--brief").stdout.strip())
+    assert ended(job)["state"] == "done"
+    tree = dxpy.find_executions(root_execution=job, describe=True)
+    found = [
+        f"{one['describe']['function']} {one['describe']['instanceType'].rpartition('_')[2]}"
+        for one in tree
+    ]
+    assert sorted(found) == sorted(machines)
+
+
+def test_instance_types_are_described_as_requested(make_applet: MakeApplet, dx: Dx) -> None:
+    applet = make_applet("true", "bash", runSpec={"systemRequirements": NEEDS})
+    by_executable = {applet.get_id(): {"main": "mem1_ssd1_v2_x72"}}
+    options = ["--instance-type", "mem1_ssd1_v2_x16"]
+    options += ["--instance-type-by-executable", json.dumps(by_executable)]
+    job = dx("run", applet.get_id(), *options, "-y", "--brief").stdout.split()[-1]
+    described = json.loads(dx("describe", job, "--verbose", "--json").stdout)
+    everywhere = {"*": {"instanceType": "mem1_ssd1_v2_x16"}}
+    by_executable = {applet.get_id(): {"main": {"instanceType": "mem1_ssd1_v2_x72"}}}
+    assert described["runSystemRequirements"] == everywhere
+    assert described["runSystemRequirementsByExecutable"] == by_executable
+    assert described["mergedSystemRequirementsByExecutable"] == by_executable
+    assert described["systemRequirements"] == everywhere | by_executable[applet.get_id()]
+    assert "runSystemRequirements" not in json.loads(dx("describe", job, "--json").stdout)
+
+
+@pytest.mark.parametrize(
+    "request_by_executable",
+    ['{"APPLET": {"main": "huge"}}', '{"sometool": {"main": "mem1_ssd1_v2_x2"}}'],
+)
+def test_unknown_instance_type_by_executable_is_refused(
+    make_applet: MakeApplet, dx: Dx, request_by_executable: str
+) -> None:
+    applet = make_applet("true", "bash").get_id()
+    asked = request_by_executable.replace("APPLET", applet)
+    refused = dx("run", applet, "--instance-type-by-executable", asked, "-y", status=3)
+    assert "systemRequirementsByExecutable" in refused.stderr

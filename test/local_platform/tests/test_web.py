@@ -14,10 +14,11 @@ import dxpy
 import pytest
 from playwright.sync_api import expect
 
+from demo_bam import build_demo
 from local_platform.testing.local import LocalPlatform
 from local_platform.testing.project import Dx
 from platform_fixtures import ended, in_state
-from run_applet import APPLET, build_demo
+from run_applet import APPLET
 from web_page import Tab
 
 MakeApplet = Callable[..., dxpy.DXApplet]

@@ -7,10 +7,10 @@ from local_platform.access import LEVELS, OTHER_ACCESS, USUAL_ACCESS
 from local_platform.api import data_object, job
 from local_platform.api.call import Call
 from local_platform.errors import InvalidInput
-from local_platform.jobs import states
+from local_platform.jobs.request import Origin
 from local_platform.rules import links, requirements, spec
 from local_platform.rules.fields import REQUIRED, Fields
-from local_platform.store import containers
+from local_platform.store import containers, entities, places
 from local_platform.strict_json import Hash
 
 REQUEST_ONLY = ("project", "folder", "parents", "nonce")
@@ -96,7 +96,7 @@ def _check_run_spec(call: Call, run_spec: Fields) -> None:
         if bundle_id is None:
             raise bundle.expected("id", "a link to a file")
         call.placement(bundle_id)
-        if call.store.get(bundle_id)["state"] != "closed":
+        if entities.get(call.store, bundle_id)["state"] != "closed":
             raise InvalidInput(f'the field "{bundle.path}id": {bundle_id} is not closed')
 
 
@@ -111,7 +111,7 @@ def _check_access(access: Fields) -> None:
 def get(call: Call) -> Hash:
     """/applet-x/get: the description with the code."""
     place = call.placement(call.object_id)
-    applet = call.store.describe(place)
+    applet = places.describe(call.store, place)
     everything = data_object.selection({"details": True, "properties": True})
     return data_object.view(call.store, place, applet, everything) | {"runSpec": applet["runSpec"]}
 
@@ -119,20 +119,17 @@ def get(call: Call) -> Hash:
 def run(call: Call) -> Hash:
     """/applet-x/run: from a job, a subjob with a workspace of its own."""
     executable = call.described(call.object_id, call.optional("project", str))
-    given = call.field("input", dict)
-    values = spec.with_defaults(given, executable.get("inputSpec", []))
+    values = spec.with_defaults(call.field("input", dict), executable.get("inputSpec", []))
     spec.check_values(values, executable.get("inputSpec"), "input")
     call.check_links(values, "input")
     origin = _origin(call, executable)
     _check_region(call, origin.project, [executable["id"], *links.object_ids(values)])
-    fields = job.requested(call, executable, "main")
-    fields |= {"runInput": given, "originalInput": values, "input": values}
-    return {"id": states.create(call.store, executable, origin, fields)}
+    return {"id": job.create(call, executable, "main", origin, values)}
 
 
 def _check_region(call: Call, project: str, object_ids: list[str]) -> None:
     """Check that an applet and its input lie in the region in which they are to run."""
-    region = call.store.get(project)["region"]
+    region = entities.get(call.store, project)["region"]
     for object_id in object_ids:
         regions = containers.regions(call.store, object_id)
         if region not in regions:
@@ -142,16 +139,15 @@ def _check_region(call: Call, project: str, object_ids: list[str]) -> None:
             )
 
 
-def _origin(call: Call, executable: Hash) -> states.Origin:
+def _origin(call: Call, executable: Hash) -> Origin:
     """Return where a run comes from, and what it may do: no more than who calls."""
     access = call.at_most_own(executable["access"])
     if call.job_id is None:
         project = call.container(call.field("project", str), "CONTRIBUTE")["id"]
-        return states.Origin(project, call.folder(), access)
-    parent = call.store.get(call.job_id)
-    project, folder = parent["project"], parent["folder"]
-    if call.field("detach", bool, False):
+        return Origin(project, call.folder(), access)
+    caller = entities.get(call.store, call.job_id)
+    detached = call.field("detach", bool, False)
+    if detached:
         # Its output goes to the project, not to the workspace of the job that calls.
-        call.container(project, "CONTRIBUTE")
-        return states.Origin(project, folder, access)
-    return states.Origin(project, folder, access, parent)
+        call.container(caller["project"], "CONTRIBUTE")
+    return Origin(caller["project"], caller["folder"], access, caller, detached)

@@ -9,6 +9,7 @@ from local_platform.api.call import Call
 from local_platform.api.search import compiled
 from local_platform.errors import InvalidInput
 from local_platform.rules import spec
+from local_platform.store import entities, places
 from local_platform.strict_json import Hash
 
 
@@ -20,8 +21,8 @@ def generate_inputs(call: Call) -> Hash:
     project = call.container(call.field("project", str), "VIEW")["id"]
     patterns = {name: _pattern(call, name) for name in call.field("inputs", dict)}
     batches: dict[str, Hash] = {}
-    places = call.store.objects([project], call.folder())
-    for _, file in sorted(places, key=lambda found: str(found[1]["name"])):
+    found = places.search(call.store, [project], call.folder())
+    for _, file in sorted(found, key=lambda found: str(found[1]["name"])):
         if file["class"] != "file" or file["state"] != "closed" or file["hidden"]:
             continue
         for name, pattern in patterns.items():
@@ -60,7 +61,7 @@ def validate(call: Call) -> Hash:
         InvalidInput: columns of different lengths, or an input that is refused.
     """
     call.placement(call.object_id)
-    applet = call.store.get(call.object_id)
+    applet = entities.get(call.store, call.object_id)
     columns: Hash = call.field("batchInput", dict)
     common: Hash = call.field("commonInput", dict, {})
     lengths = {len(column) for column in columns.values() if isinstance(column, list)}

@@ -12,8 +12,11 @@ from local_platform.api.search import Selection
 from local_platform.errors import InvalidInput, InvalidState, ResourceNotFound
 from local_platform.rules import links
 from local_platform.rules.fields import REQUIRED
+from local_platform.store import entities, folders, parts, places
 from local_platform.store.containers import USER
-from local_platform.store.database import Placement, Store, new_id, now
+from local_platform.store.database import Store, now
+from local_platform.store.entities import new_id
+from local_platform.store.places import Placement
 from local_platform.strict_json import Hash
 
 TYPE_NAME = re.compile(r"[A-Za-z0-9_.:-]+")
@@ -23,7 +26,7 @@ def create(call: Call, class_name: str, state: str, extra: Hash) -> Hash:
     """Make a data object from the fields that all classes share, and answer with its ID."""
     container = call.container(call.field("project", str), "UPLOAD")["id"]
     folder = call.folder()
-    if not call.field("parents", bool, False) and not call.store.has_folder(container, folder):
+    if not call.field("parents", bool, False) and not folders.exists(call.store, container, folder):
         raise ResourceNotFound(f'The folder "{folder}" could not be found in {container}')
     object_id = new_id(class_name)
     time = now()
@@ -44,8 +47,8 @@ def create(call: Call, class_name: str, state: str, extra: Hash) -> Hash:
     }
     # What a client sends beside them may not replace them.
     description = shared | extra | shared
-    call.store.save(description)
-    call.store.place(object_id, container, folder)
+    entities.save(call.store, description)
+    places.put(call.store, object_id, container, folder)
     return {"id": object_id}
 
 
@@ -86,40 +89,40 @@ def view(store: Store, place: Placement, one: Hash, wanted: Selection) -> Hash:
 
 def _parts(store: Store, file_id: str) -> Hash:
     """Return the parts of a file by number, which JSON has as a string."""
-    return {str(number): part for number, part in store.parts(file_id).items()}
+    return {str(number): part for number, part in parts.of(store, file_id).items()}
 
 
 def describe(call: Call) -> Hash:
     """/class-x/describe."""
     unserved.check_asset(call)
     place = call.placement(call.object_id, "VIEW", call.optional("project", str))
-    return view(call.store, place, call.store.describe(place), selection(call.body))
+    return view(call.store, place, places.describe(call.store, place), selection(call.body))
 
 
 def list_projects(call: Call) -> Hash:
     """/class-x/listProjects: what the caller may do in each place that holds the object."""
     call.placement(call.object_id)
-    levels = {holder: call.level(holder) for holder in call.store.holders(call.object_id)}
+    levels = {holder: call.level(holder) for holder in places.holders(call.store, call.object_id)}
     return {holder: level for holder, level in levels.items() if level != "NONE"}
 
 
 def get_details(call: Call) -> Any:
     """/class-x/getDetails."""
     call.placement(call.object_id)
-    return call.store.get(call.object_id)["details"]
+    return entities.get(call.store, call.object_id)["details"]
 
 
 def change(call: Call, **changes: Any) -> Hash:
     """Write changed fields of the object that is called, for all its copies; answer its ID."""
     call.placement(call.object_id, "CONTRIBUTE", call.optional("project", str))
-    call.store.save(call.store.get(call.object_id) | changes | {"modified": now()})
+    entities.change(call.store, call.object_id, **changes)
     return {"id": call.object_id}
 
 
 def relabel(call: Call, **changes: Any) -> Hash:
     """Write changed metadata of one copy of the object that is called, and answer with its ID."""
     place = call.placement(call.object_id, "CONTRIBUTE", call.optional("project", str))
-    call.store.relabel(place, changes)
+    places.relabel(call.store, place, changes)
     return change(call)
 
 
@@ -128,7 +131,7 @@ def require_open(call: Call) -> None:
 
     https://documentation.dnanexus.com/developer/api/data-object-lifecycle
     """
-    if call.store.get(call.object_id)["state"] != "open":
+    if entities.get(call.store, call.object_id)["state"] != "open":
         raise InvalidState(f"The object is not in the open state: {call.object_id}")
 
 
@@ -149,7 +152,7 @@ def set_details(call: Call) -> Hash:
     call.placement(call.object_id, "CONTRIBUTE")
     require_open(call)
     details = checked_details(call.body["details"])
-    call.store.save(call.store.get(call.object_id) | {"details": details, "modified": now()})
+    entities.change(call.store, call.object_id, details=details)
     return {"id": call.object_id}
 
 
@@ -166,7 +169,7 @@ def set_properties(call: Call) -> Hash:
 def _copy(call: Call) -> Hash:
     """Return the description of the copy of an object whose labels a call changes."""
     project = call.optional("project", str)
-    return call.store.describe(call.placement(call.object_id, "CONTRIBUTE", project))
+    return places.describe(call.store, call.placement(call.object_id, "CONTRIBUTE", project))
 
 
 def merged_properties(call: Call, entity: Hash) -> Hash:

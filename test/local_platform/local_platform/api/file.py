@@ -9,7 +9,7 @@ import secrets
 from local_platform.api import data_object
 from local_platform.api.call import Call
 from local_platform.errors import InvalidInput, InvalidState, ResourceNotFound
-from local_platform.store import files
+from local_platform.store import entities, files, parts, places
 from local_platform.store.containers import MAXIMUM_PART_SIZE, MAXIMUM_PARTS
 from local_platform.store.database import now
 from local_platform.strict_json import Hash
@@ -37,7 +37,7 @@ def upload(call: Call) -> Hash:
         raise InvalidInput(f'Expected the field "size" to be from 0 to {MAXIMUM_PART_SIZE}')
     if not re.fullmatch("[0-9a-f]{32}", md5):
         raise InvalidInput('Expected the field "md5" to be 32 hexadecimal digits')
-    call.store.save_part(call.object_id, number, size, md5, "pending")
+    parts.save(call.store, call.object_id, number, size, md5, "pending")
     expires = now() + DAY_MILLISECONDS
     path = files.upload_path(files.Part(call.object_id, number, size, md5), expires)
     return {
@@ -50,7 +50,7 @@ def upload(call: Call) -> Hash:
 def close(call: Call) -> Hash:
     """/file-x/close."""
     call.placement(call.object_id, "UPLOAD")
-    if call.store.get(call.object_id)["state"] != "closed":
+    if entities.get(call.store, call.object_id)["state"] != "closed":
         files.close(call.store, call.object_id)
     return {"id": call.object_id}
 
@@ -82,6 +82,6 @@ def _project(call: Call) -> str | None:
     project = call.optional("project", str)
     if project is not None:
         call.container(project, "VIEW")
-        if project not in call.store.holders(call.object_id):
+        if project not in places.holders(call.store, call.object_id):
             raise ResourceNotFound(f"{call.object_id} could not be found in {project}")
     return project

@@ -9,14 +9,20 @@ from local_platform.api import data_object
 from local_platform.api.call import Call
 from local_platform.api.search import Selection
 from local_platform.errors import PermissionDenied
-from local_platform.jobs import states
-from local_platform.rules import requirements
-from local_platform.store.database import now
+from local_platform.jobs import request, states
+from local_platform.jobs.request import Origin
+from local_platform.store import entities
 from local_platform.strict_json import Hash
 
-DEFAULT_INSTANCE = "mem1_ssd1_v2_x4"
-DEFAULT_TIMEOUT = {"days": 30}
-ON_DEMAND = ("access", "outputFolder", "restartableEntryPoints")
+ON_DEMAND = (
+    "access",
+    "outputFolder",
+    "restartableEntryPoints",
+    "timeoutPolicyByExecutable",
+    "runSystemRequirements",
+    "runSystemRequirementsByExecutable",
+    "mergedSystemRequirementsByExecutable",
+)
 INPUT_OUTPUT = ("input", "runInput", "originalInput", "output")
 
 
@@ -24,52 +30,34 @@ def new(call: Call) -> Hash:
     """/job/new: another entry point of the calling job's applet, in the same workspace."""
     if call.job_id is None:
         raise PermissionDenied("Only a job can make a subjob")
-    parent = call.store.get(call.job_id)
+    parent = entities.get(call.store, call.job_id)
     values = call.field("input", dict)
     call.check_links(values, "input")
-    executable = call.store.get(parent["executable"]) | {"name": parent["executableName"]}
+    executable = entities.get(call.store, parent["executable"]) | {"name": parent["executableName"]}
     function = call.field("function", str)
     if not function.isprintable() or not function:
         raise call.expected("function", "the name of an entry point")
-    fields = requested(call, executable, function)
-    fields |= {"runInput": values, "originalInput": values, "input": values}
-    origin = states.Origin(parent["project"], parent["folder"], parent["access"], parent, True)
-    return {"id": states.create(call.store, executable, origin, fields)}
+    origin = Origin(
+        parent["project"], parent["folder"], parent["access"], parent, shares_workspace=True
+    )
+    return {"id": create(call, executable, function, origin, values)}
 
 
-def requested(call: Call, executable: Hash, function: str) -> Hash:
-    """Return what a call that makes a job says of it, on top of what its executable says."""
-    run_spec = executable["runSpec"]
-    name = executable.get("title") or executable["name"]
+def create(call: Call, executable: Hash, function: str, origin: Origin, values: Hash) -> str:
+    """Make the job that a call asks for, with checked input values; return its ID."""
     depends_on = call.strings("dependsOn", [])
     _check_dependencies(call, depends_on)
-    needed = run_spec.get("systemRequirements", {})
-    needed = needed | requirements.machines(call.within("systemRequirements"))
-    machine = needed.get(function) or needed.get("*") or {}
-    policy = run_spec.get("executionPolicy", {}) | requirements.restarts(
-        call.within("executionPolicy")
-    )
-    durations = run_spec.get("timeoutPolicy", {}) | requirements.durations(
-        call.within("timeoutPolicyByExecutable").within(executable["id"])
-    )
-    duration = durations.get(function) or durations.get("*") or DEFAULT_TIMEOUT
-    return {
-        "name": call.field("name", str, name if function == "main" else f"{name}:{function}"),
-        "function": function,
+    checked = {
+        "runInput": call.field("input", dict),
+        "originalInput": values,
+        "input": values,
         "dependsOn": depends_on,
         "tags": call.strings("tags", []),
         "properties": call.properties(),
         "details": data_object.checked_details(call.body.get("details", {})),
-        "systemRequirements": needed,
-        "instanceType": machine.get("instanceType") or DEFAULT_INSTANCE,
-        "executionPolicy": policy,
-        "restartableEntryPoints": run_spec.get("restartableEntryPoints", "master"),
-        "timeout": requirements.milliseconds(duration),
-        "priority": call.field("priority", str, "normal"),
-        "rank": call.field("rank", int, 0),
-        "ignoreReuse": call.field("ignoreReuse", bool, True),
-        "delayWorkspaceDestruction": call.field("delayWorkspaceDestruction", bool, False),
     }
+    description = request.describe(call, executable, function, origin, checked)
+    return states.create(call.store, description, executable, origin)
 
 
 def _check_dependencies(call: Call, depends_on: list[str]) -> None:
@@ -104,7 +92,8 @@ def update(call: Call) -> Hash:
 
 
 def _change(call: Call, **changes: object) -> Hash:
-    call.store.save(call.job(call.object_id) | changes | {"modified": now()})
+    call.job(call.object_id)
+    entities.change(call.store, call.object_id, **changes)
     return {"id": call.object_id}
 
 

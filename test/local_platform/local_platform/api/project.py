@@ -12,8 +12,7 @@ from local_platform.api.search import Selection
 from local_platform.errors import InvalidInput, InvalidState, PermissionDenied, ResourceNotFound
 from local_platform.jobs import states
 from local_platform.rules.fields import REQUIRED
-from local_platform.store import containers
-from local_platform.store.database import now
+from local_platform.store import containers, entities, folders, places
 from local_platform.strict_json import Hash
 
 REGION_NAME = re.compile("[a-z]+:[a-z0-9-]+")
@@ -24,7 +23,7 @@ def new(call: Call) -> Hash:
     region = call.field("region", str, containers.DEFAULT_REGION)
     if not REGION_NAME.fullmatch(region):
         raise call.expected("region", f"a name such as {containers.DEFAULT_REGION}")
-    if call.job_id and not call.store.get(call.job_id)["access"].get("projectCreation"):
+    if call.job_id and not entities.get(call.store, call.job_id)["access"].get("projectCreation"):
         raise PermissionDenied("This job's access does not allow it to make projects")
     container_id = containers.create(
         call.store,
@@ -52,10 +51,10 @@ def selection(options: Any) -> Selection:
 
 def view(call: Call, container_id: str, wanted: Selection) -> Hash:
     """Return the description of a project or container."""
-    description = call.store.get(container_id) | {
+    description = entities.get(call.store, container_id) | {
         "level": call.level(container_id),
-        "dataUsage": lambda: call.store.usage(container_id) / 2**30,
-        "folders": lambda: call.store.folders(container_id),
+        "dataUsage": lambda: places.usage(call.store, container_id) / 2**30,
+        "folders": lambda: folders.of(call.store, container_id),
         "fileUploadParameters": containers.UPLOAD_PARAMETERS,
     }
     return wanted.of(description)
@@ -76,8 +75,8 @@ def update(call: Call) -> Hash:
 
 
 def _change(call: Call, level: str, **changes: object) -> Hash:
-    project = call.container(call.object_id, level)
-    call.store.save(project | changes | {"modified": now()})
+    call.container(call.object_id, level)
+    entities.change(call.store, call.object_id, **changes)
     return {"id": call.object_id}
 
 
@@ -86,7 +85,7 @@ def set_properties(call: Call) -> Hash:
     return _change(
         call,
         "CONTRIBUTE",
-        properties=data_object.merged_properties(call, call.store.get(call.object_id)),
+        properties=data_object.merged_properties(call, entities.get(call.store, call.object_id)),
     )
 
 
@@ -95,7 +94,7 @@ def add_tags(call: Call) -> Hash:
     return _change(
         call,
         "CONTRIBUTE",
-        tags=data_object.with_labels(call, call.store.get(call.object_id), "tags"),
+        tags=data_object.with_labels(call, entities.get(call.store, call.object_id), "tags"),
     )
 
 
@@ -104,7 +103,7 @@ def remove_tags(call: Call) -> Hash:
     return _change(
         call,
         "CONTRIBUTE",
-        tags=data_object.without_labels(call, call.store.get(call.object_id), "tags"),
+        tags=data_object.without_labels(call, entities.get(call.store, call.object_id), "tags"),
     )
 
 
@@ -113,7 +112,7 @@ def destroy(call: Call) -> Hash:
     call.container(call.object_id, "ADMINISTER")
     unfinished = [
         job
-        for job in call.store.oldest("job", states.UNFINISHED)
+        for job in entities.oldest(call.store, "job", states.UNFINISHED)
         if job["project"] == call.object_id and job["parentJob"] is None
     ]
     if unfinished and not call.field("terminateJobs", bool, False):
@@ -121,7 +120,7 @@ def destroy(call: Call) -> Hash:
     for job in unfinished:
         states.ask_to_terminate(call.store, job)
     containers.empty(call.store, call.object_id)
-    call.store.delete(call.object_id)
+    entities.delete(call.store, call.object_id)
     return {"id": call.object_id}
 
 
@@ -136,13 +135,13 @@ def list_folder(call: Call) -> Hash:
     if only in ("all", "folders"):
         reply["folders"] = [
             path
-            for path in call.store.folders(call.object_id)
+            for path in folders.of(call.store, call.object_id)
             if path != "/" and (path.rpartition("/")[0] or "/") == folder
         ]
     if only in ("all", "objects"):
         reply["objects"] = []
         with_hidden = call.field("includeHidden", bool, False)
-        for place, one in call.store.objects([call.object_id], folder, recurse=False):
+        for place, one in places.search(call.store, [call.object_id], folder, recurse=False):
             if one["hidden"] and not with_hidden:
                 continue
             found: Hash = {"id": place.object}
@@ -159,7 +158,7 @@ def existing_folder(call: Call, path: str, container_id: str | None = None) -> s
         ResourceNotFound: there is no such folder.
     """
     container_id = container_id or call.object_id
-    if not call.store.has_folder(container_id, path):
+    if not folders.exists(call.store, container_id, path):
         raise ResourceNotFound(f'The folder "{path}" could not be found in {container_id}')
     return path
 
@@ -169,10 +168,10 @@ def new_folder(call: Call) -> Hash:
     call.container(call.object_id, "UPLOAD")
     folder = call.folder(default=REQUIRED)
     if not call.field("parents", bool, False):
-        if call.store.has_folder(call.object_id, folder):
+        if folders.exists(call.store, call.object_id, folder):
             raise InvalidState(f'The folder "{folder}" exists')
         existing_folder(call, folder.rpartition("/")[0] or "/")
-    call.store.add_folder(call.object_id, folder)
+    folders.add(call.store, call.object_id, folder)
     return {"id": call.object_id}
 
 
@@ -180,8 +179,8 @@ def remove_objects(call: Call) -> Hash:
     """/project-x/removeObjects: with force, those that are not here are passed over."""
     call.container(call.object_id, "CONTRIBUTE")
     for object_id in call.strings("objects"):
-        if call.object_id in call.store.holders(object_id):
-            call.store.unplace(object_id, call.object_id)
+        if call.object_id in places.holders(call.store, object_id):
+            places.remove(call.store, object_id, call.object_id)
         elif not call.field("force", bool, False):
             raise ResourceNotFound(f"{object_id} could not be found in {call.object_id}")
     return {"id": call.object_id}
@@ -191,17 +190,17 @@ def remove_folder(call: Call) -> Hash:
     """/project-x/removeFolder."""
     call.container(call.object_id, "CONTRIBUTE")
     folder = call.folder()
-    if not call.store.has_folder(call.object_id, folder) and call.field("force", bool, False):
+    if not folders.exists(call.store, call.object_id, folder) and call.field("force", bool, False):
         return {"id": call.object_id, "completed": True}
     existing_folder(call, folder)
-    below = [path for path in call.store.folders(call.object_id) if _inside(path, folder)]
-    contents = call.store.contents(call.object_id, folder)
+    below = [path for path in folders.of(call.store, call.object_id) if _inside(path, folder)]
+    contents = places.contents(call.store, call.object_id, folder)
     if (contents or below != [folder]) and not call.field("recurse", bool, False):
         raise InvalidState(f'The folder "{folder}" is not empty')
     containers.empty(call.store, call.object_id, folder)
     for path in below:
         if path != "/":
-            call.store.remove_folder(call.object_id, path)
+            folders.remove(call.store, call.object_id, path)
     return {"id": call.object_id, "completed": True}
 
 
@@ -215,9 +214,9 @@ def move(call: Call) -> Hash:
     call.container(call.object_id, "CONTRIBUTE")
     destination = existing_folder(call, call.folder("destination"))
     for object_id in call.strings("objects", []):
-        if call.object_id not in call.store.holders(object_id):
+        if call.object_id not in places.holders(call.store, object_id):
             raise ResourceNotFound(f"{object_id} could not be found in {call.object_id}")
-        call.store.place(object_id, call.object_id, destination)
+        places.put(call.store, object_id, call.object_id, destination)
     for folder in call.strings("folders", []):
         _move_folder(call, folder, destination.rstrip("/") + "/" + folder.rpartition("/")[2])
     return {"id": call.object_id}
@@ -244,13 +243,13 @@ def _move_folder(call: Call, folder: str, path: str) -> None:
     existing_folder(call, folder)
     if folder == "/" or _inside(path, folder):
         raise InvalidInput(f'The folder "{folder}" cannot be moved into itself')
-    if call.store.has_folder(call.object_id, path):
+    if folders.exists(call.store, call.object_id, path):
         raise InvalidState(f'The folder "{path}" exists')
-    for place in call.store.contents(call.object_id, folder):
-        call.store.place(place.object, call.object_id, path + place.folder[len(folder) :])
-    for old in [old for old in call.store.folders(call.object_id) if _inside(old, folder)]:
-        call.store.add_folder(call.object_id, path + old[len(folder) :])
-        call.store.remove_folder(call.object_id, old)
+    for place in places.contents(call.store, call.object_id, folder):
+        places.put(call.store, place.object, call.object_id, path + place.folder[len(folder) :])
+    for old in [old for old in folders.of(call.store, call.object_id) if _inside(old, folder)]:
+        folders.add(call.store, call.object_id, path + old[len(folder) :])
+        folders.remove(call.store, call.object_id, old)
 
 
 def _clone_folder(call: Call, folder: str, target: str, destination: str) -> dict[str, str]:
@@ -261,7 +260,7 @@ def _clone_folder(call: Call, folder: str, target: str, destination: str) -> dic
     """
     existing_folder(call, folder)
     base = destination.rstrip("/") + "/" + folder.rpartition("/")[2]
-    if folder != "/" and call.store.has_folder(target, base):
+    if folder != "/" and folders.exists(call.store, target, base):
         raise InvalidState(
             f'If cloned, a folder would conflict with one that exists: "{base}" in {target}'
         )
@@ -269,10 +268,10 @@ def _clone_folder(call: Call, folder: str, target: str, destination: str) -> dic
     def new_path(path: str) -> str:
         return base.rstrip("/") + path.rstrip("/")[len(folder.rstrip("/")) :] or "/"
 
-    for path in call.store.folders(call.object_id):
+    for path in folders.of(call.store, call.object_id):
         if _inside(path, folder):
-            call.store.add_folder(target, new_path(path))
-    contents = call.store.contents(call.object_id, folder)
+            folders.add(call.store, target, new_path(path))
+    contents = places.contents(call.store, call.object_id, folder)
     return {place.object: new_path(place.folder) for place in contents}
 
 
@@ -294,13 +293,13 @@ def clone(call: Call) -> Hash:
         wanted |= _clone_folder(call, folder, target, destination)
     exists = []
     for object_id, folder in wanted.items():
-        places = {place.container: place for place in call.store.placements(object_id)}
-        if call.object_id not in places:
+        found = {place.container: place for place in places.of(call.store, object_id)}
+        if call.object_id not in found:
             raise ResourceNotFound(f"{object_id} could not be found in {call.object_id}")
-        if call.store.get(object_id)["state"] != "closed":
+        if entities.get(call.store, object_id)["state"] != "closed":
             raise InvalidState(f"{object_id} is not closed: it cannot be cloned")
-        if target in places:
+        if target in found:
             exists.append(object_id)
         else:
-            call.store.place(object_id, target, folder or "/", places[call.object_id].metadata)
+            places.put(call.store, object_id, target, folder or "/", found[call.object_id].metadata)
     return {"id": call.object_id, "project": target, "exists": exists}

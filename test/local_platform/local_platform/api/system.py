@@ -11,7 +11,7 @@ from local_platform.api.call import Call
 from local_platform.api.search import Filter, page, plain_name, start
 from local_platform.errors import ApiError, ResourceNotFound
 from local_platform.rules.fields import Fields
-from local_platform.store import containers
+from local_platform.store import containers, entities, places
 from local_platform.store.containers import USER
 from local_platform.strict_json import Hash
 
@@ -40,7 +40,9 @@ def describe_user(call: Call) -> Hash:
     handle = USER.removeprefix("user-")
     names = {"handle": handle, "first": "Local", "last": "User"}
     regions = {containers.DEFAULT_REGION}
-    reached = (one for _, one in call.store.newest("project") if call.level(one["id"]) != "NONE")
+    reached = (
+        one for _, one in entities.newest(call.store, "project") if call.level(one["id"]) != "NONE"
+    )
     regions |= {one["region"] for one in reached}
     return {
         "id": USER,
@@ -72,7 +74,7 @@ def find_projects(call: Call) -> Hash:
         wanted.add(lambda _: False)
 
     def found() -> Iterator[tuple[int, Hash]]:
-        for seq, one in call.store.newest("project", before=start(call)):
+        for seq, one in entities.newest(call.store, "project", before=start(call)):
             level = call.level(one["id"])
             if LEVELS.index(level) < max(least, 1) or not wanted(one):
                 continue
@@ -87,7 +89,8 @@ def find_projects(call: Call) -> Hash:
 def find_data_objects(call: Call) -> Hash:
     """/system/findDataObjects."""
     scope = call.within("scope")
-    places = call.store.objects(
+    lying = places.search(
+        call.store,
         _in_scope(call, scope),
         scope.folder(),
         scope.field("recurse", bool, True),
@@ -99,7 +102,7 @@ def find_data_objects(call: Call) -> Hash:
     selection = data_object.selection(options)
 
     def found() -> Iterator[tuple[int, Hash]]:
-        for place, one in places:
+        for place, one in lying:
             if not wanted(one):
                 continue
             result: Hash = {"id": place.object, "project": place.container}
@@ -113,10 +116,10 @@ def find_data_objects(call: Call) -> Hash:
 def _in_scope(call: Call, scope: Fields) -> list[str]:
     """Return the containers to be searched: the one named, or every project in reach."""
     if named := scope.optional("project", str):
-        if call.body.get("type") == "AssetBundle" and call.store.find(named) is None:
+        if call.body.get("type") == "AssetBundle" and entities.find(call.store, named) is None:
             raise unserved.missing_asset(f'"{call.body.get("name")}", nor the project {named}')
         return [call.container(named, "VIEW")["id"]]
-    projects = [one["id"] for _, one in call.store.newest("project")]
+    projects = [one["id"] for _, one in entities.newest(call.store, "project")]
     return [one for one in projects if call.level(one) != "NONE"]
 
 
@@ -142,9 +145,9 @@ def resolve_data_objects(call: Call) -> Hash:
         folder = wanted.folder(default=call.folder())
         recurse = wanted.field("recurse", bool, False)
         name = wanted.field("name", str)
-        places = call.store.objects([container], folder, recurse, name=name)
+        found = places.search(call.store, [container], folder, recurse, name=name)
         results.append(
-            [{"project": container, "id": one["id"]} for _, one in places if not one["hidden"]]
+            [{"project": container, "id": one["id"]} for _, one in found if not one["hidden"]]
         )
     return {"results": results}
 
@@ -154,7 +157,7 @@ def describe_data_objects(call: Call) -> Hash:
 
     def describe(object_id: str, wanted: Fields) -> Hash:
         place = call.placement(object_id, "VIEW", wanted.optional("project", str))
-        one = call.store.describe(place)
+        one = places.describe(call.store, place)
         selection = data_object.selection(wanted.body.get("describe"))
         return data_object.view(call.store, place, one, selection)
 
@@ -196,7 +199,7 @@ def _describe_each(call: Call, field: str, describe: Callable[[str, Fields], Has
 
 def find_executions(call: Call) -> Hash:
     """/system/findExecutions: there are jobs only, no analyses."""
-    own = call.store.get(call.job_id)["rootExecution"] if call.job_id else None
+    own = entities.get(call.store, call.job_id)["rootExecution"] if call.job_id else None
     wanted = _job_filter(call)
     options = call.body.get("describe")
     selection = job.selection(options)
@@ -204,7 +207,7 @@ def find_executions(call: Call) -> Hash:
     def found() -> Iterator[tuple[int, Hash]]:
         if call.field("class", str, "job") != "job" or call.body.get("parentAnalysis"):
             return
-        for seq, one in call.store.newest("job", before=start(call)):
+        for seq, one in entities.newest(call.store, "job", before=start(call)):
             if own in (None, one["rootExecution"]) and wanted(one):
                 result: Hash = {"id": one["id"]}
                 if options:

@@ -2,6 +2,7 @@
 
 from local_platform.api.call import Call
 from local_platform.errors import ApiError, InvalidState, ResourceNotFound
+from local_platform.store import entities
 from local_platform.strict_json import Hash
 
 
@@ -56,7 +57,7 @@ def missing_asset(wanted: str) -> ApiError:
 def check_asset(call: Call) -> None:
     """Refuse an asset that dx build asks for by its ID, if nobody has it here."""
     is_record = call.object_id.startswith("record-")
-    if call.command == "build" and is_record and call.store.find(call.object_id) is None:
+    if call.command == "build" and is_record and entities.find(call.store, call.object_id) is None:
         raise missing_asset(call.object_id)
 
 

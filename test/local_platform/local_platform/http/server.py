@@ -27,6 +27,7 @@ from local_platform.errors import (
 )
 from local_platform.http import browser, log_stream, transfer
 from local_platform.rules.fields import hash_of, json_of
+from local_platform.store import nonces
 from local_platform.store.database import Store, now, sha256
 from local_platform.strict_json import LARGEST_TEXT, Hash
 
@@ -154,10 +155,10 @@ class Server:
             raise InvalidInput(f'Expected the field "nonce" to have up to {LONGEST_NONCE} bytes')
         key = f"{path} {call.job_id} {nonce}"
         request = sha256(json.dumps(call.body, sort_keys=True))
-        before = self._store.nonce_reply(key)
+        before = nonces.reply(self._store, key)
         if before is None:
             reply: Hash = handler(call)
-            self._store.save_nonce(key, request, reply)
+            nonces.save(self._store, key, request, reply)
             return reply
         if before[0] != request:
             raise InvalidInput('The field "nonce" was used before for another request')

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from local_platform.errors import InvalidInput
 from local_platform.http import browser
-from local_platform.store import files
+from local_platform.store import entities, files
 from local_platform.store.database import Store
 
 CHUNK = 2**20
@@ -68,7 +68,7 @@ async def send_bytes(store: Store, request: web.Request) -> web.StreamResponse:
             for chunk in _chunks(parts, begin, end):
                 await response.write(chunk)
         except DamageError as error:
-            if store.find(error.file_id):
+            if entities.find(store, error.file_id):
                 LOG.error("%s", error)
             raise ConnectionAbortedError(str(error)) from None
     await response.write_eof()

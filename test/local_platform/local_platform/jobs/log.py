@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from local_platform.api.call import Call
 from local_platform.jobs.states import FINAL, subtree
+from local_platform.store import logs
 from local_platform.store.database import Store, now
 from local_platform.strict_json import Hash
 
@@ -15,7 +16,8 @@ def write(
     """Append lines of the program (APP) or of the platform (SYSTEM)."""
     with store.transaction():
         for line in lines:
-            store.add_log(
+            logs.append(
+                store,
                 {
                     "timestamp": now(),
                     "source": source,
@@ -24,7 +26,7 @@ def write(
                     "jobTry": job["try"],
                     "line": next(numbers),
                     "msg": line,
-                }
+                },
             )
 
 
@@ -44,7 +46,7 @@ class Reader:
         jobs = subtree(self.call.store, job) if recurse else [job]
         # Asked before the lines are read: what a job wrote before its end is then among them.
         ended = all(job["state"] in FINAL for job in jobs)
-        lines = self.call.store.log_after([job["id"] for job in jobs], self.last)
+        lines = logs.after(self.call.store, [job["id"] for job in jobs], self.last)
         for self.last, frame in lines:
             if self._wanted(frame):
                 yield frame

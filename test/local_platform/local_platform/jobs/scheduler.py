@@ -18,6 +18,7 @@ from local_platform.environment import api_environment
 from local_platform.errors import ApiError
 from local_platform.jobs import log, states, waiting
 from local_platform.rules import links
+from local_platform.store import entities, parts, tokens
 from local_platform.store.database import Store
 from local_platform.strict_json import Hash
 from local_platform.worker import private_root, process
@@ -86,9 +87,9 @@ class Scheduler:
 
     def _recover(self) -> None:
         """Settle the jobs that an earlier process of this platform left running."""
-        for job in self._store.oldest("job", ("running", "terminating")):
+        for job in entities.oldest(self._store, "job", ("running", "terminating")):
             process.kill_job(job["id"])
-        for job in self._store.oldest("job", ("running",)):
+        for job in entities.oldest(self._store, "job", ("running",)):
             self._change(job["id"], "running", self._lose)
         private_root.remove(self._store.jobs)
         self._store.jobs.mkdir(exist_ok=True)
@@ -107,11 +108,11 @@ class Scheduler:
             (("waiting_on_output",), partial(waiting.look_for_output, self._store)),
             (("idle", "waiting_on_input"), partial(waiting.look_for_input, self._store)),
         ):
-            for job in self._store.oldest("job", current):
+            for job in entities.oldest(self._store, "job", current):
                 self._change(job["id"], job["state"], advance)
         free = self._slots - self._busy()
         if free > 0:
-            for job in self._store.oldest("job", ("runnable",), limit=free):
+            for job in entities.oldest(self._store, "job", ("runnable",), limit=free):
                 if job["id"] not in self._running:
                     self._change(job["id"], "runnable", self._start)
 
@@ -123,7 +124,7 @@ class Scheduler:
         try:
             with self._store.transaction():
                 # Another change may have ended its tree meanwhile.
-                job = self._store.get(job_id)
+                job = entities.get(self._store, job_id)
                 if job["state"] == state:
                     change(job)
         except Exception as error:
@@ -134,7 +135,7 @@ class Scheduler:
     def _stop_ended(self) -> None:
         """Kill the processes of jobs that have been terminated, failed or restarted."""
         for job_id, running in self._running.items():
-            job = self._store.find(job_id)
+            job = entities.find(self._store, job_id)
             if not job or (job["state"], job["try"]) != ("running", running.attempt):
                 running.run.stop()
 
@@ -153,13 +154,15 @@ class Scheduler:
 
         A parent with unfinished subjobs takes none, because it may be waiting for them.
         """
-        return len(self._running.keys() - self._store.parents(self._running, states.UNFINISHED))
+        return len(
+            self._running.keys() - entities.parents(self._store, self._running, states.UNFINISHED)
+        )
 
     def _start(self, job: Hash) -> None:
         """Give a job its token and a worker."""
         states.start(self._store, job)
         try:
-            executable = self._store.get(job["executable"])
+            executable = entities.get(self._store, job["executable"])
             bundles = [
                 self._bundle(entry) for entry in executable["runSpec"].get("bundledDepends", [])
             ]
@@ -167,7 +170,7 @@ class Scheduler:
             states.fail(self._store, job, "ExecutionError", str(error))
             return
         token = secrets.token_urlsafe(32)
-        self._store.add_token(token, job["id"])
+        tokens.add(self._store, token, job["id"])
         environment = api_environment(self._host, self._port, token) | {
             "DX_JOB_ID": job["id"],
             "DX_WORKSPACE_ID": job["workspace"],
@@ -185,9 +188,11 @@ class Scheduler:
     def _bundle(self, entry: Hash) -> Bundle:
         """Return the bytes of a bundledDepends entry."""
         file_id = links.object_id(entry["id"]) or ""
-        self._store.get(file_id)
-        numbers = self._store.parts(file_id)
-        return Bundle(entry["name"], [self._store.part_path(file_id, number) for number in numbers])
+        entities.get(self._store, file_id)
+        numbers = parts.of(self._store, file_id)
+        return Bundle(
+            entry["name"], [parts.path_of(self._store, file_id, number) for number in numbers]
+        )
 
     def _log_writer(self, job: Hash) -> process.Log:
         """Return what the worker's threads call; it waits, so a flood of lines is held back."""

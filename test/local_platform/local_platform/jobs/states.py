@@ -6,12 +6,11 @@ Nobody else changes a state. Only descriptions change here: the scheduler starts
 jobs that run, and stops those of jobs that no longer do.
 """
 
-from dataclasses import dataclass
-
+from local_platform.errors import InvalidState
+from local_platform.jobs.request import Origin
 from local_platform.rules import links
-from local_platform.store import containers
-from local_platform.store.containers import USER
-from local_platform.store.database import Store, new_id, now
+from local_platform.store import containers, entities, tokens
+from local_platform.store.database import Store, now
 from local_platform.strict_json import Hash
 
 FINAL = ("done", "failed", "terminated")
@@ -37,83 +36,45 @@ RESTARTABLE = (
 )
 
 
-@dataclass(frozen=True)
-class Origin:
-    """Where a new job comes from, and what it may do."""
+def create(store: Store, description: Hash, executable: Hash, origin: Origin) -> str:
+    """Make a job from its description, and return its ID.
 
-    project: str
-    folder: str
-    access: Hash
-    parent: Hash | None = None
-    shares_workspace: bool = False
-    """With its parent: another entry point of the same applet."""
-
-
-def create(store: Store, executable: Hash, origin: Origin, fields: Hash) -> str:
-    """Make an idle job and return its ID; `fields` is what its request says of it."""
-    job_id = new_id("job")
-    time = now()
-    description = {
-        "id": job_id,
-        "class": "job",
-        "executableName": executable["name"],
-        "executable": executable["id"],
-        "applet": executable["id"],
-        "state": "idle",
-        "stateTransitions": [],
-        "parentAnalysis": None,
-        "analysis": None,
-        "stage": None,
-        "launchedBy": USER,
-        "created": time,
-        "modified": time,
-        "output": None,
-        "billTo": USER,
-        "isFree": True,
-        "totalPrice": 0,
-        "try": 0,
-        "failureCounts": {},
-        "access": origin.access,
-        "networkAccess": origin.access.get("network", []),
-    }
-    tree = _tree(job_id, origin.parent)
-    store.save(description | tree | _place(store, job_id, executable, origin) | fields)
+    Raises:
+        InvalidState: the job that starts it is not running.
+    """
+    caller = origin.caller
+    if caller and caller["state"] != "running":
+        # Whoever ends a tree has seen all of it: nothing may be added behind its back.
+        raise InvalidState(f"{caller['id']} is {caller['state']}: only a running job starts jobs")
+    entities.save(store, description | _place(store, description["id"], executable, origin))
+    job_id: str = description["id"]
     return job_id
 
 
-def _tree(job_id: str, parent: Hash | None) -> Hash:
-    """Return the fields that tie a job to those above it."""
-    return {
-        "parentJob": parent["id"] if parent else None,
-        "originJob": parent["originJob"] if parent else job_id,
-        "rootExecution": parent["rootExecution"] if parent else job_id,
-    }
-
-
 def _place(store: Store, job_id: str, executable: Hash, origin: Origin) -> Hash:
-    """Return the fields that say where a job works, and make its workspace.
+    """Return where a job works and leaves its output, and make its workspace.
 
     A job with a workspace of its own hands its output on: a root job to the project, another to
     its parent's workspace.
     """
-    region = store.get(origin.project)["region"]
-    place = {"project": origin.project, "folder": origin.folder, "region": region}
+    region = entities.get(store, origin.project)["region"]
     if origin.parent and origin.shares_workspace:
-        return place | {"workspace": origin.parent["workspace"], "outputFolder": None}
+        workspace = origin.parent["workspace"]
+        return {"region": region, "workspace": workspace, "outputFolder": None}
     workspace = containers.create(store, "container", f"Workspace of {job_id}", region)
     # Somebody may remove the applet from the project while the job runs.
     bundles = links.object_ids(executable["runSpec"].get("bundledDepends", []))
-    kept = [one for one in [executable["id"], *bundles] if store.find(one)]
+    kept = [one for one in [executable["id"], *bundles] if entities.find(store, one)]
     containers.share(store, kept, workspace, EXECUTABLE_FOLDER)
     to_project = [origin.project, origin.folder]
     output_folder = [origin.parent["workspace"], "/"] if origin.parent else to_project
-    return place | {"workspace": workspace, "outputFolder": output_folder}
+    return {"region": region, "workspace": workspace, "outputFolder": output_folder}
 
 
 def subtree(store: Store, top: Hash) -> list[Hash]:
     """Return a job and those below it, oldest first."""
     found = {top["id"]: top}
-    for job in store.tree(top["rootExecution"]):
+    for job in entities.tree(store, top["rootExecution"]):
         if job["parentJob"] in found:
             found[job["id"]] = job
     return list(found.values())
@@ -151,14 +112,14 @@ def finish(store: Store, job: Hash, output: Hash) -> None:
 def ask_to_terminate(store: Store, job: Hash) -> None:
     """Have a job and those below it ended; the scheduler first ends their processes."""
     for member in subtree(store, job):
-        if member["state"] not in FINAL:
+        if member["state"] not in (*FINAL, "terminating"):
             _set_state(store, member, "terminating")
 
 
 def terminate(store: Store, job: Hash) -> None:
     """End a job that somebody wanted ended; the tree above it cannot succeed any more."""
     _end(store, job, "terminated")
-    parent = store.find(job["parentJob"]) if job["parentJob"] else None
+    parent = entities.find(store, job["parentJob"]) if job["parentJob"] else None
     if parent and parent["state"] not in (*FINAL, "terminating"):
         fail(store, parent, "JobTreeFailure", f"The subjob {job['id']} was terminated")
 
@@ -174,7 +135,7 @@ def fail(store: Store, job: Hash, reason: str, message: str) -> None:
 
 def abort(store: Store, job_id: str, message: str) -> None:
     """End a job and its whole tree on a defect of the platform: another try would meet it too."""
-    job = store.get(job_id)
+    job = entities.get(store, job_id)
     if job["state"] not in FINAL:
         _fail_tree(store, job, "JMInternalError", message)
 
@@ -185,7 +146,7 @@ def _fail_tree(store: Store, job: Hash, reason: str, message: str) -> None:
     failure = {"failureReason": reason, "failureMessage": message, "failureFrom": cause}
     _end(store, job, "failed", **failure)
     above = ancestors(store, job)
-    for member in store.tree(job["rootExecution"]):
+    for member in entities.tree(store, job["rootExecution"]):
         if member["state"] not in FINAL:
             beside = {} if member["id"] in above else {"failureReason": "JobTreeFailure"}
             _end(store, member, "failed", **failure | beside)
@@ -195,7 +156,7 @@ def ancestors(store: Store, job: Hash) -> list[str]:
     """Return the IDs of the jobs above a job, nearest first."""
     found = []
     while job["parentJob"]:
-        job = store.get(job["parentJob"])
+        job = entities.get(store, job["parentJob"])
         found.append(job["id"])
     return found
 
@@ -204,7 +165,7 @@ def _to_restart(store: Store, job: Hash, reason: str) -> Hash | None:
     """Return the job that a failure restarts: this one, or the main one above it."""
     if job["restartableEntryPoints"] != "all":
         while not job["outputFolder"]:
-            job = store.get(job["parentJob"])
+            job = entities.get(store, job["parentJob"])
     policy = job["executionPolicy"]
     restart_on = policy.get("restartOn", {})
     allowed = restart_on.get(reason, restart_on.get("*", 0)) if reason in RESTARTABLE else 0
@@ -217,7 +178,7 @@ def _restart(store: Store, job: Hash, reason: str) -> None:
     for member in subtree(store, job)[1:]:
         if member["state"] not in FINAL:
             _end(store, member, "terminated")
-    store.remove_job_tokens(job["id"])
+    tokens.remove_of(store, job["id"])
     counts = job["failureCounts"] | {reason: job["failureCounts"].get(reason, 0) + 1}
     job.pop("startedRunning", None)
     attempt = job["try"] + 1
@@ -226,10 +187,10 @@ def _restart(store: Store, job: Hash, reason: str) -> None:
 
 def _end(store: Store, job: Hash, state: str, **changes: object) -> None:
     """Put a job into a final state; its token ends, and the workspace if it is its own."""
-    store.remove_job_tokens(job["id"])
+    tokens.remove_of(store, job["id"])
     if job["outputFolder"] and not job["delayWorkspaceDestruction"]:
         containers.empty(store, job["workspace"])
-        store.delete(job["workspace"])
+        entities.delete(store, job["workspace"])
     if "startedRunning" in job:
         # Clients take this field as a sign that "startedRunning" is there.
         changes["stoppedRunning"] = now()
@@ -244,4 +205,4 @@ def _set_state(store: Store, job: Hash, state: str, **changes: object) -> None:
     time = now()
     job |= changes | {"state": state, "modified": time}
     job["stateTransitions"].append({"newState": state, "setAt": time})
-    store.save(job)
+    entities.save(store, job)

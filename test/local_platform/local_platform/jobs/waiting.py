@@ -7,7 +7,7 @@ from local_platform.access import Caller
 from local_platform.errors import ApiError
 from local_platform.jobs import states
 from local_platform.rules import links, spec
-from local_platform.store import containers, files
+from local_platform.store import containers, entities, files
 from local_platform.store.database import Store
 from local_platform.strict_json import Hash
 
@@ -17,8 +17,8 @@ def look_for_input(store: Store, job: Hash) -> None:
     waits_for = [reference["job"] for reference in links.references(job["input"])]
     try:
         _check_circle(store, job, waits_for + job["dependsOn"])
-        needed = [store.get(dependency) for dependency in waits_for + job["dependsOn"]]
-        objects = [store.get(one) for one in links.object_ids(job["input"])]
+        needed = [entities.get(store, dependency) for dependency in waits_for + job["dependsOn"]]
+        objects = [entities.get(store, one) for one in links.object_ids(job["input"])]
     except (LookupError, ApiError) as error:
         states.fail(store, job, "DependencyUnsatisfiable", str(error))
         return
@@ -32,7 +32,7 @@ def look_for_input(store: Store, job: Hash) -> None:
     try:
         values = links.resolve(job["input"], _outputs(store, job["input"]))
         if job["outputFolder"]:
-            executable = store.get(job["executable"])
+            executable = entities.get(store, job["executable"])
             spec.check_values(values, executable.get("inputSpec"), "input")
     except (LookupError, ApiError) as error:
         states.fail(store, job, "InputError", str(error))
@@ -50,7 +50,7 @@ def _check_circle(store: Store, job: Hash, waits_for: list[str]) -> None:
 def _outputs(store: Store, value: object) -> dict[str, Hash]:
     """Return the outputs of the jobs that references in a value name."""
     named = {reference["job"] for reference in links.references(value)}
-    return {job_id: store.get(job_id)["output"] or {} for job_id in named}
+    return {job_id: entities.get(store, job_id)["output"] or {} for job_id in named}
 
 
 def look_for_output(store: Store, job: Hash) -> None:
@@ -62,11 +62,11 @@ def look_for_output(store: Store, job: Hash) -> None:
         Caller(store, job["id"]).check_links(job["output"], "output")
         waits_for = [reference["job"] for reference in links.references(job["output"])]
         _check_circle(store, job, waits_for)
-        if any(store.get(one)["state"] not in states.FINAL for one in waits_for):
+        if any(entities.get(store, one)["state"] not in states.FINAL for one in waits_for):
             return
         output = links.resolve(job["output"], _outputs(store, job["output"]))
         if job["outputFolder"]:
-            executable = store.get(job["executable"])
+            executable = entities.get(store, job["executable"])
             spec.check_values(output, executable.get("outputSpec"), "output")
     except (LookupError, ApiError) as error:
         states.fail(store, job, "OutputError", str(error))
@@ -82,5 +82,5 @@ def look_for_output(store: Store, job: Hash) -> None:
 def _close_files(store: Store, object_ids: list[str]) -> None:
     """Close the files of an output that the program left open."""
     for object_id in object_ids:
-        if store.get(object_id)["state"] == "open" and object_id.startswith("file-"):
+        if entities.get(store, object_id)["state"] == "open" and object_id.startswith("file-"):
             files.close(store, object_id)

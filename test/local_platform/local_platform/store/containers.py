@@ -3,7 +3,9 @@
 https://documentation.dnanexus.com/developer/api/data-containers
 """
 
-from local_platform.store.database import Store, new_id, now
+from local_platform.store import entities, folders, places
+from local_platform.store.database import Store, now
+from local_platform.store.entities import new_id
 
 USER = "user-local"
 DEFAULT_REGION = "aws:us-east-1"
@@ -52,26 +54,26 @@ def create(store: Store, class_name: str, name: str, region: str, **fields: obje
         "properties": {},
         "permissions": {USER: "ADMINISTER"},
     }
-    store.save(description | fields)
-    store.add_folder(container_id, "/")
+    entities.save(store, description | fields)
+    folders.add(store, container_id, "/")
     return container_id
 
 
 def regions(store: Store, object_id: str) -> set[str]:
     """Return the regions in which a data object lies."""
-    return {store.get(holder)["region"] for holder in store.holders(object_id)}
+    return {entities.get(store, holder)["region"] for holder in places.holders(store, object_id)}
 
 
 def empty(store: Store, container_id: str, folder: str = "/") -> None:
     """Take everything out of a folder and those below it."""
-    for place in store.contents(container_id, folder):
-        store.unplace(place.object, container_id)
+    for place in places.contents(store, container_id, folder):
+        places.remove(store, place.object, container_id)
 
 
 def share(store: Store, object_ids: list[str], container_id: str, folder: str) -> None:
     """Put objects into a container under their own IDs, unless they are there."""
     for object_id in object_ids:
-        places = store.placements(object_id)
-        if container_id not in [place.container for place in places]:
-            metadata = places[0].metadata if places else {}
-            store.place(object_id, container_id, folder, metadata)
+        found = places.of(store, object_id)
+        if container_id not in [place.container for place in found]:
+            metadata = found[0].metadata if found else {}
+            places.put(store, object_id, container_id, folder, metadata)

@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from local_platform.errors import InvalidState, PermissionDenied
+from local_platform.store import entities, parts, places
 from local_platform.store.containers import MINIMUM_PART_SIZE
 from local_platform.store.database import Store, now
 
@@ -29,7 +30,7 @@ class Part:
 
 def require_open(store: Store, file_id: str) -> None:
     """Raise InvalidState unless parts can be added to a file."""
-    if store.get(file_id)["state"] != "open":
+    if entities.get(store, file_id)["state"] != "open":
         raise InvalidState(f"The object is not in the open state, but closed: {file_id}")
 
 
@@ -67,8 +68,8 @@ def expected_part(store: Store, path: str, signature: str) -> Part:
 def keep_part(store: Store, part: Part, received: Path) -> None:
     """Move a received part to its place; only then is it complete."""
     require_open(store, part.file)
-    store.keep_part(received, part.file, part.number)
-    store.save_part(part.file, part.number, part.size, part.md5, "complete")
+    parts.keep(store, received, part.file, part.number)
+    parts.save(store, part.file, part.number, part.size, part.md5, "complete")
 
 
 def readable_parts(store: Store, path: str, signature: str) -> list[tuple[Path, int]]:
@@ -79,14 +80,14 @@ def readable_parts(store: Store, path: str, signature: str) -> list[tuple[Path, 
         ResourceNotFound: the file was removed meanwhile.
     """
     _, file_id, _ = _verified(store, path, signature)
-    store.get(file_id)
-    parts = store.parts(file_id)
-    return [(store.part_path(file_id, number), part["size"]) for number, part in parts.items()]
+    entities.get(store, file_id)
+    found = parts.of(store, file_id)
+    return [(parts.path_of(store, file_id, number), part["size"]) for number, part in found.items()]
 
 
 def media_type(store: Store, path: str) -> str:
     """Return the media type of the file behind a download path that was verified."""
-    return str(store.get(path.split("/")[-2])["media"])
+    return str(entities.get(store, path.split("/")[-2])["media"])
 
 
 def close(store: Store, file_id: str) -> None:
@@ -95,25 +96,25 @@ def close(store: Store, file_id: str) -> None:
     Raises:
         InvalidState: a part has not arrived, or one before the last is too small.
     """
-    parts = store.parts(file_id)
-    for number, part in parts.items():
+    found = parts.of(store, file_id)
+    for number, part in found.items():
         if part["state"] != "complete":
             raise InvalidState(f"Part {number} of {file_id} has not been uploaded")
-        if part["size"] < MINIMUM_PART_SIZE and number != max(parts):
+        if part["size"] < MINIMUM_PART_SIZE and number != max(found):
             raise InvalidState(
                 f"Part {number} of {file_id} is smaller than {MINIMUM_PART_SIZE} bytes"
             )
-    description = store.get(file_id)
-    name = store.describe(store.placements(file_id)[0])["name"]
+    description = entities.get(store, file_id)
+    name = places.describe(store, places.of(store, file_id)[0])["name"]
     # A name is no URL, whatever it looks like.
     guessed = mimetypes.guess_type(f"./{name}")[0] or "application/octet-stream"
     changes = {
         "state": "closed",
-        "size": sum(part["size"] for part in parts.values()),
+        "size": sum(part["size"] for part in found.values()),
         "media": description.get("media", guessed),
         "modified": now(),
     }
-    store.save(description | changes)
+    entities.save(store, description | changes)
     store.promise()
 
 

@@ -20,6 +20,7 @@ from aiohttp.typedefs import Handler
 from local_platform.access import Caller
 from local_platform.errors import ApiError
 from local_platform.platform import Platform
+from local_platform.store import entities
 from local_platform.strict_json import Hash
 
 NOTHING = "nothing"
@@ -185,7 +186,7 @@ class Injector:
             job_id = Caller.with_token(self.platform.store, scheme, token).job_id
         except ApiError:
             return None
-        return self.platform.store.get(job_id) if job_id else None
+        return entities.get(self.platform.store, job_id) if job_id else None
 
     def _fail_job(self, request: web.Request, reason: str) -> web.Response:
         """End the job that calls, as if its machine had failed it."""

@@ -1,5 +1,18 @@
 // Elements, and how sizes, times and links are written. What is not an element becomes text.
 
+/**
+ * Return the first element that a selector finds; there must be one.
+ *
+ * @param {string} selector
+ * @param {ParentNode} within
+ * @returns {HTMLElement}
+ */
+export function find(selector, within = document) {
+  const found = within.querySelector(selector);
+  if (!(found instanceof HTMLElement)) throw new Error(`There is no ${selector}`);
+  return found;
+}
+
 /** Make an element: h("a", {href, onclick}, "text", otherElement, [more]). */
 export function h(name, attributes = {}, ...children) {
   const element = document.createElement(name);
@@ -31,6 +44,11 @@ export function copyable(text, label) {
     setTimeout(() => (copy.textContent = "Copy"), 1500);
   });
   return h("div", { class: "copyable", role: "group", "aria-label": label }, h("pre", {}, code), copy);
+}
+
+/** Return the message of what was thrown. */
+export function messageOf(error) {
+  return error instanceof Error ? error.message : String(error);
 }
 
 export function size(bytes) {

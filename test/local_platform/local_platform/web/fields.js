@@ -1,7 +1,7 @@
 // The fields of a launch form: a widget for each class of input, and what it holds.
 
 import { choose } from "./chooser.js";
-import { button, h } from "./dom.js";
+import { button, h, messageOf } from "./dom.js";
 import { hasReference, objectId, show } from "./links.js";
 
 const OBJECTS = ["file", "record", "applet"];
@@ -23,9 +23,9 @@ function notOfClass(entry, why = "") {
  *
  * @param entry an entry of the inputSpec
  * @param initial the value to begin with, or undefined
- * @param context {project, objects: what is linked to, by ID; onChange}
- * @returns {entry, element, read, complain}: `read` returns the value, undefined if there is none,
- *   or throws a Mistake; `complain` shows a sentence beside the field, or none
+ * @param context what the form's fields share: project; objects, described by ID; onChange
+ * @returns entry, element; `read`, which returns the value, undefined if there is none, or throws
+ *   a Mistake; and `complain`, which shows a sentence beside the field, or none
  */
 export function makeField(entry, initial, context) {
   const id = `input_${entry.name}`;
@@ -63,7 +63,7 @@ export function makeField(entry, initial, context) {
     try {
       read();
     } catch (error) {
-      complain(error.message);
+      complain(messageOf(error));
     }
   });
   return { entry, element, read: readRequired, complain };
@@ -100,11 +100,11 @@ function makeText(entry, initial, about) {
   const list = entry.suggestions && !text.includes("\n") ? `${about.id}_list` : null;
   // An input cannot hold a line break, a text area has no suggestions.
   const attributes = { ...about, spellcheck: "false", autocomplete: "off", value: text };
-  const control =
-    list || isNumber
-      ? h("input", { ...attributes, list, inputmode: isNumber ? "decimal" : null })
-      : h("textarea", { ...attributes, rows: 1 });
-  const suggestions = list && h("datalist", { id: list }, entry.suggestions.map((one) => h("option", { value: one })));
+  const control = list || isNumber
+    ? h("input", { ...attributes, list, inputmode: isNumber ? "decimal" : null })
+    : h("textarea", { ...attributes, rows: 1 });
+  const suggestions = list &&
+    h("datalist", { id: list }, entry.suggestions.map((one) => h("option", { value: one })));
   return {
     node: [control, suggestions],
     read: () => (control.value === "" ? undefined : parse(control.value, entry.class, entry)),
@@ -138,7 +138,7 @@ function makeJson(entry, initial, about) {
       try {
         value = JSON.parse(control.value);
       } catch (error) {
-        throw notOfClass(entry, `: it is not JSON (${error.message})`);
+        throw notOfClass(entry, `: it is not JSON (${messageOf(error)})`);
       }
       if (!(isMany ? Array.isArray(value) && value.every(isHash) : isHash(value))) throw notOfClass(entry);
       return isMany && value.length === 0 ? undefined : value;
@@ -172,7 +172,7 @@ function same(one, other) {
 
 function makeSelect(entry, initial, about, context) {
   const choices = entry.choices.map((choice, n) =>
-    h("option", { value: n, selected: same(choice, initial) }, textOf(choice, context)),
+    h("option", { value: n, selected: same(choice, initial) }, textOf(choice, context))
   );
   const none = "default" in entry ? null : h("option", { value: "" }, isRequired(entry) ? "Choose ..." : "");
   const control = h("select", about, none, choices);
@@ -182,9 +182,9 @@ function makeSelect(entry, initial, about, context) {
   };
 }
 
-function makeBoxes(entry, initial, about, context) {
+function makeBoxes(entry, initial, _about, context) {
   const boxes = entry.choices.map((choice) =>
-    h("input", { type: "checkbox", checked: (initial ?? []).some((one) => same(one, choice)) }),
+    h("input", { type: "checkbox", checked: (initial ?? []).some((one) => same(one, choice)) })
   );
   const labels = boxes.map((box, n) => h("label", {}, box, ` ${textOf(entry.choices[n], context)}`));
   return {
@@ -203,11 +203,13 @@ function makePicker(entry, initial, about, context) {
   let items = initial === undefined ? [] : isMany && Array.isArray(initial) ? initial : [initial];
   const list = h("ul", { class: "plain" });
   const canChoose = OBJECTS.includes(entry.class.replace("array:", ""));
-  const open = button(isMany ? "Add ..." : "Choose ...", () =>
-    choose(entry, context.project, context.objects, (one) => {
-      context.objects.set(one.id, one);
-      change(isMany ? [...items, { $dnanexus_link: one.id }] : [{ $dnanexus_link: one.id }]);
-    }),
+  const open = button(
+    isMany ? "Add ..." : "Choose ...",
+    () =>
+      choose(entry, context.project, context.objects, (one) => {
+        context.objects.set(one.id, one);
+        change(isMany ? [...items, { $dnanexus_link: one.id }] : [{ $dnanexus_link: one.id }]);
+      }),
   );
   const node = h("div", { class: "picker", id: about.id }, list, canChoose ? open : null);
   open.setAttribute("aria-describedby", about["aria-describedby"]);

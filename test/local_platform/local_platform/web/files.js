@@ -18,7 +18,7 @@ export async function showProjects() {
       h("th", { scope: "row" }, h("a", { href: `#/${id}` }, describe.name)),
       h("td", {}, size(describe.dataUsage * 2 ** 30)),
       h("td", { class: "wide" }, time(describe.created)),
-    ),
+    )
   );
   return [
     h("h1", {}, "Projects"),
@@ -127,7 +127,11 @@ function objectRow(one, view, withFolder) {
     h("td", {}, size(one.size)),
     h("td", { class: "wide" }, time(one.created)),
     h("td", { class: "wide" }, one.state),
-    h("td", { class: "wide actions" }, isApplet ? h("a", { class: "button", href: place }, "Launch") : fileButtons(one, view)),
+    h(
+      "td",
+      { class: "wide actions" },
+      isApplet ? h("a", { class: "button", href: place }, "Launch") : fileButtons(one, view),
+    ),
   );
 }
 
@@ -148,7 +152,12 @@ export async function showObject(id) {
       ["State", one.state],
       ["Media type", one.media],
       ["Created", time(one.created)],
-      ["Made by", one.createdBy.job ? h("a", { href: `#/${one.createdBy.job}` }, one.createdBy.job) : one.createdBy.user],
+      [
+        "Made by",
+        one.createdBy.job
+          ? h("a", { href: `#/${one.createdBy.job}` }, one.createdBy.job)
+          : one.createdBy.user,
+      ],
       ["Types", one.types.join(", ")],
       ["Tags", chips(one.tags)],
       ["Properties", facts(Object.entries(one.properties))],

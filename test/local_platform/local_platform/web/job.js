@@ -8,7 +8,15 @@ import { showLog } from "./log.js";
 
 export async function showJob(id, { signal }) {
   const first = await call(id, "describe");
-  const parts = { state: h("span"), failure: h("div"), facts: h("div"), times: h("div"), input: h("div"), output: h("div"), tree: h("div") };
+  const parts = {
+    state: h("span"),
+    failure: h("div"),
+    facts: h("div"),
+    times: h("div"),
+    input: h("div"),
+    output: h("div"),
+    tree: h("div"),
+  };
   for (const name of ["input", "tree", "times", "facts"]) parts[name].className = "later";
   const viewer = h("div");
   const view = async (file) => {
@@ -44,7 +52,11 @@ export async function showJob(id, { signal }) {
     redraw("facts", job.stoppedRunning, () => describeFacts(job));
     redraw("times", job.stateTransitions, () => [h("h2", {}, "States"), listStates(job)]);
     redraw("input", [job.input, objects.size], () => listValues("Inputs", job.input, objects, view));
-    redraw("output", [job.output, objects.size, state], () => listValues("Outputs", job.output, objects, view));
+    redraw(
+      "output",
+      [job.output, objects.size, state],
+      () => listValues("Outputs", job.output, objects, view),
+    );
     redraw("tree", tree, () => drawTree(tree, job));
     return FINAL.includes(state) ? "enough" : "";
   }
@@ -53,7 +65,12 @@ export async function showJob(id, { signal }) {
   repeat(draw, 1000, signal);
   return [
     h("div", { class: "row" }, h("h1", {}, first.name), parts.state),
-    h("p", { class: "row" }, h("a", { class: "button", href: again }, "Run again with these inputs"), terminate),
+    h(
+      "p",
+      { class: "row" },
+      h("a", { class: "button", href: again }, "Run again with these inputs"),
+      terminate,
+    ),
     parts.failure,
     h(
       "div",
@@ -72,7 +89,9 @@ function describeFailure(job) {
     { class: "failure", role: "alert" },
     h("h2", {}, job.failureReason),
     h("p", { class: "value" }, job.failureMessage),
-    from && from.id !== job.id ? h("p", {}, "It began in ", h("a", { href: `#/${from.id}` }, from.name)) : null,
+    from && from.id !== job.id
+      ? h("p", {}, "It began in ", h("a", { href: `#/${from.id}` }, from.name))
+      : null,
   );
 }
 
@@ -100,13 +119,21 @@ function listStates(job) {
     { class: "plain states" },
     states.map(({ newState, setAt }, n) => {
       const until = states[n + 1]?.setAt;
-      return h("li", {}, badge(newState), h("span", {}, clock(setAt)), h("span", { class: "muted" }, until ? duration(until - setAt) : ""));
+      return h(
+        "li",
+        {},
+        badge(newState),
+        h("span", {}, clock(setAt)),
+        h("span", { class: "muted" }, until ? duration(until - setAt) : ""),
+      );
     }),
   );
 }
 
 function listValues(title, values, objects, view) {
-  const rows = Object.entries(values ?? {}).map(([name, value]) => [h("code", {}, name), show(value, objects, view)]);
+  const rows = Object.entries(values ?? {}).map((
+    [name, value],
+  ) => [h("code", {}, name), show(value, objects, view)]);
   if (rows.length === 0) return title === "Outputs" ? null : [h("h2", {}, title), h("p", {}, "None.")];
   return [h("h2", {}, title), facts(rows)];
 }
@@ -122,7 +149,14 @@ function drawTree({ jobs, next }, current) {
       { class: "tree" },
       children.map((job) => {
         const mark = job.id === current.id ? { "aria-current": "page" } : {};
-        return h("li", {}, h("a", { href: `#/${job.id}`, ...mark }, job.name), " ", badge(job.state), below(job.id));
+        return h(
+          "li",
+          {},
+          h("a", { href: `#/${job.id}`, ...mark }, job.name),
+          " ",
+          badge(job.state),
+          below(job.id),
+        );
       }),
     );
   };

@@ -7,11 +7,16 @@ export const FINAL = ["done", "failed", "terminated"];
 const PAGE = 50;
 const MOST = 1000;
 const NAMES = ["name", "state", "created", "executableName", "project", "startedRunning", "stoppedRunning"];
-const FIELDS = Object.fromEntries([...NAMES, "parentJob", "function", "failureMessage"].map((f) => [f, true]));
+const FIELDS = Object.fromEntries(
+  [...NAMES, "parentJob", "function", "failureMessage"].map((f) => [f, true]),
+);
 
 /** Return the descriptions of jobs, newest first. */
 export async function findJobs(query) {
-  const { results, next } = await call("system", "findExecutions", { ...query, describe: { fields: FIELDS } });
+  const { results, next } = await call("system", "findExecutions", {
+    ...query,
+    describe: { fields: FIELDS },
+  });
   return { jobs: results.map((result) => result.describe), next };
 }
 

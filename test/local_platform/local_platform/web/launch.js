@@ -2,7 +2,7 @@
 
 import { ApiError, call, describeObjects } from "./api.js";
 import { runCommand } from "./command.js";
-import { copyable, facts, folderPlace, h } from "./dom.js";
+import { copyable, facts, folderPlace, h, messageOf } from "./dom.js";
 import { isRequired, makeField, Mistake } from "./fields.js";
 import { destination } from "./files.js";
 import { authorHints } from "./hints.js";
@@ -11,9 +11,11 @@ import { renderReadme } from "./readme.js";
 
 /** Show the form; `query` may hold project, -iNAME (an object's ID), or again (a job's ID). */
 export async function showLaunch(id, { query }) {
+  const again = query.get("again");
+  /** @type {any[]} */
   const [applet, earlier] = await Promise.all([
     call(id, "describe", { details: true }),
-    query.get("again") ? call(query.get("again"), "describe") : {},
+    again ? call(again, "describe") : {},
   ]);
   const project = query.get("project") ?? earlier.project ?? applet.project;
   const spec = applet.inputSpec ?? [];
@@ -25,8 +27,12 @@ export async function showLaunch(id, { query }) {
   const state = { project, objects, onChange: () => update() };
   const fields = spec.map((entry) => makeField(entry, given[entry.name] ?? entry.default, state));
   const folder = textField("folder", "Output folder", earlier.folder ?? "/");
-  const name = textField("name", "Job name", query.get("again") ? earlier.name : "", applet.title);
-  const folders = h("datalist", { id: "folders" }, container.folders.map((path) => h("option", { value: path })));
+  const name = textField("name", "Job name", again ? earlier.name : "", applet.title);
+  const folders = h(
+    "datalist",
+    { id: "folders" },
+    container.folders.map((path) => h("option", { value: path })),
+  );
   folder.control.setAttribute("list", "folders");
   const refusal = h("p", { class: "mistake", role: "alert" });
   const submit = h("button", { class: "primary" }, "Launch");
@@ -81,8 +87,8 @@ export async function showLaunch(id, { query }) {
     } catch (error) {
       const named = error instanceof ApiError && /(?:input|field) "(\w+)"/.exec(error.message)?.[1];
       const field = named === "folder" ? folder : fields.find(({ entry }) => entry.name === named);
-      if (field) complain(field, error.message);
-      else refusal.textContent = error.message;
+      if (field) complain(field, messageOf(error));
+      else refusal.textContent = messageOf(error);
     } finally {
       submit.disabled = false;
     }
@@ -120,11 +126,11 @@ export async function showLaunch(id, { query }) {
         missing,
         hints.length
           ? h(
-              "details",
-              {},
-              h("summary", {}, `For the author: ${hints.length} to mend before publishing`),
-              h("ul", {}, hints.map((hint) => h("li", {}, hint))),
-            )
+            "details",
+            {},
+            h("summary", {}, `For the author: ${hints.length} to mend before publishing`),
+            h("ul", {}, hints.map((hint) => h("li", {}, hint))),
+          )
           : null,
       ),
     ),
@@ -133,10 +139,20 @@ export async function showLaunch(id, { query }) {
   function textField(key, label, value, placeholder) {
     const mistake = h("p", { class: "mistake", id: `${key}_mistake` });
     const control = h("input", {
-      id: key, value, placeholder, autocomplete: "off", "aria-describedby": `${key}_mistake`,
+      id: key,
+      value,
+      placeholder,
+      autocomplete: "off",
+      "aria-describedby": `${key}_mistake`,
       oninput: () => update(),
     });
-    const element = h("div", { class: "field" }, h("label", { class: "label", for: key }, label), control, mistake);
+    const element = h(
+      "div",
+      { class: "field" },
+      h("label", { class: "label", for: key }, label),
+      control,
+      mistake,
+    );
     return { control, element, complain: (message = "") => (mistake.textContent = message) };
   }
 }
@@ -149,6 +165,7 @@ function linksIn(query) {
 
 /** Put fields into their groups, in the order of first use, required ones first in each. */
 function groupFields(fields) {
+  /** @type {Map<string, any[]>} */
   const groups = new Map([["Inputs", []]]);
   for (const field of fields) {
     const group = field.entry.group ?? "Inputs";

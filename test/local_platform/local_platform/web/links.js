@@ -81,7 +81,12 @@ export function show(value, objects, view) {
   if (id) {
     const found = objects.get(id);
     if (!found) return h("span", {}, `${id} (gone)`);
-    return h("span", { class: "file" }, h("a", { href: `#/${id}` }, found.name), view ? fileButtons(found, view) : null);
+    return h(
+      "span",
+      { class: "file" },
+      h("a", { href: `#/${id}` }, found.name),
+      view ? fileButtons(found, view) : null,
+    );
   }
   const from = reference(value);
   if (from) {

@@ -6,9 +6,19 @@ import { button, clock, h } from "./dom.js";
 const MOST_LINES = 10_000;
 
 export function showLog(id, signal) {
-  const lines = h("div", { class: "lines", role: "log", tabindex: 0, "aria-label": "Log", "aria-live": "off" });
+  const lines = h("div", {
+    class: "lines",
+    role: "log",
+    tabindex: 0,
+    "aria-label": "Log",
+    "aria-live": "off",
+  });
   const state = h("span", { class: "muted" }, "connecting ...");
-  const dropped = h("p", { class: "muted", hidden: true }, `Earlier lines are left out here; dx watch ${id} shows all.`);
+  const dropped = h(
+    "p",
+    { class: "muted", hidden: true },
+    `Earlier lines are left out here; dx watch ${id} shows all.`,
+  );
   const search = h("input", { type: "search", placeholder: "Find in log", "aria-label": "Find in log" });
   const count = h("span", { class: "muted", role: "status" });
   const toEnd = button("To the end", () => (lines.scrollTop = lines.scrollHeight), { hidden: true });
@@ -69,7 +79,9 @@ export function showLog(id, signal) {
   function find() {
     const text = search.value.toLowerCase();
     for (const hit of hits) hit.classList.remove("hit", "current");
-    hits = text ? [...lines.children].filter((line) => line.lastChild.textContent.toLowerCase().includes(text)) : [];
+    hits = text
+      ? [...lines.children].filter((line) => line.lastChild.textContent.toLowerCase().includes(text))
+      : [];
     for (const hit of hits) hit.classList.add("hit");
     if (!hits.includes(current)) current = hits[0] ?? null;
     current?.classList.add("current");

@@ -1,13 +1,14 @@
 // Which view an address leads to; and what is said when a view cannot be shown.
 
 import { ApiError, connection, takeToken, Unreachable } from "./api.js";
-import { h } from "./dom.js";
+import { find, h } from "./dom.js";
 import { showFolder, showObject, showProjects } from "./files.js";
 import { showJob } from "./job.js";
 import { showJobs } from "./jobs.js";
 import { showLaunch } from "./launch.js";
 
 const ID = "[0-9A-Za-z]{24}";
+/** @type {[RegExp, (...parts: any[]) => Promise<Element[]>][]} */
 const VIEWS = [
   [/^\/?$/, showProjects],
   [new RegExp(`^/(project-${ID})(/.*)?$`), showFolder],
@@ -16,8 +17,9 @@ const VIEWS = [
   [/^\/jobs$/, showJobs],
   [new RegExp(`^/(job-${ID})$`), showJob],
 ];
-const main = document.getElementById("main");
+const main = find("#main");
 let leaving = new AbortController();
+/** @type {unknown} */
 let failure = null;
 
 async function showPlace() {
@@ -29,8 +31,8 @@ async function showPlace() {
   main.setAttribute("aria-busy", "true");
   try {
     const [pattern, view] = VIEWS.find(([one]) => one.test(path)) ?? [];
-    if (!view) throw new ApiError("ResourceNotFound", `There is no page ${path}`);
-    const parts = pattern.exec(path).slice(1).map((part) => part && decodeURIComponent(part));
+    const parts = pattern?.exec(path)?.slice(1).map((part) => part && decodeURIComponent(part));
+    if (!view || !parts) throw new ApiError("ResourceNotFound", `There is no page ${path}`);
     shown = await view(...parts, { query: new URLSearchParams(query), signal });
     failure = null;
   } catch (error) {
@@ -40,7 +42,7 @@ async function showPlace() {
   if (signal.aborted) return;
   main.replaceChildren(...[shown].flat());
   main.removeAttribute("aria-busy");
-  const heading = main.querySelector("h1");
+  const heading = find("h1", main);
   document.title = `${heading.textContent} - Local platform`;
   heading.tabIndex = -1;
   heading.focus({ preventScroll: true });
@@ -64,12 +66,12 @@ function explain(error) {
 }
 
 connection.addEventListener("down", () => {
-  document.getElementById("connection").textContent =
+  find("#connection").textContent =
     `The platform has stopped, or does not answer. Started again with the same state and` +
     ` --port ${location.port}, it is found by this page; otherwise open the address that it prints.`;
 });
 connection.addEventListener("up", () => {
-  document.getElementById("connection").textContent = "";
+  find("#connection").textContent = "";
   if (failure instanceof Unreachable) showPlace();
 });
 // What a click began and the platform refused is said where it can be read.
@@ -79,7 +81,7 @@ addEventListener("unhandledrejection", (event) => {
   main.querySelector(".notice")?.remove();
   main.prepend(h("p", { class: "notice", role: "alert" }, event.reason.message));
 });
-document.querySelector(".skip").addEventListener("click", (event) => {
+find(".skip").addEventListener("click", (event) => {
   event.preventDefault();
   main.focus();
 });

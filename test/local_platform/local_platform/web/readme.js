@@ -1,6 +1,7 @@
 // An applet's README, which anybody may have written: Markdown without HTML, images or own styles.
 
 import { h } from "./dom.js";
+// @ts-types="./vendor/markdown-it.d.ts"
 import MarkdownIt from "./vendor/markdown-it.js";
 
 const markdown = new MarkdownIt({ html: false });
@@ -18,7 +19,7 @@ export function renderReadme(text) {
   const html = markdown.render(text);
   const parsed = new DOMParser().parseFromString(policy?.createHTML(html) ?? html, "text/html");
   for (const link of parsed.querySelectorAll("a")) {
-    const address = link.getAttribute("href");
+    const address = link.getAttribute("href") ?? "";
     // What is relative lies in the applet's source, which is not here.
     if (!/^https?:/.test(address)) link.replaceWith(...link.childNodes);
     else Object.assign(link, { target: "_blank", rel: "noopener noreferrer" });

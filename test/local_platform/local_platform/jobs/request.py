@@ -1,0 +1,154 @@
+"""Describes a new job: what a call asks for, on top of what its executable and its parent say.
+
+https://documentation.dnanexus.com/developer/api/running-analyses/applets-and-entry-points
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from local_platform.rules import requirements
+from local_platform.rules.fields import Fields
+from local_platform.store.containers import USER
+from local_platform.store.database import now
+from local_platform.store.entities import new_id
+from local_platform.strict_json import Hash
+
+DEFAULT_INSTANCE = "mem1_ssd1_v2_x4"
+DEFAULT_TIMEOUT = {"days": 30}
+EXECUTABLES = ("applet-", "app-", "workflow-", "globalworkflow-")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a new job comes from, and what it may do."""
+
+    project: str
+    folder: str
+    access: Hash
+    caller: Hash | None = None
+    """The job that starts it."""
+    detached: bool = False
+    """Whether it is the root of a tree of its own, although a job starts it."""
+    shares_workspace: bool = False
+    """With its parent: another entry point of the same applet."""
+
+    @property
+    def parent(self) -> Hash | None:
+        """The job above it in its tree."""
+        return None if self.detached else self.caller
+
+
+def describe(asked: Fields, executable: Hash, function: str, origin: Origin, checked: Hash) -> Hash:
+    """Return the description of an idle job that has no workspace yet.
+
+    `checked` are the fields that were checked with the caller's rights: input, labels and
+    dependencies.
+    """
+    job_id, time, parent = new_id("job"), now(), origin.parent
+    run_spec = executable["runSpec"]
+    title = executable.get("title") or executable["name"]
+    return {
+        "id": job_id,
+        "class": "job",
+        "name": asked.field("name", str, title if function == "main" else f"{title}:{function}"),
+        "executableName": executable["name"],
+        "executable": executable["id"],
+        "applet": executable["id"],
+        "function": function,
+        "project": origin.project,
+        "folder": origin.folder,
+        "access": origin.access,
+        "networkAccess": origin.access.get("network", []),
+        "parentJob": parent["id"] if parent else None,
+        "originJob": parent["originJob"] if parent else job_id,
+        "rootExecution": parent["rootExecution"] if parent else job_id,
+        "parentAnalysis": None,
+        "analysis": None,
+        "stage": None,
+        "state": "idle",
+        "stateTransitions": [],
+        "created": time,
+        "modified": time,
+        "output": None,
+        "try": 0,
+        "failureCounts": {},
+        "launchedBy": USER,
+        "billTo": USER,
+        "isFree": True,
+        "totalPrice": 0,
+        "executionPolicy": run_spec.get("executionPolicy", {})
+        | requirements.restarts(asked.within("executionPolicy")),
+        "restartableEntryPoints": run_spec.get("restartableEntryPoints", "master"),
+        "priority": asked.field("priority", str, "normal"),
+        "rank": asked.field("rank", int, 0),
+        "ignoreReuse": asked.field("ignoreReuse", bool, True),
+        "delayWorkspaceDestruction": asked.field("delayWorkspaceDestruction", bool, False),
+        **_time_limit(asked, executable, function, parent),
+        **_machine(asked, executable, function, origin),
+        **checked,
+    }
+
+
+def _time_limit(asked: Fields, executable: Hash, function: str, parent: Hash | None) -> Hash:
+    """Return the time limit of a job, in milliseconds, and those asked for its whole tree."""
+    field = "timeoutPolicyByExecutable"
+    requested = _by_executable(asked, field, requirements.durations)
+    merged = _merged(requested, parent.get(field, {}) if parent else {})
+    policies = (merged.get(executable["id"], {}), executable["runSpec"].get("timeoutPolicy", {}))
+    found = [policy[name] for policy in policies for name in (function, "*") if policy.get(name)]
+    return {
+        field: merged,
+        "timeout": requirements.milliseconds(found[0] if found else DEFAULT_TIMEOUT),
+    }
+
+
+def _machine(asked: Fields, executable: Hash, function: str, origin: Origin) -> Hash:
+    """Return a job's instance type, and the requests that led to it.
+
+    Another entry point of the same run keeps to what was asked for that run. What is asked by
+    executable holds for the whole tree, and comes first.
+    """
+    requested = requirements.machines(asked.within("systemRequirements"))
+    by_executable = _by_executable(asked, "systemRequirementsByExecutable", requirements.machines)
+    parent = origin.parent or {}
+    merged = _merged(by_executable, parent.get("mergedSystemRequirementsByExecutable", {}))
+    same_run = parent if origin.shares_workspace else executable["runSpec"]
+    needed = _over(same_run.get("systemRequirements", {}), requested)
+    needed = _over(needed, merged.get(executable["id"]) or merged.get("*", {}))
+    types = [needed.get(name, {}).get("instanceType") for name in (function, "*")]
+    return {
+        "instanceType": types[0] or types[1] or DEFAULT_INSTANCE,
+        "systemRequirements": needed,
+        "runSystemRequirements": requested,
+        "runSystemRequirementsByExecutable": by_executable,
+        "mergedSystemRequirementsByExecutable": merged,
+    }
+
+
+def _by_executable(asked: Fields, field: str, check: Callable[[Fields], Hash]) -> Hash:
+    """Return what a field asks for by executable, and then by entry point."""
+    given = asked.within(field)
+    for name in given.body:
+        if name != "*" and not name.startswith(EXECUTABLES):
+            raise given.expected(name, 'the requirements of an executable\'s ID, or of "*"')
+    return {name: check(one) for name, one in given.hashes()}
+
+
+def _merged(below: Hash, above: Hash) -> Hash:
+    """Merge what a job and its parent ask for by executable: what the parent asks comes first."""
+    return {name: below.get(name, {}) | above.get(name, {}) for name in below | above}
+
+
+def _over(below: Hash, above: Hash) -> Hash:
+    """Return requirements by entry point: `above`, and of those below it what it leaves open.
+
+    What `above` asks of every entry point ("*") holds also for those that `below` names.
+    """
+    everywhere = above.get("*", {})
+    merged = {
+        name: {field: value for field, value in one.items() if field not in everywhere}
+        for name, one in below.items()
+    }
+    for name, one in above.items():
+        merged[name] = merged.get(name, {}) | one
+    return {name: one for name, one in merged.items() if one}

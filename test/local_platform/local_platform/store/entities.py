@@ -1,0 +1,116 @@
+"""Projects, containers, data objects and jobs: everything with an ID and a description."""
+
+import json
+import secrets
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from local_platform.errors import ResourceNotFound
+from local_platform.store import parts
+from local_platform.store.database import Store, now
+from local_platform.strict_json import Hash
+
+# The service draws identifiers from these, so that they never spell a word.
+ID_ALPHABET = "0123456789BFGJKPQVXYZbfgjkpqvxyz"
+
+
+def new_id(class_name: str) -> str:
+    """Return a fresh identifier: the class and 24 characters (120 bits) nobody can guess."""
+    return f"{class_name}-" + "".join(secrets.choice(ID_ALPHABET) for _ in range(24))
+
+
+def save(store: Store, description: Hash) -> None:
+    """Write a new or changed description."""
+    store.execute(
+        "INSERT INTO entity (id, class, state, description) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT (id) DO UPDATE SET state = excluded.state,"
+        " description = excluded.description",
+        (
+            description["id"],
+            description["class"],
+            description.get("state"),
+            json.dumps(description),
+        ),
+    )
+
+
+def change(store: Store, object_id: str, **changes: Any) -> None:
+    """Write changed fields of a description, and when they changed.
+
+    Raises:
+        ResourceNotFound: there is no such object.
+    """
+    save(store, get(store, object_id) | changes | {"modified": now()})
+
+
+def find(store: Store, object_id: str) -> Hash | None:
+    """Return a description, or None when there is no such object."""
+    row = store.execute("SELECT description FROM entity WHERE id = ?", (object_id,))
+    found = row.fetchone()
+    return json.loads(found[0]) if found else None
+
+
+def get(store: Store, object_id: str) -> Hash:
+    """Return a description.
+
+    Raises:
+        ResourceNotFound: there is no such object.
+    """
+    description = find(store, object_id)
+    if description is None:
+        raise ResourceNotFound(f'The entity "{object_id}" could not be found')
+    return description
+
+
+def delete(store: Store, object_id: str) -> None:
+    """Remove an entity and what hangs on it."""
+    for table, column in (
+        ("entity", "id"),
+        ("folder", "container"),
+        ("part", "file"),
+        ("log", "job"),
+    ):
+        store.execute(f"DELETE FROM {table} WHERE {column} = ?", (object_id,))  # noqa: S608
+    store.discard(parts.folder(store, object_id))
+
+
+def newest(store: Store, class_name: str, before: int | None = None) -> Iterator[tuple[int, Hash]]:
+    """Yield (sequence number, description) of one class, newest first."""
+    query = "SELECT seq, description FROM entity WHERE class = ?"
+    values: list[Any] = [class_name]
+    if before is not None:
+        query += " AND seq < ?"
+        values.append(before)
+    for seq, description in store.execute(query + " ORDER BY seq DESC", values):
+        yield seq, json.loads(description)
+
+
+def oldest(store: Store, class_name: str, states: Iterable[str], limit: int = -1) -> list[Hash]:
+    """Return those of one class in some states, oldest first, at most so many."""
+    rows = store.execute(
+        "SELECT description FROM entity WHERE class = ?"
+        " AND state IN (SELECT value FROM json_each(?)) ORDER BY seq LIMIT ?",
+        (class_name, json.dumps(list(states)), limit),
+    )
+    return [json.loads(description) for (description,) in rows]
+
+
+def parents(store: Store, job_ids: Iterable[str], states: Iterable[str]) -> set[str]:
+    """Return those of some jobs that have a subjob in one of some states."""
+    rows = store.execute(
+        "SELECT DISTINCT json_extract(description, '$.parentJob') FROM entity"
+        " WHERE json_extract(description, '$.parentJob') IN (SELECT value FROM json_each(?))"
+        " AND state IN (SELECT value FROM json_each(?))",
+        (json.dumps(list(job_ids)), json.dumps(list(states))),
+    )
+    return {job_id for (job_id,) in rows}
+
+
+def tree(store: Store, root_execution: str) -> list[Hash]:
+    """Return every job of a tree, oldest first."""
+    rows = store.execute(
+        "SELECT description FROM entity"
+        " WHERE json_extract(description, '$.rootExecution') = ? ORDER BY seq",
+        (root_execution,),
+    )
+    return [json.loads(description) for (description,) in rows]
