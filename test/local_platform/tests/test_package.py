@@ -34,25 +34,42 @@ def run(command: list[object], folder: Path, **environment: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Install the package in an empty virtual environment, and return where its programs are.
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Run what the page says for CI beside the example; return the folder and what was printed.
 
-    With the versions that we test with; pip fails if they are not among those that it allows.
+    pip gets the versions that we test with; it fails if the package does not allow them.
     """
-    folder = tmp_path_factory.mktemp("installed")
-    run([sys.executable, "-m", "venv", "venv"], folder)
-    pip = [folder / "venv" / "bin" / "python", "-m", "pip", "--disable-pip-version-check"]
+    folder = tmp_path_factory.mktemp("recipe")
+    shutil.copytree(PACKAGE / "example", folder / "example")
+    steps = re.findall("- run: (.*)", README)
+    assert len(steps) == 2
+    if not shutil.which("sysctl"):
+        del steps[0]
+    script = "; ".join(steps).replace("git+URL#subdirectory=test/local_platform", PACKAGE.as_uri())
+    # The setting is the machine's: here it is read, not changed.
+    script = script.replace("sudo ", "").replace("userns=0", "userns")
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     before = sorted(PACKAGE.rglob("*"))
-    run([*pip, "install", "--quiet", "--constraint", PINS, f"{PACKAGE}[pytest]"], folder)
+    printed = run(["bash", "-ec", script], folder, PATH=path, PIP_CONSTRAINT=str(PINS))
     assert sorted(PACKAGE.rglob("*")) == before, "building leaves something behind"
-    return folder / "venv" / "bin"
+    return folder, printed
 
 
-def test_example_passes_where_only_the_package_is_installed(programs: Path, tmp_path: Path) -> None:
-    shutil.copytree(PACKAGE / "example", tmp_path / "example")
-    printed = run([programs / "pytest", "example"], tmp_path)
-    assert "DNAnexus: a local platform" in printed
-    assert "5 passed" in printed
+@pytest.fixture
+def programs(recipe: tuple[Path, str]) -> Path:
+    """Return the folder of the programs in an environment that has only the package."""
+    return recipe[0] / "venv" / "bin"
+
+
+def test_recipe_for_ci_installs_the_package_and_passes(recipe: tuple[Path, str]) -> None:
+    assert "DNAnexus: a local platform" in recipe[1]
+    assert "5 passed" in recipe[1]
+
+
+def test_type_hints_are_installed(programs: Path, tmp_path: Path) -> None:
+    where = "import local_platform, pathlib; print(pathlib.Path(local_platform.__file__).parent)"
+    installed = run([programs / "python", "-c", where], tmp_path).strip()
+    assert Path(installed, "py.typed").exists()
 
 
 def test_what_the_page_says_can_be_pasted_into_an_empty_folder(
