@@ -452,7 +452,7 @@ def main(depth):
     assert ended(job)["state"] == "done"
 
 
-def test_bash_finds_its_inputs_as_variables_and_runs_main(make_applet: MakeApplet, dx: Dx) -> None:
+def test_bash_finds_its_inputs_as_variables_and_runs_main(make_applet: MakeApplet) -> None:
     file = dxpy.upload_string("content", name="some file.txt", wait_on_close=True)
     code = """
 main() {
@@ -481,7 +481,7 @@ main() {
     output = ended(job)["output"]
     assert dxpy.DXFile(output["copy"]).read() == "content"
     assert output["words"] == ["one", "two"]
-    assert "words=a 'b' $c number=7" in job_log(dx, job)
+    assert "words=a 'b' $c number=7" in job_log(job)
 
 
 def test_bash_error_is_reported_by_the_utility(make_applet: MakeApplet) -> None:
@@ -504,7 +504,7 @@ def test_program_that_dies_without_a_word_is_an_internal_error(make_applet: Make
         ("grep x absent", "bash", "2: grep: absent: No such file or directory"),
         ("import sys; sys.exit('not so')", "python3", "1: not so"),
         ("exit 4", "bash", "4, and wrote nothing to standard error; see its log"),
-        ("kill -9 $$", "bash", "signal 9, and wrote nothing to standard error; see its log"),
+        ("kill -9 $$", "bash", "137 (SIGKILL), and wrote nothing to standard error; see its log"),
     ],
 )
 def test_last_line_of_stderr_is_the_reason(
@@ -513,6 +513,21 @@ def test_last_line_of_stderr_is_the_reason(
     description = ended(make_applet(code, interpreter).run({}))
     assert description["failureReason"] == "AppInternalError"
     assert description["failureMessage"].endswith(ending)
+
+
+def test_error_file_counts_only_if_the_program_failed(make_applet: MakeApplet) -> None:
+    code = """
+echo '{"error": {"type": "AppError", "message": "In this section."}}' > job_error.json
+dx-jobutil-add-output word hello --class=string
+exit $status
+"""
+    spec = [{"name": "status", "class": "int"}]
+    applet = make_applet(code, "bash", inputSpec=spec)
+    description = ended(applet.run({"status": 0}))
+    assert (description["state"], description["output"]) == ("done", {"word": "hello"})
+    description = ended(applet.run({"status": 1}))
+    assert description["failureReason"] == "AppError"
+    assert description["failureMessage"] == "In this section."
 
 
 def test_failed_job_keeps_no_output_and_watch_says_why(make_applet: MakeApplet, dx: Dx) -> None:
@@ -529,12 +544,12 @@ def test_python_need_not_import_nor_call_dxpy(make_applet: MakeApplet) -> None:
 
 
 def test_environment_is_the_workers(
-    make_applet: MakeApplet, dx: Dx, monkeypatch: pytest.MonkeyPatch
+    make_applet: MakeApplet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", "http://proxy.invalid:1")
     job = make_applet("env\necho folder=$PWD home=$HOME\nls -a", "bash").run({})
     description = ended(job)
-    log = job_log(dx, job)
+    log = job_log(job)
     assert f"DX_JOB_ID={job.get_id()}" in log
     assert f"DX_WORKSPACE_ID={description['workspace']}" in log
     assert f"DX_PROJECT_CONTEXT_ID={description['project']}" in log
