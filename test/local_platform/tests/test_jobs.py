@@ -269,6 +269,42 @@ def main():
     assert dxpy.DXFile(output).read() == "abc"
 
 
+OUTPUTS_IN_FOLDERS = """
+mkdir -p out/file/foo/bar out/files
+echo one > out/file/foo/bar/one
+echo two > out/files/two
+dx-upload-all-outputs
+dx mkdir -p /deep/er
+three=$(echo three | dx upload - --brief --wait --path /deep/er/three)
+dx-jobutil-add-output files "$three" --class=array:file --array
+"""
+
+
+@pytest.mark.parametrize(("folder", "top"), [("/", ""), ("/results", "/results")])
+def test_output_keeps_its_folders_below_the_destination(
+    make_applet: MakeApplet, dx_project: str, folder: str, top: str
+) -> None:
+    outputs = [{"name": "file", "class": "file"}, {"name": "files", "class": "array:file"}]
+    inner = make_applet(OUTPUTS_IN_FOLDERS, "bash", outputSpec=outputs)
+    outer = make_applet(
+        f"job=$(dx run {inner.get_id()} -y --brief)\n"
+        'dx-jobutil-add-output file "$job:file" --class=jobref\n'
+        'dx-jobutil-add-output files "$job:files" --class=jobref\n',
+        "bash",
+        outputSpec=outputs,
+    )
+    for applet in (inner, outer):
+        job = applet.run({}, folder=folder)
+        assert ended(job)["state"] == "done", job.describe()
+        found = dxpy.find_data_objects(
+            classname="file", project=dx_project, name="*", name_mode="glob", describe=True
+        )
+        described = [one["describe"] for one in found]
+        paths = {os.path.join(one["folder"], one["name"]) for one in described}  # noqa: PTH118
+        assert paths == {f"{top}/foo/bar/one", f"{top}/two", f"{top}/deep/er/three"}
+        assert f"{top}/" not in {one["folder"] for one in described} - {"/"}
+
+
 def test_intermediate_files_vanish_with_the_workspace(
     make_applet: MakeApplet, dx_project: str
 ) -> None:
@@ -427,6 +463,42 @@ def main():
     policy = {"executionPolicy": {"restartOn": {"*": 1}}}
     description = ended(make_applet(code, runSpec=policy).run({}))
     assert (description["state"], description["try"]) == ("done", 1)
+
+
+def test_restarted_job_takes_no_place_while_its_earlier_worker_ends(
+    make_applet: MakeApplet,
+) -> None:
+    if (os.cpu_count() or 1) < 2:
+        pytest.skip("needs a second processor for the job behind the restarted one")
+    # Removing so many files takes time, in which the worker is not gone.
+    code = """
+import os
+import time
+import dxpy
+
+@dxpy.entry_point("part")
+def part():
+    raise ValueError("not yet")
+
+@dxpy.entry_point("main")
+def main():
+    if dxpy.DXJob(dxpy.JOB_ID).describe()["try"] == 0:
+        for number in range(40_000):
+            open(str(number), "w").close()
+        dxpy.new_dxjob({}, "part")
+        time.sleep(600)
+"""
+    policy = {"executionPolicy": {"restartOn": {"*": 1}}}
+    blocker = make_applet("sleep 600", "bash")
+    blockers = [blocker.run({}) for _ in range((os.cpu_count() or 1) - 2)]
+    small = make_applet("true", "bash")
+    restarted = make_applet(code, runSpec=policy).run({})
+    until(lambda: restarted.describe()["try"] == 1)
+    behind = small.run({})
+    assert [ended(restarted)["state"], ended(behind)["state"]] == ["done", "done"]
+    assert behind.describe()["startedRunning"] < restarted.describe()["startedRunning"]
+    for job in blockers:
+        job.terminate()
 
 
 def test_two_jobs_run_at_once(make_applet: MakeApplet) -> None:
