@@ -126,8 +126,10 @@ class Server:
                 " the variables that it has set are the login already"
             )
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        caller = Caller.with_token(self._store, scheme, token)
+        Caller.with_token(self._store, scheme, token)
         content = await request.read() or b"{}"
+        # A job may have ended while it sent its body.
+        caller = Caller.with_token(self._store, scheme, token)
         found = routes.find(request.path)
         if found is None:
             LOG.warning("unknown route %s", request.path)

@@ -106,7 +106,6 @@ def finish(store: Store, job: Hash, output: Hash) -> None:
     if job["outputFolder"]:
         containers.share(store, links.object_ids(output), *job["outputFolder"])
     _end(store, job, "done", output=output)
-    store.promise()
 
 
 def ask_to_terminate(store: Store, job: Hash) -> None:
@@ -189,8 +188,7 @@ def _end(store: Store, job: Hash, state: str, **changes: object) -> None:
     """Put a job into a final state; its token ends, and the workspace if it is its own."""
     tokens.remove_of(store, job["id"])
     if job["outputFolder"] and not job["delayWorkspaceDestruction"]:
-        containers.empty(store, job["workspace"])
-        entities.delete(store, job["workspace"])
+        containers.destroy(store, job["workspace"])
     if "startedRunning" in job:
         # Clients take this field as a sign that "startedRunning" is there.
         changes["stoppedRunning"] = now()
