@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bam_builder import build_bam, index_bam, sam_line
+from demo_bam import build_demo
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -58,6 +59,20 @@ def test_what_the_job_says_in_troubleshooting_is_what_it_says():
     words = [part for row in rows for part in re.split(r"`, `|`| \.\.\. ", row) if part]
     assert len(words) > 5
     assert [part for part in words if part not in messages] == []
+
+
+def test_the_counts_of_the_readme_are_those_of_the_demo(tmp_path):
+    rows = subprocess.check_output(["samtools", "idxstats", build_demo(tmp_path)[0]], text=True)
+    counts = {
+        name: int(mapped) + int(unmapped)
+        for name, _, mapped, unmapped in (row.split("\t") for row in rows.splitlines())
+    }
+    total = sum(counts.values()) - counts["*"]
+    lines = {f"Region {name}: {count}" for name, count in counts.items()} | {
+        f"Total reads: {total}"
+    }
+    shown = README.split("```")[1].split("\n")
+    assert set(shown) - {"", "..."} <= lines
 
 
 def test_the_batch_lines_count_each_of_three_bams(dx):

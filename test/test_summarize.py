@@ -52,11 +52,12 @@ def test_filters_are_in_the_names_of_files_unless_a_prefix_is_given():
     assert (named.sample, named.prefix) == ("other", "other")
 
 
-def test_counts_from_the_index_are_marked_and_named_so_unless_a_prefix_is_given():
+def test_counts_from_the_index_are_marked_and_named_so():
     summary = summarize_counts("s.bam", count_from_index=True)
     assert (summary.counted, summary.command) == (False, "none")
     assert (summary.sample, summary.prefix) == ("s", "s_from_index")
-    assert summarize_counts("s.bam", count_from_index=True, prefix="other").prefix == "other"
+    named = summarize_counts("s.bam", count_from_index=True, prefix="other")
+    assert (named.sample, named.prefix) == ("other", "other_from_index")
 
 
 def test_what_was_filtered_out_is_the_difference_to_the_index_counts():

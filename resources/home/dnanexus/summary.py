@@ -219,14 +219,15 @@ def summarize(
 ) -> CountSummary:
     """Pair the regions with their counts, and describe how they were counted.
 
-    Without an output prefix, the names of the files say which records were counted, so that these
-    files are not mistaken for counts of all records.
+    The names of files with filtered counts say so, unless an output prefix is given. The names of
+    files with numbers that were not counted always say so.
     """
     sample = output_prefix or bam.name.removesuffix(".bam")
+    prefix = output_prefix or f"{sample}{filters.name}"
     replaced = " is not used: " in index.origin
     return CountSummary(
         sample=sample,
-        prefix=output_prefix or f"{sample}{'_from_index' if count_from_index else filters.name}",
+        prefix=f"{prefix}_from_index" if count_from_index else prefix,
         command="none" if count_from_index else filters.describe_command(bam.name, "REGION"),
         filters=" ".join(filters.options),
         regions=[
@@ -304,6 +305,8 @@ def find_outliers(baseline: Baseline) -> frozenset[RegionCount]:
 
 def show_name(name: str) -> str:
     r"""Return a name that any program can read: what is not text is escaped, as `\xff` or `\r`."""
+    if name.isprintable():
+        return name
     text = name.encode(errors="surrogateescape").decode(errors="backslashreplace")
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode()

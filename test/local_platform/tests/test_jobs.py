@@ -504,7 +504,7 @@ def test_program_that_dies_without_a_word_is_an_internal_error(make_applet: Make
         ("grep x absent", "bash", "2: grep: absent: No such file or directory"),
         ("import sys; sys.exit('not so')", "python3", "1: not so"),
         ("exit 4", "bash", "4, and wrote nothing to standard error; see its log"),
-        ("kill -9 $$", "bash", "signal 9, and wrote nothing to standard error; see its log"),
+        ("kill -9 $$", "bash", "137 (SIGKILL), and wrote nothing to standard error; see its log"),
     ],
 )
 def test_last_line_of_stderr_is_the_reason(
@@ -513,6 +513,21 @@ def test_last_line_of_stderr_is_the_reason(
     description = ended(make_applet(code, interpreter).run({}))
     assert description["failureReason"] == "AppInternalError"
     assert description["failureMessage"].endswith(ending)
+
+
+def test_error_file_counts_only_if_the_program_failed(make_applet: MakeApplet) -> None:
+    code = """
+echo '{"error": {"type": "AppError", "message": "In this section."}}' > job_error.json
+dx-jobutil-add-output word hello --class=string
+exit $status
+"""
+    spec = [{"name": "status", "class": "int"}]
+    applet = make_applet(code, "bash", inputSpec=spec)
+    description = ended(applet.run({"status": 0}))
+    assert (description["state"], description["output"]) == ("done", {"word": "hello"})
+    description = ended(applet.run({"status": 1}))
+    assert description["failureReason"] == "AppError"
+    assert description["failureMessage"] == "In this section."
 
 
 def test_failed_job_keeps_no_output_and_watch_says_why(make_applet: MakeApplet, dx: Dx) -> None:

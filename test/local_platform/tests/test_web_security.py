@@ -85,7 +85,7 @@ def test_hostile_html_reaches_neither_token_nor_api(
     assert_refused(tab.page.frame_locator("iframe"))
     expect(tab.text("h1")).to_have_text("report.html")
     with tab.page.context.expect_page() as opened:
-        tab.click("In a tab of its own", "link")
+        tab.click("Open in a new tab", "link")
     assert_refused(opened.value.frame_locator("iframe"))
     assert tab.has_only_asked_the_platform()
     assert dx_platform.complaints() == ""
@@ -321,7 +321,7 @@ def test_names_and_log_lines_are_text_whatever_they_contain(
     tab.click("Launch")
     tab.is_state("failed")
     expect(tab.text(".line").filter(has_text=SCRIPT)).to_have_count(2)
-    expect(tab.text("dl").filter(has_text="text").first).to_contain_text(SCRIPT)
+    expect(tab.text(".values")).to_contain_text(SCRIPT)
     tab.open("/jobs")
     expect(tab.page.get_by_role("link", name=SCRIPT)).to_be_visible()
     assert tab.page.locator("script").count() == 1
@@ -329,11 +329,15 @@ def test_names_and_log_lines_are_text_whatever_they_contain(
 
 def test_readme_is_rendered_without_what_it_may_not_hold(tab: Tab, make_applet: MakeApplet) -> None:
     text = (
-        "# Title\n\n| a | b |\n|--:|---|\n| 1 | `2` |\n\n[out](https://example.com) [in](test/x)\n"
+        "# Title\n\n| a | b |\n|--:|---|\n| 1 | `2` |\n\n[out](https://example.com) [in](test/x)"
+        " [down](#the-end-it-is)\n" + "\nline\n" * 60 + "\n## The end: it *is*\n"
     )
     tab.open(f"/{make_applet('', description=text).get_id()}")
     tab.page.get_by_text("README", exact=True).click()
     readme = tab.page.locator(".readme")
     expect(readme.get_by_role("cell", name="1")).to_have_attribute("align", "right")
-    expect(readme.get_by_role("link")).to_have_text(["out"])
-    expect(readme.get_by_role("link")).to_have_attribute("rel", "noopener noreferrer")
+    expect(readme.get_by_role("link")).to_have_text(["out", "down"])
+    expect(readme.get_by_role("link", name="out")).to_have_attribute("rel", "noopener noreferrer")
+    expect(readme.get_by_role("heading", name="The end")).not_to_be_in_viewport()
+    tab.click("down", "link")
+    expect(readme.get_by_role("heading", name="The end")).to_be_in_viewport()

@@ -22,8 +22,9 @@ from local_platform.store import entities, parts, tokens
 from local_platform.store.database import Store
 from local_platform.strict_json import Hash
 from local_platform.worker import private_root, process
+from local_platform.worker.outcome import Outcome
 from local_platform.worker.packages import Bundle
-from local_platform.worker.run import Assignment, Outcome, Run
+from local_platform.worker.run import Assignment, Run
 
 LOG = logging.getLogger("local_platform")
 # How long the end of the running jobs is waited for when the platform stops, in seconds.
@@ -82,8 +83,6 @@ class Scheduler:
 
     def _recover(self) -> None:
         """Settle the jobs that an earlier process of this platform left running."""
-        for job in entities.oldest(self._store, "job", ("running", "terminating")):
-            process.kill_job(job["id"])
         for job in entities.oldest(self._store, "job", ("running",)):
             self._change(job["id"], "running", self._lose)
         private_root.remove(self._store.jobs)

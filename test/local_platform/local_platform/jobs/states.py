@@ -66,18 +66,16 @@ def _place(store: Store, job_id: str, executable: Hash, origin: Origin) -> Hash:
     bundles = links.object_ids(executable["runSpec"].get("bundledDepends", []))
     kept = [one for one in [executable["id"], *bundles] if entities.find(store, one)]
     containers.share(store, kept, workspace, EXECUTABLE_FOLDER)
-    to_project = [origin.project, origin.folder]
-    output_folder = [origin.parent["workspace"], "/"] if origin.parent else to_project
-    return {"region": region, "workspace": workspace, "outputFolder": output_folder}
+    return {"region": region, "workspace": workspace, "outputFolder": origin.destination}
 
 
 def subtree(store: Store, top: Hash) -> list[Hash]:
     """Return a job and those below it, oldest first."""
     found = {top["id"]: top}
-    for job in entities.tree(store, top["rootExecution"]):
-        if job["parentJob"] in found:
-            found[job["id"]] = job
-    return list(found.values())
+    for one in entities.tree(store, top["rootExecution"]):
+        if one["parentJob"] in found or one["parentAnalysis"] in found:
+            found[one["id"]] = one
+    return [one for one in found.values() if one["class"] == "job"]
 
 
 def wait_for_input(store: Store, job: Hash) -> None:
@@ -140,12 +138,15 @@ def abort(store: Store, job_id: str, message: str) -> None:
 
 
 def _fail_tree(store: Store, job: Hash, reason: str, message: str) -> None:
-    """Fail a job, and with it its whole tree."""
+    """Fail a job, and with it its whole tree; a stage may leave the other stages to go on."""
     cause = {"id": job["id"], "name": job["name"], "class": "job", "try": job["try"]}
     failure = {"failureReason": reason, "failureMessage": message, "failureFrom": cause}
     _end(store, job, "failed", **failure)
+    alone = _fails_alone(store, job, reason)
     above = ancestors(store, job)
     for member in entities.tree(store, job["rootExecution"]):
+        if member["class"] != "job" or (alone and member["originJob"] != job["originJob"]):
+            continue
         if member["state"] not in FINAL:
             beside = {} if member["id"] in above else {"failureReason": "JobTreeFailure"}
             _end(store, member, "failed", **failure | beside)
@@ -154,10 +155,22 @@ def _fail_tree(store: Store, job: Hash, reason: str, message: str) -> None:
 def ancestors(store: Store, job: Hash) -> list[str]:
     """Return the IDs of the jobs above a job, nearest first."""
     found = []
-    while job["parentJob"]:
-        job = entities.get(store, job["parentJob"])
-        found.append(job["id"])
+    while above := job["parentJob"] or job["parentAnalysis"]:
+        job = entities.get(store, above)
+        found.append(above)
     return found
+
+
+def _fails_alone(store: Store, job: Hash, reason: str) -> bool:
+    """Tell whether the other stages of an analysis go on when a job of one stage fails.
+
+    A stage that only lacks the output of a failed one adds nothing to that failure.
+    """
+    if job["analysis"] is None:
+        return False
+    policy = entities.get(store, job["originJob"])["executionPolicy"]
+    chosen = policy.get("onNonRestartableFailure", "failAllStages")
+    return reason == "DependencyUnsatisfiable" or chosen == "failStage"
 
 
 def _to_restart(store: Store, job: Hash, reason: str) -> Hash | None:
