@@ -94,7 +94,7 @@ def test_every_number_of_machines_writes_the_same_file(built, sample):
     )
     assert [len(parts_of(job)) for job in jobs.values()][:3] == [0, 2, 3]
     assert {one["function"] for one in parts_of(jobs[8])} == {"count_part"}
-    assert "Fetched " in job_log(built, dxpy.DXJob(parts_of(jobs[2])[0]["id"]))
+    assert "Fetched " in job_log(dxpy.DXJob(parts_of(jobs[2])[0]["id"]))
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_filters_reach_the_parts(built, sample):
 def test_parts_find_the_index_that_was_built_for_them(built, sample):
     job = start(built, sample[:1], "-imachines=2")
     assert read_counts(job) == count_file(READS)
-    assert "That needs all of 'sample.bam' on this machine" in job_log(built, job)
+    assert "That needs all of 'sample.bam' on this machine" in job_log(job)
 
 
 def test_the_sentence_of_a_part_that_fails_is_that_of_the_job(built):

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import dxpy
 import pytest
+from dxpy.utils.job_log_client import DXJobLogStreamClient
 
 from faulty_server import FaultyServer
 from local_platform.testing.local import LocalPlatform
-from local_platform.testing.project import FINAL, Dx
+from local_platform.testing.project import FINAL
 
 PATIENCE = 60
 """Seconds after which a job that does not end is a failure."""
@@ -71,6 +72,23 @@ def in_state(job: dxpy.DXJob, state: str) -> dict:
     return job.describe()
 
 
-def job_log(dx: Dx, job: dxpy.DXJob) -> str:
-    """Return what a job printed."""
-    return dx("watch", job.get_id(), "--get-streams", "--no-timestamps").stdout
+def read_log(job: dxpy.DXJob) -> list[dict]:
+    """Return the messages of a job's log, read as dx watch reads them, but in this process."""
+    messages: list[dict] = []
+    DXJobLogStreamClient(
+        job.get_id(),
+        input_params={"numRecentMessages": 1 << 18, "tail": True},
+        msg_callback=messages.append,
+        print_job_info=False,
+        exit_on_failed=False,
+    ).connect()
+    return messages
+
+
+def job_log(job: dxpy.DXJob) -> str:
+    """Return what a job's program printed."""
+    return "".join(
+        f"{message['msg']}\n"
+        for message in read_log(job)
+        if message["level"] in ("STDOUT", "STDERR")
+    )

@@ -39,10 +39,10 @@ def main(target):
 """
 
 
-def as_job(make_applet: MakeApplet, dx: Dx, script: str, **fields: object) -> str:
+def as_job(make_applet: MakeApplet, script: str, **fields: object) -> str:
     """Run commands with a job's token, and return what they print."""
     job = make_applet(script, "bash", **fields).run({})
-    state, log = ended(job)["state"], job_log(dx, job)
+    state, log = ended(job)["state"], job_log(job)
     assert state == "done", log
     return log
 
@@ -85,7 +85,7 @@ def test_log_needs_a_token_too(
 
 
 def test_token_of_an_ended_job_is_destroyed(make_applet: MakeApplet, dx: Dx) -> None:
-    log = as_job(make_applet, dx, 'echo "$DX_SECURITY_CONTEXT"')
+    log = as_job(make_applet, 'echo "$DX_SECURITY_CONTEXT"')
     context = re.search(r"\{.*\}", log)[0]
     dx.environment["DX_SECURITY_CONTEXT"] = context
     assert "InvalidAuthentication" in dx("whoami", status=3).stderr
@@ -176,7 +176,7 @@ def test_job_does_not_change_its_inputs_or_its_applet(make_applet: MakeApplet) -
 
 def test_job_with_access_writes_into_the_project(make_applet: MakeApplet, dx: Dx) -> None:
     script = 'echo new > new.txt; dx upload new.txt --path "$DX_PROJECT_CONTEXT_ID:/" --wait'
-    as_job(make_applet, dx, script, access={"project": "CONTRIBUTE"})
+    as_job(make_applet, script, access={"project": "CONTRIBUTE"})
     assert "new.txt" in dx("ls").stdout
 
 
@@ -196,21 +196,21 @@ def test_job_sees_no_other_project(make_applet: MakeApplet) -> None:
     assert answers(make_applet, secret.get_id(), tried) == refusals
 
 
-def test_job_with_access_to_all_projects_reads_them(make_applet: MakeApplet, dx: Dx) -> None:
+def test_job_with_access_to_all_projects_reads_them(make_applet: MakeApplet) -> None:
     other = dxpy.api.project_new({"name": "other"})["id"]
     dxpy.upload_string("shared", name="shared", project=other, wait_on_close=True)
     script = f"dx cat {other}:shared"
-    assert "shared" in as_job(make_applet, dx, script, access={"allProjects": "VIEW"})
+    assert "shared" in as_job(make_applet, script, access={"allProjects": "VIEW"})
 
 
-def test_input_from_another_project_is_readable(make_applet: MakeApplet, dx: Dx) -> None:
+def test_input_from_another_project_is_readable(make_applet: MakeApplet) -> None:
     other = dxpy.api.project_new({"name": "other"})["id"]
     file = dxpy.upload_string("given", name="given", project=other, wait_on_close=True)
     spec = [{"name": "file", "class": "file"}]
     applet = make_applet('dx cat "$file"', "bash", inputSpec=spec)
     job = applet.run({"file": dxpy.dxlink(file.get_id(), other)})
     assert ended(job)["state"] == "done"
-    assert "given" in job_log(dx, job)
+    assert "given" in job_log(job)
 
 
 def test_job_neither_sees_nor_ends_another_tree(make_applet: MakeApplet) -> None:

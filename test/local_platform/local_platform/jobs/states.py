@@ -9,7 +9,7 @@ jobs that run, and stops those of jobs that no longer do.
 from local_platform.errors import InvalidState
 from local_platform.jobs.request import Origin
 from local_platform.rules import links
-from local_platform.store import containers, entities, tokens
+from local_platform.store import containers, entities, places, tokens
 from local_platform.store.database import Store, now
 from local_platform.strict_json import Hash
 
@@ -102,8 +102,18 @@ def wait_for_output(store: Store, job: Hash, output: Hash) -> None:
 def finish(store: Store, job: Hash, output: Hash) -> None:
     """Let a job be done with an output in which nothing is to be waited for."""
     if job["outputFolder"]:
-        containers.share(store, links.object_ids(output), *job["outputFolder"])
+        container, top = job["outputFolder"]
+        for object_id in links.object_ids(output):
+            below = _folder(store, object_id, job["workspace"])
+            folder = top if below == "/" else top.rstrip("/") + below
+            containers.share(store, [object_id], container, folder)
     _end(store, job, "done", output=output)
+
+
+def _folder(store: Store, object_id: str, workspace: str) -> str:
+    """Return the folder of a workspace in which an object lies; an input may lie elsewhere."""
+    found = [one.folder for one in places.of(store, object_id) if one.container == workspace]
+    return found[0] if found else "/"
 
 
 def ask_to_terminate(store: Store, job: Hash) -> None:
