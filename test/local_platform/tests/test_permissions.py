@@ -99,20 +99,6 @@ def token_printed(make_applet: MakeApplet, dx: Dx, then: str) -> tuple[dxpy.DXJo
     return job, json.loads(found[0])["auth_token"]
 
 
-def test_job_whose_program_has_ended_starts_nothing_more(make_applet: MakeApplet, dx: Dx) -> None:
-    gate = dxpy.new_dxfile(name="gate")
-    subjob = f"dx-jobutil-new-job sub -ifile={gate.get_id()}"
-    job, token = token_printed(make_applet, dx, f"main() {{ {subjob}; }}; sub() {{ :; }}")
-    in_state(job, "waiting_on_output")
-    for path, body in (
-        ("/job/new", {"function": "sub", "input": {}}),
-        (f"/{job.describe()['applet']}/run", {"input": {}}),
-    ):
-        with pytest.raises(InvalidAuthentication):
-            dxpy.DXHTTPRequest(path, body, auth=None, headers={"Authorization": f"Bearer {token}"})
-    job.terminate()
-
-
 def test_token_whose_job_ends_during_a_call_is_worthless(
     make_applet: MakeApplet, dx: Dx, dx_platform: LocalPlatform
 ) -> None:
