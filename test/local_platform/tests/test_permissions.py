@@ -372,7 +372,7 @@ def test_unknown_route_names_itself_and_is_logged(
     del dx_project
     with pytest.raises(ResourceNotFound, match="/system/noSuchThing"):
         dxpy.DXHTTPRequest("/system/noSuchThing", {})
-    assert dx_platform.complaints() == "local_platform: unknown route /system/noSuchThing\n"
+    assert dx_platform.complaints() == "unknown route /system/noSuchThing\n"
 
 
 @pytest.mark.parametrize("body", ["[]", "{", '"text"'])

@@ -75,6 +75,11 @@ class Scheduler:
         if self._endings:
             await asyncio.wait(self._endings, timeout=LONGEST_STOP)
 
+    def fail(self, job_id: str, reason: str, message: str) -> None:
+        """Fail a running job as its machine would, or restart it if its policy says so."""
+        self._change(job_id, "running", lambda job: states.fail(self._store, job, reason, message))
+        self.wake()
+
     def _recover(self) -> None:
         """Settle the jobs that an earlier process of this platform left running."""
         for job in entities.oldest(self._store, "job", ("running",)):
