@@ -17,19 +17,12 @@ PATIENCE = 60
 
 
 @pytest.fixture
-def make_applet(dx_project: str) -> Callable[..., dxpy.DXApplet]:
-    """Make an applet from source, with dxpy as dx build does it."""
+def make_applet(dx_applet: Callable[..., str], dx_project: str) -> Callable[..., dxpy.DXApplet]:
+    """Make an applet like dx_applet, in Python if nothing else is said, as a handler."""
 
     def make(code: str, interpreter: str = "python3", **fields: object) -> dxpy.DXApplet:
-        run_spec = {
-            "interpreter": interpreter,
-            "code": code,
-            "distribution": "Ubuntu",
-            "release": "24.04",
-            "version": "0",
-        } | fields.pop("runSpec", {})
-        request = {"project": dx_project, "name": "small", "dxapi": "1.0.0", "runSpec": run_spec}
-        return dxpy.DXApplet(dxpy.api.applet_new(request | fields)["id"], project=dx_project)
+        applet = dx_applet(code, interpreter, **{"name": "small"} | fields)
+        return dxpy.DXApplet(applet, project=dx_project)
 
     return make
 

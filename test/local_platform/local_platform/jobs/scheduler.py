@@ -75,6 +75,11 @@ class Scheduler:
         if self._endings:
             await asyncio.wait(self._endings, timeout=LONGEST_STOP)
 
+    def fail(self, job_id: str, reason: str, message: str) -> None:
+        """Fail a running job as its machine would, or restart it if its policy says so."""
+        self._change(job_id, "running", lambda job: states.fail(self._store, job, reason, message))
+        self.wake()
+
     def _recover(self) -> None:
         """Settle the jobs that an earlier process of this platform left running."""
         for job in entities.oldest(self._store, "job", ("running",)):
@@ -114,9 +119,9 @@ class Scheduler:
         """
         try:
             with self._store.transaction():
-                # Another change may have ended its tree meanwhile.
-                job = entities.get(self._store, job_id)
-                if job["state"] == state:
+                # Another change may have ended its tree, or destroyed its project, meanwhile.
+                job = entities.find(self._store, job_id)
+                if job and job["state"] == state:
                     change(job)
         except Exception as error:
             LOG.exception("%s", job_id)
