@@ -19,7 +19,7 @@ import ordinary_user
 from local_platform.testing.clients import restoring_clients
 from local_platform.testing.local import LocalPlatform
 from local_platform.testing.project import Dx
-from platform_fixtures import ended, until
+from platform_fixtures import ended, read_log, until
 
 SITE_PACKAGES = Path(sysconfig.get_paths()["purelib"])
 ROOT = os.geteuid() == 0
@@ -79,9 +79,12 @@ KINDS: dict[str, Callable[[], list[str]]] = {
     "user without namespaces": as_user_without,
     "root in a container": as_root_in_container,
 }
-allowed, refused, in_container, anybody = (
+allowed, refused, in_container, anybody, with_and_without = (
     pytest.mark.parametrize("machine", kinds, indirect=True)
-    for kinds in (list(KINDS)[:2], list(KINDS)[2:4], list(KINDS)[4:], list(KINDS)[:4])
+    for kinds in (
+        *(list(KINDS)[:2], list(KINDS)[2:4], list(KINDS)[4:], list(KINDS)[:4]),
+        ["user", "root without namespaces"],
+    )
 )
 
 
@@ -104,10 +107,8 @@ class Machine:
         """Run a program; return the job's description and its log."""
         job = self.start(code, interpreter, **run_spec)
         description = ended(job)
-        dx = Dx(os.environ | self.platform.environment, self.folder)
-        return description, dx(
-            "watch", job.get_id(), status=3 * (description["state"] != "done")
-        ).stdout
+        lines = (f" {message['level']} {message['msg']}\n" for message in read_log(job))
+        return description, "".join(lines)
 
     def allow_namespaces(self, most: int) -> None:
         """Set how many namespaces the platform may have."""
@@ -199,7 +200,7 @@ def make_repository(folder: Path) -> None:
 
 @allowed
 def test_home_typed_literally_is_the_jobs(machine: Machine) -> None:
-    log = machine.done("""
+    description, log = machine.run("""
 mkdir -p /home/dnanexus/out/result
 echo written > out/result/file
 cat /home/dnanexus/out/result/file
@@ -209,7 +210,7 @@ dx-jobutil-add-output said "$(cat /home/dnanexus/out/result/file)" --class=strin
 """)
     assert "STDOUT written" in log
     assert "home=/home/dnanexus folder=/home/dnanexus" in log
-    assert 'said = "written"' in log
+    assert description["output"] == {"said": "written"}
     assert not Path("/home/dnanexus").exists()
 
 
@@ -417,7 +418,7 @@ def assert_platform_has_its_own_packages() -> None:
     assert list(SITE_PACKAGES.glob("websocket_client-1.8.0*"))
 
 
-@anybody
+@with_and_without
 def test_pip_packages_are_installed_into_the_job(machine: Machine) -> None:
     depends = [
         {"name": "local_platform_probe", "package_manager": "pip"},
@@ -431,7 +432,7 @@ def test_pip_packages_are_installed_into_the_job(machine: Machine) -> None:
     assert_platform_has_its_own_packages()
 
 
-@anybody
+@with_and_without
 def test_pip_package_that_cannot_be_had_is_named(machine: Machine) -> None:
     depends = [{"name": "local-platform-absent", "package_manager": "pip"}]
     description, _ = machine.run("true", execDepends=depends)
@@ -440,7 +441,7 @@ def test_pip_package_that_cannot_be_had_is_named(machine: Machine) -> None:
     assert "No matching distribution" in description["failureMessage"]
 
 
-@anybody
+@with_and_without
 def test_what_a_job_installs_with_pip_lands_in_the_job(machine: Machine) -> None:
     log = machine.done(f"""
 pip install local_platform_probe==1.0
@@ -453,14 +454,14 @@ dx describe "$DX_JOB_ID" --name
     assert_platform_has_its_own_packages()
 
 
-@anybody
+@with_and_without
 def test_users_own_pip_folder_is_the_jobs(machine: Machine) -> None:
     log = machine.done("pip install --user local_platform_probe\nls ~/.local/lib/*/site-packages")
     assert "STDOUT local_platform_probe\n" in log
     assert not (machine.folder / ".local").exists()
 
 
-@anybody
+@with_and_without
 def test_git_package_is_cloned_and_built_in_the_job(machine: Machine) -> None:
     depends = [
         {
@@ -485,7 +486,7 @@ def test_git_package_is_cloned_and_built_in_the_job(machine: Machine) -> None:
     assert not Path("/usr/local/src/tool").exists()
 
 
-@anybody
+@with_and_without
 def test_git_package_that_cannot_be_had_is_named(machine: Machine) -> None:
     depends = [{"name": "absent", "package_manager": "git", "url": "file:///local_platform_absent"}]
     description, _ = machine.run("true", execDepends=depends)

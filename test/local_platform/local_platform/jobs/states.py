@@ -6,10 +6,9 @@ Nobody else changes a state. Only descriptions change here: the scheduler starts
 jobs that run, and stops those of jobs that no longer do.
 """
 
-from local_platform.errors import InvalidState
 from local_platform.jobs.request import Origin
 from local_platform.rules import links
-from local_platform.store import containers, entities, tokens
+from local_platform.store import containers, entities, places, tokens
 from local_platform.store.database import Store, now
 from local_platform.strict_json import Hash
 
@@ -39,13 +38,8 @@ RESTARTABLE = (
 def create(store: Store, description: Hash, executable: Hash, origin: Origin) -> str:
     """Make a job from its description, and return its ID.
 
-    Raises:
-        InvalidState: the job that starts it is not running.
+    What a job starts, it starts while it runs: its token is good no longer.
     """
-    caller = origin.caller
-    if caller and caller["state"] != "running":
-        # Whoever ends a tree has seen all of it: nothing may be added behind its back.
-        raise InvalidState(f"{caller['id']} is {caller['state']}: only a running job starts jobs")
     entities.save(store, description | _place(store, description["id"], executable, origin))
     job_id: str = description["id"]
     return job_id
@@ -102,9 +96,18 @@ def wait_for_output(store: Store, job: Hash, output: Hash) -> None:
 def finish(store: Store, job: Hash, output: Hash) -> None:
     """Let a job be done with an output in which nothing is to be waited for."""
     if job["outputFolder"]:
-        containers.share(store, links.object_ids(output), *job["outputFolder"])
+        container, top = job["outputFolder"]
+        for object_id in links.object_ids(output):
+            below = _folder(store, object_id, job["workspace"])
+            folder = top if below == "/" else top.rstrip("/") + below
+            containers.share(store, [object_id], container, folder)
     _end(store, job, "done", output=output)
-    store.promise()
+
+
+def _folder(store: Store, object_id: str, workspace: str) -> str:
+    """Return the folder of a workspace in which an object lies; an input may lie elsewhere."""
+    found = [one.folder for one in places.of(store, object_id) if one.container == workspace]
+    return found[0] if found else "/"
 
 
 def ask_to_terminate(store: Store, job: Hash) -> None:
@@ -202,8 +205,7 @@ def _end(store: Store, job: Hash, state: str, **changes: object) -> None:
     """Put a job into a final state; its token ends, and the workspace if it is its own."""
     tokens.remove_of(store, job["id"])
     if job["outputFolder"] and not job["delayWorkspaceDestruction"]:
-        containers.empty(store, job["workspace"])
-        entities.delete(store, job["workspace"])
+        containers.destroy(store, job["workspace"])
     if "startedRunning" in job:
         # Clients take this field as a sign that "startedRunning" is there.
         changes["stoppedRunning"] = now()

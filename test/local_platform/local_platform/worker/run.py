@@ -96,6 +96,12 @@ class Run:
         finally:
             private_root.remove(self._folder)
 
+    @property
+    def attempt(self) -> int:
+        """Tells a restarted job from its earlier self."""
+        attempt: int = self._job["try"]
+        return attempt
+
     def stop(self) -> None:
         """Have the job's processes killed; `execute` then returns."""
         self._span.stop()
