@@ -10,12 +10,13 @@ PYTHON  := $(VENV)/bin/python
 all: ; @:
 
 # What each command takes from its command line. Anything else is a mistake, such as bam=my.bam.
-run_takes       := BAM BAI OUT APPLET ARGS
-web_takes       := BAM BAI STATE
-shell_takes     := STATE
-test_takes      := ARGS
+run_takes := BAM BAI OUT APPLET ARGS
+web_takes := BAM BAI STATE
+shell_takes := STATE
+test_takes := ARGS
 test-live_takes := PROJECT ARGS
-bench_takes     := ARGS
+test-system_takes := SYSTEM
+bench_takes := ARGS
 
 takes   := $(foreach goal,$(MAKECMDGOALS),$($(goal)_takes))
 unknown := $(foreach name,$(filter-out $(takes) PYTHON3 VENV,$(.VARIABLES)),$(if \
@@ -33,15 +34,16 @@ export BAM BAI OUT APPLET STATE
 export CLONE := $(CURDIR)
 # The folder in which the command was typed: relative names begin there, and outputs go there. Only
 # after `make -C` is it another than this one. The shell's PWD names it then; at other times PWD may
-# be of an earlier folder, because a program that starts make elsewhere does not set it.
-export STAND := $(or $(if $(shell grep -slzE '^(-[a-zA-Z]*C|--directory)' /proc/$$PPID/cmdline),$(value PWD)),$(CURDIR))
+# be of an earlier folder, because a program that starts make elsewhere does not set it. Without a
+# goal it is not asked: $(shell) makes `make -C` say which folder it enters, also to dx build.
+export STAND := $(or $(if $(and $(MAKECMDGOALS),$(shell grep -slzE '^(-[a-zA-Z]*C|--directory)' /proc/$$PPID/cmdline)),$(value PWD)),$(CURDIR))
 # What is imported from resources/ must not leave compiled files there: dx build would upload them.
 export PYTHONDONTWRITEBYTECODE := 1
 
 .PHONY: help
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name what; do \
-		printf 'make %-9s %s\n' "$$name" "$$what"; done
+		printf 'make %-11s %s\n' "$$name" "$$what"; done
 
 # dx build runs make in turn, which must not think that it is a part of this one.
 # exec, so that a signal from make reaches the platform, and not only a shell around it.
@@ -69,6 +71,11 @@ test: $(VENV)/can_test samtools chromium ## run the tests; sets up what is missi
 test-live: $(VENV)/can_test samtools ## end-to-end tests where you are logged in [PROJECT=project-...]
 	@test -n "$$PROJECT" || { echo 'Name a project: make test-live PROJECT=project-...' >&2; exit 1; }
 	$(PYTHON) -m pytest -c test/pytest.ini test/test_end_to_end.py --dx-project "$$PROJECT" $(ARGS)
+
+.PHONY: test-system
+test-system: ## make run and make test in a bare Debian, as root [SYSTEM=trixie, sid or bookworm]
+	@test -n "$$SYSTEM" || { echo 'Name a Debian release: make test-system SYSTEM=trixie' >&2; exit 1; }
+	@"$(PYTHON3)" test/try_system.py "$$SYSTEM"
 
 BENCH_PATH := src:test/tutorial/src:resources/home/dnanexus:test:test/local_platform:test/local_platform/tests
 
@@ -127,8 +134,8 @@ define apt_install
 if [ "$$(id -u)" = 0 ]; then sudo=; elif sudo -n true 2>/dev/null; then sudo='sudo -n'; else sudo=false; fi; \
 	$$sudo true && echo 'Installing $(1) on this machine (apt-get install $(1))' && \
 	$$sudo apt-get update -qq && \
-	{ LC_ALL=C $$sudo apt-get install --assume-no $(1) 2>/dev/null | grep -E '^ *(Need to get|After this|Download|Space|Installing:)' || true; } && \
-	DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -qq -y $(1) >/dev/null
+	{ $$sudo env LC_ALL=C apt-get install --no-install-recommends --assume-no $(1) 2>/dev/null | grep -E '^ *(Need to get|After this|Download|Space|Installing:)' || true; } && \
+	$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install --no-install-recommends -qq -y $(1) >/dev/null
 endef
 
 .PHONY: samtools
@@ -141,5 +148,5 @@ samtools:
 .PHONY: chromium
 chromium:
 	@{ command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null || \
-		{ $(call apt_install,chromium); } || \
+		{ $(call apt_install,chromium fonts-liberation); } || \
 		echo 'Without Chromium the tests of the count report and of the page are skipped.' >&2

@@ -161,6 +161,18 @@ def test_a_click_sorts_by_a_column_the_largest_first_and_another_the_smallest_fi
     assert report.page.locator("[aria-sort]").count() == 1
 
 
+def test_numbers_too_small_to_show_sort_between_zero_and_the_others(open_report):
+    small = [
+        RegionCount("none", 1_000_000, 0),
+        RegionCount("least", 100_000_000, 100),
+        RegionCount("less", 100_000_000, 200),
+        RegionCount("short", 1_000_000, 11),
+    ]
+    report = open_report([*make_autosomes(), *small])
+    report.click("Normalized coverage")
+    assert report.names()[-4:] == ["short", "less", "least", "none"]
+
+
 def test_names_sort_by_the_numbers_in_them_and_the_number_column_restores_header_order(open_report):
     report = open_report(FEW)
     report.click("Region")

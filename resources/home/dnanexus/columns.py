@@ -4,6 +4,7 @@ To add a column, add a line to `COLUMNS`: both tables have it then.
 """
 
 from collections.abc import Callable
+from functools import cache
 from math import floor, log10
 from typing import NamedTuple
 
@@ -41,6 +42,7 @@ def show_density(summary: CountSummary, density: float) -> str:
     return show_number(density, choose_decimals(summary.typical_density))
 
 
+@cache
 def choose_decimals(number: float) -> int:
     """Return how many decimals give a number three digits, at most four."""
     return min(max(2 - floor(log10(number)), 0), 4) if number else 0

@@ -32,19 +32,14 @@ def write_count_table(path: Path, summary: CountSummary) -> Path:
     samtools idxstats.
     """
     with path.open("w", encoding="utf-8", newline="") as file:
-        names = [column.name for column in COLUMNS]
-        writer = csv.DictWriter(file, names, dialect="excel-tab", lineterminator="\n")
-        writer.writeheader()
+        writer = csv.writer(file, "excel-tab", lineterminator="\n")
+        writer.writerow([column.name for column in COLUMNS])
         for region in summary.regions:
-            values = {column.name: column.measure(summary, region) for column in COLUMNS}
-            writer.writerow({name: _write_value(value) for name, value in values.items()})
-        writer.writerow({"region": "*", "length": 0, "records": summary.unplaced})
+            values = [column.measure(summary, region) for column in COLUMNS]
+            writer.writerow([f"{one:.10g}" if isinstance(one, float) else one for one in values])
+        unplaced = {"region": "*", "length": 0, "records": summary.unplaced}
+        writer.writerow([unplaced.get(column.name) for column in COLUMNS])
     return path
-
-
-def _write_value(value: str | float | None) -> str | int | None:
-    """Return a value as the count table has it: with at most ten digits if it is not whole."""
-    return f"{value:.10g}" if isinstance(value, float) else value
 
 
 LONGEST_NAME = 255  # bytes, on most disks to which the files are downloaded

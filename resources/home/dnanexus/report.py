@@ -6,6 +6,7 @@ which the page's script shows the rows that are wanted: a browser takes ten seco
 """
 
 import json
+from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 from string import Template
@@ -13,6 +14,7 @@ from string import Template
 from bar_chart import Chart, draw_chart
 from columns import (
     COLUMNS,
+    Column,
     choose_decimals,
     show_count,
     show_coverage,
@@ -23,6 +25,9 @@ from columns import (
 from summary import HIGH, LOW, MOST_BARS, CountSummary, show_name
 
 TEMPLATE = Path(__file__).with_name("report.html")
+
+# On a phone, a line of the table has room for this many values.
+MOST_ACROSS = 5
 
 # The figures at the top have room for this many names of outliers.
 MOST_OUTLIERS = 4
@@ -48,16 +53,11 @@ def write_count_report(path: Path, summary: CountSummary) -> Path:
         "figures": _draw_figures(summary),
         "charts": _draw_charts(summary),
         "headings": "\n".join(_write_heading(one.name, one.title) for one in columns),
-        "values": str(len(columns) - 1),
+        "across": str(min(len(columns) - 1, MOST_ACROSS)),
         "title_class": "muted" if summary.counted else "far",
         "any_empty": "" if without_records else "hidden",
         "hides_empty": "checked" if _hides_empty(summary) else "",
-        "regions": _write_json(
-            [
-                [[one.measure(summary, region), one.show(summary, region)] for one in columns]
-                for region in summary.regions
-            ]
-        ),
+        "regions": _write_regions(summary, columns),
     }
     escaped = {key: escape(text) for key, text in texts.items()}
     template = Template(TEMPLATE.read_text(encoding="utf-8"))
@@ -79,51 +79,59 @@ def _write_heading(name: str, title: str) -> str:
     return f'<th scope="col" data-name="{name}"><button type="button">{title}</button></th>'
 
 
-def _write_json(value: object) -> str:
-    """Return JSON for a script element, which no text in it can end."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c")
+def _write_regions(summary: CountSummary, columns: Sequence[Column]) -> str:
+    """Return the table as JSON: the texts of its rows, without the number of the row.
+
+    Row by row, because the cells of 100,000 regions together need much memory. Without `<`, no name
+    can end the script element.
+    """
+    encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+    rows = (
+        encode([column.show(summary, region) for column in columns]) for region in summary.regions
+    )
+    return f"[{','.join(rows)}]".replace("<", "\\u003c")
 
 
 def _draw_figures(summary: CountSummary) -> str:
     """Return the figures at the top of the page as HTML."""
-    whole, baseline = summary.whole, summary.baseline
-    passing = " that pass the filters" if summary.filters else ""
-    unplaced = "not in the total"
-    if summary.unplaced_share is not None:
-        unplaced = f"{show_share(summary.unplaced_share)} of all records; {unplaced}"
-    density = f"over {show_count(whole.length, 'base')}"
-    if baseline:
-        density = f"{baseline.name}: {show_density(summary, baseline.density)}"
-    figures = [("Records in regions", f"{whole.records:,}", "")]
-    if summary.filtered_out is not None:
-        share = f"{show_share(summary.filtered_share or 0)} of the records in regions"
-        figures.append(("Filtered out", f"{summary.filtered_out:,}", share))
-    figures += [
-        (f"Unplaced reads{passing}", f"{summary.unplaced:,}", unplaced),
-        ("Regions", f"{len(summary.regions):,}", f"{len(summary.with_records):,} with records"),
-        (
-            "Records per megabase",
-            show_number(whole.density, choose_decimals(whole.density)),
-            density,
-        ),
-    ]
-    hints = {"chrX": "about 1 with two X, 0.5 with one", "chrY": "near 0 without a Y"}
-    figures += [
-        (f"{name}, normalized coverage", show_coverage(summary, region), hints[name])
-        for name, region in sorted(summary.sex_chromosomes.items())
-    ]
-    if summary.mitochondrial_share is not None:
-        share = show_share(summary.mitochondrial_share)
-        figures.append(("Mitochondrial records", share, "of those in regions"))
-    if baseline:
-        outliers = _list_outliers(summary)
-        figures.append((f"Far from the {baseline.name}", outliers, "a hint, not a verdict"))
     return "\n".join(
         f"<div><dt>{escape(term)}</dt><dd>{escape(value)}</dd>"
         f'<dd class="muted">{escape(hint)}</dd></div>'
-        for term, value, hint in figures
+        for term, value, hint in _list_figures(summary)
     )
+
+
+def _list_figures(summary: CountSummary) -> Iterator[tuple[str, str, str]]:
+    """Yield the figures at the top of the page, each a term, its value and a hint."""
+    whole, baseline = summary.whole, summary.baseline
+    yield "Records in regions", f"{whole.records:,}", ""
+    if summary.filtered_share is not None:
+        share = f"{show_share(summary.filtered_share)} of the records in regions"
+        yield "Filtered out", f"{summary.filtered_out:,}", share
+    passing = " that pass the filters" if summary.filters else ""
+    hint = "not in the total"
+    if summary.unplaced_share is not None:
+        hint = f"{show_share(summary.unplaced_share)} of all records; {hint}"
+    yield f"Unplaced reads{passing}", f"{summary.unplaced:,}", hint
+    with_records = f"{len(summary.with_records):,} with records"
+    yield "Regions", f"{len(summary.regions):,}", with_records
+    density = show_number(whole.density, choose_decimals(whole.density))
+    hint = f"over {show_count(whole.length, 'base')}"
+    if baseline:
+        hint = f"{baseline.name}: {show_density(summary, baseline.density)}"
+    yield "Records per megabase", density, hint
+    hints = {"chrX": "about 1 with two X, 0.5 with one", "chrY": "near 0 without a Y"}
+    for name, region in sorted(summary.sex_chromosomes.items()):
+        yield f"{name}, normalized coverage", show_coverage(summary, region), hints[name]
+    if summary.mitochondrial_share is not None:
+        yield (
+            "Mitochondrial records",
+            show_share(summary.mitochondrial_share),
+            "of those in regions",
+        )
+    if baseline:
+        outliers = _list_outliers(summary)
+        yield f"Far from the {baseline.name}", outliers, "a hint, not a verdict"
 
 
 def _list_outliers(summary: CountSummary) -> str:

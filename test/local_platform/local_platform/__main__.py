@@ -18,49 +18,29 @@ import os
 import shlex
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from aiohttp.typedefs import Middleware
-
-from local_platform.address import HOST, open_in_browser, page_address
-from local_platform.environment import client_environment, is_foreign
-from local_platform.http.server import Server
-from local_platform.jobs.scheduler import Scheduler
-from local_platform.store import tokens
-from local_platform.store.database import Store
+from local_platform import __version__
+from local_platform.address import open_in_browser
+from local_platform.environment import is_foreign
+from local_platform.platform import report_on_stderr, serving
 
 
-async def serve(
-    state: Path, port: int, command: list[str], middlewares: Iterable[Middleware], with_page: bool
-) -> int:
+async def serve(state: Path, port: int, command: list[str], with_page: bool) -> int:
     """Serve until the command ends, or without one until interrupted; return an exit status."""
-    store = Store(state)
-    token = store.setting("user_token")
-    tokens.add(store, token)
-    configuration = state / "dnanexus_config"
-    configuration.mkdir(exist_ok=True)
-    scheduler = Scheduler(store)
-    server = Server(store, after_change=scheduler.wake, middlewares=middlewares)
-    await server.start(port)
-    serving = asyncio.create_task(scheduler.serve(HOST, server.port))
-    try:
-        variables = client_environment(HOST, server.port, token, configuration)
+    async with serving(state, port) as platform:
         if not command:
-            print_exports(variables)
+            print_exports(platform.environment)
         if with_page:
-            url = page_address(HOST, server.port, token)
-            print(f"# In a browser: {url}", flush=True)
-            open_in_browser(url)
+            print(f"# In a browser: {platform.page}", flush=True)
+            open_in_browser(platform.page)
         if command:
-            return await run(command, variables)
-        await until_signalled(ready=lambda: print("# Serving until interrupted.", flush=True))
+            return await platform.until(run(command, platform.environment))
+        ready = partial(print, "# Serving until interrupted.", flush=True)
+        await platform.until(until_signalled(ready))
         return 0
-    finally:
-        serving.cancel()
-        await scheduler.close()
-        await server.stop()
-        store.close()
 
 
 async def run(command: list[str], variables: dict[str, str]) -> int:
@@ -74,7 +54,12 @@ async def run(command: list[str], variables: dict[str, str]) -> int:
     loop.add_signal_handler(signal.SIGINT, lambda: None)
     for number in (signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, process.send_signal, number)
-    status = await process.wait()
+    try:
+        status = await process.wait()
+    except asyncio.CancelledError:
+        process.terminate()
+        await process.wait()
+        raise
     return status if status >= 0 else 128 - status
 
 
@@ -95,8 +80,8 @@ async def until_signalled(ready: Callable[[], None]) -> None:
     await signalled.wait()
 
 
-def main(middlewares: Iterable[Middleware] = ()) -> int:
-    """Read the command line and serve; `middlewares` see each request before it is answered."""
+def main() -> int:
+    """Read the command line and serve; return an exit status."""
     parser = argparse.ArgumentParser(
         prog="dx-local-platform",
         description="DNAnexus on 127.0.0.1, for the real dx and dxpy.",
@@ -107,33 +92,24 @@ def main(middlewares: Iterable[Middleware] = ()) -> int:
         "--port", type=int, default=0, help="port (default: that of last time, or a free one)"
     )
     parser.add_argument("--web", action="store_true", help="open the platform's page in a browser")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.add_argument("command", nargs="*", help="command to run, after --")
     arguments = parser.parse_args()
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    # What a command asked in vain, it says itself.
-    level = logging.ERROR if arguments.command else logging.WARNING
-    logging.basicConfig(format="local_platform: %(message)s", level=level)
-    # What is no HTTP is answered by aiohttp, which would log a traceback with it.
-    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
+    # The command itself reports what it could not do.
+    report_on_stderr(logging.ERROR if arguments.command else logging.WARNING)
     with contextlib.ExitStack() as stack:
         state = arguments.state
         if state is None:
             state = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="local_platform_")))
+        state = state.expanduser().absolute()
         try:
-            return asyncio.run(
-                serve(
-                    state.expanduser().absolute(),
-                    arguments.port,
-                    arguments.command,
-                    middlewares,
-                    arguments.web,
-                )
-            )
+            return asyncio.run(serve(state, arguments.port, arguments.command, arguments.web))
         except KeyboardInterrupt:
             return 128 + signal.SIGINT
         except BlockingIOError:
-            parser.error(f"{state} is in use by another local platform")
+            parser.error(f"{arguments.state} is in use by another local platform")
         except OSError as error:
             parser.error(str(error))
 

@@ -35,7 +35,7 @@ class Caller:
         """Return whom a token stands for.
 
         Raises:
-            InvalidAuthentication: nobody has this token.
+            InvalidAuthentication: nobody has this token, or its job does not run.
         """
         known, job_id = tokens.holder(store, token) if isinstance(token, str) else (False, None)
         if scheme != "Bearer" or not known:
@@ -129,14 +129,26 @@ class Caller:
             ResourceNotFound: there is no such job.
             PermissionDenied: it belongs to another tree.
         """
-        job = entities.get(self.store, job_id)
+        job = self.execution(job_id)
         if job["class"] != "job":
             raise ResourceNotFound(f'The entity "{job_id}" is not a job')
+        return job
+
+    def execution(self, execution_id: str) -> Hash:
+        """Return a job or an analysis that the caller may see.
+
+        Raises:
+            ResourceNotFound: there is none.
+            PermissionDenied: it belongs to another tree.
+        """
+        execution = entities.get(self.store, execution_id)
+        if execution["class"] not in ("job", "analysis"):
+            raise ResourceNotFound(f'The entity "{execution_id}" is not an execution')
         if self.job_id:
             own = entities.get(self.store, self.job_id)
-            if own["rootExecution"] != job["rootExecution"]:
-                raise PermissionDenied(f"{job_id} is not part of this job's tree")
-        return job
+            if own["rootExecution"] != execution["rootExecution"]:
+                raise PermissionDenied(f"{execution_id} is not part of this job's tree")
+        return execution
 
     def check_links(self, values: Hash, what: str) -> None:
         """Check that every object and job linked to exists, and that the caller may read it.

@@ -13,9 +13,15 @@ class ApiError(Exception):
 
     status = 422
 
+    def __init__(self, message: str, details: Hash | None = None) -> None:
+        """Prepare a refusal; `details` is what a client reads of it beside the message."""
+        super().__init__(message)
+        self.details = details or {}
+
     def body(self) -> Hash:
         """Return the JSON that the clients turn into the exception of the same name."""
-        return {"error": {"type": type(self).__name__, "message": str(self)}}
+        details = {"details": self.details} if self.details else {}
+        return {"error": {"type": type(self).__name__, "message": str(self), **details}}
 
 
 class MalformedJSON(ApiError):

@@ -6,29 +6,23 @@ from pathlib import Path
 
 import dxpy
 import pytest
+from dxpy.utils.job_log_client import DXJobLogStreamClient
 
 from faulty_server import FaultyServer
 from local_platform.testing.local import LocalPlatform
-from local_platform.testing.project import FINAL, Dx
+from local_platform.testing.project import FINAL
 
 PATIENCE = 60
 """Seconds after which a job that does not end is a failure."""
 
 
 @pytest.fixture
-def make_applet(dx_project: str) -> Callable[..., dxpy.DXApplet]:
-    """Make an applet from source, with dxpy as dx build does it."""
+def make_applet(dx_applet: Callable[..., str], dx_project: str) -> Callable[..., dxpy.DXApplet]:
+    """Make an applet like dx_applet, in Python if nothing else is said, as a handler."""
 
     def make(code: str, interpreter: str = "python3", **fields: object) -> dxpy.DXApplet:
-        run_spec = {
-            "interpreter": interpreter,
-            "code": code,
-            "distribution": "Ubuntu",
-            "release": "24.04",
-            "version": "0",
-        } | fields.pop("runSpec", {})
-        request = {"project": dx_project, "name": "small", "dxapi": "1.0.0", "runSpec": run_spec}
-        return dxpy.DXApplet(dxpy.api.applet_new(request | fields)["id"], project=dx_project)
+        applet = dx_applet(code, interpreter, **{"name": "small"} | fields)
+        return dxpy.DXApplet(applet, project=dx_project)
 
     return make
 
@@ -71,6 +65,23 @@ def in_state(job: dxpy.DXJob, state: str) -> dict:
     return job.describe()
 
 
-def job_log(dx: Dx, job: dxpy.DXJob) -> str:
-    """Return what a job printed."""
-    return dx("watch", job.get_id(), "--get-streams", "--no-timestamps").stdout
+def read_log(job: dxpy.DXJob) -> list[dict]:
+    """Return the messages of a job's log, read as dx watch reads them, but in this process."""
+    messages: list[dict] = []
+    DXJobLogStreamClient(
+        job.get_id(),
+        input_params={"numRecentMessages": 1 << 18, "tail": True},
+        msg_callback=messages.append,
+        print_job_info=False,
+        exit_on_failed=False,
+    ).connect()
+    return messages
+
+
+def job_log(job: dxpy.DXJob) -> str:
+    """Return what a job's program printed."""
+    return "".join(
+        f"{message['msg']}\n"
+        for message in read_log(job)
+        if message["level"] in ("STDOUT", "STDERR")
+    )

@@ -45,7 +45,7 @@ def test_output_that_is_no_plain_json_file_fails_the_job(
         "mkfifo job_error.json; exit 1",
         "echo '{\"error\": 5}' > job_error.json; exit 1",
         'echo \'{"error": {"type": [], "message": {}}}\' > job_error.json; exit 1',
-        "echo '{\"error\": NaN}' > job_error.json",
+        "echo '{\"error\": NaN}' > job_error.json; exit 1",
     ],
 )
 def test_error_file_of_any_kind_fails_the_job(make_applet: MakeApplet, script: str) -> None:
@@ -151,6 +151,47 @@ def test_member_of_a_bundle_lands_in_the_private_root_or_nowhere(
     assert description["failureReason"] == "ExecutionError"
     assert "resources.tar.gz" in description["failureMessage"]
     assert list(outside.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        {"type": tarfile.DIRTYPE},
+        {"type": tarfile.SYMTYPE, "linkname": "elsewhere"},
+        {"type": tarfile.LNKTYPE, "linkname": "file"},
+        {"type": tarfile.LNKTYPE, "linkname": "link"},
+        {"type": tarfile.REGTYPE},
+    ],
+)
+@pytest.mark.parametrize("kind", ["folder", "file"])
+def test_second_member_of_a_links_name_changes_nothing_outside(
+    make_applet: MakeApplet, tmp_path: Path, kind: str, second: dict
+) -> None:
+    outside = tmp_path / "outside"
+    if kind == "folder":
+        outside.mkdir()
+    else:
+        outside.touch()
+    outside.chmod(0o711)
+    before = outside.stat()
+    spec = bundle(
+        member("file", b"x"),
+        symlink("link", outside),
+        member("link", mode=0o700, mtime=1, uid=1, **second),
+    )
+    ended(make_applet("true", "bash", runSpec=spec).run({}))
+    after = outside.stat()
+    assert after.st_ctime_ns == before.st_ctime_ns
+
+
+def test_folder_takes_the_place_of_a_link(make_applet: MakeApplet) -> None:
+    spec = bundle(
+        symlink("home/dnanexus/folder", "/usr"),
+        member("home/dnanexus/folder", type=tarfile.DIRTYPE, mode=0o755),
+        member("home/dnanexus/folder/file", b"inside"),
+    )
+    code = 'dx-jobutil-add-output said "$(cat folder/file)" --class=string'
+    assert ended(make_applet(code, "bash", runSpec=spec).run({}))["output"] == {"said": "inside"}
 
 
 def test_hard_link_to_a_file_outside_is_refused(make_applet: MakeApplet, tmp_path: Path) -> None:

@@ -269,6 +269,42 @@ def main():
     assert dxpy.DXFile(output).read() == "abc"
 
 
+OUTPUTS_IN_FOLDERS = """
+mkdir -p out/file/foo/bar out/files
+echo one > out/file/foo/bar/one
+echo two > out/files/two
+dx-upload-all-outputs
+dx mkdir -p /deep/er
+three=$(echo three | dx upload - --brief --wait --path /deep/er/three)
+dx-jobutil-add-output files "$three" --class=array:file --array
+"""
+
+
+@pytest.mark.parametrize(("folder", "top"), [("/", ""), ("/results", "/results")])
+def test_output_keeps_its_folders_below_the_destination(
+    make_applet: MakeApplet, dx_project: str, folder: str, top: str
+) -> None:
+    outputs = [{"name": "file", "class": "file"}, {"name": "files", "class": "array:file"}]
+    inner = make_applet(OUTPUTS_IN_FOLDERS, "bash", outputSpec=outputs)
+    outer = make_applet(
+        f"job=$(dx run {inner.get_id()} -y --brief)\n"
+        'dx-jobutil-add-output file "$job:file" --class=jobref\n'
+        'dx-jobutil-add-output files "$job:files" --class=jobref\n',
+        "bash",
+        outputSpec=outputs,
+    )
+    for applet in (inner, outer):
+        job = applet.run({}, folder=folder)
+        assert ended(job)["state"] == "done", job.describe()
+        found = dxpy.find_data_objects(
+            classname="file", project=dx_project, name="*", name_mode="glob", describe=True
+        )
+        described = [one["describe"] for one in found]
+        paths = {os.path.join(one["folder"], one["name"]) for one in described}  # noqa: PTH118
+        assert paths == {f"{top}/foo/bar/one", f"{top}/two", f"{top}/deep/er/three"}
+        assert f"{top}/" not in {one["folder"] for one in described} - {"/"}
+
+
 def test_intermediate_files_vanish_with_the_workspace(
     make_applet: MakeApplet, dx_project: str
 ) -> None:
@@ -429,6 +465,42 @@ def main():
     assert (description["state"], description["try"]) == ("done", 1)
 
 
+def test_restarted_job_takes_no_place_while_its_earlier_worker_ends(
+    make_applet: MakeApplet,
+) -> None:
+    if (os.cpu_count() or 1) < 2:
+        pytest.skip("needs a second processor for the job behind the restarted one")
+    # Removing so many files takes time, in which the worker is not gone.
+    code = """
+import os
+import time
+import dxpy
+
+@dxpy.entry_point("part")
+def part():
+    raise ValueError("not yet")
+
+@dxpy.entry_point("main")
+def main():
+    if dxpy.DXJob(dxpy.JOB_ID).describe()["try"] == 0:
+        for number in range(40_000):
+            open(str(number), "w").close()
+        dxpy.new_dxjob({}, "part")
+        time.sleep(600)
+"""
+    policy = {"executionPolicy": {"restartOn": {"*": 1}}}
+    blocker = make_applet("sleep 600", "bash")
+    blockers = [blocker.run({}) for _ in range((os.cpu_count() or 1) - 2)]
+    small = make_applet("true", "bash")
+    restarted = make_applet(code, runSpec=policy).run({})
+    until(lambda: restarted.describe()["try"] == 1)
+    behind = small.run({})
+    assert [ended(restarted)["state"], ended(behind)["state"]] == ["done", "done"]
+    assert behind.describe()["startedRunning"] < restarted.describe()["startedRunning"]
+    for job in blockers:
+        job.terminate()
+
+
 def test_two_jobs_run_at_once(make_applet: MakeApplet) -> None:
     if os.cpu_count() == 1:
         pytest.skip("one processor runs one job at a time")
@@ -452,7 +524,7 @@ def main(depth):
     assert ended(job)["state"] == "done"
 
 
-def test_bash_finds_its_inputs_as_variables_and_runs_main(make_applet: MakeApplet, dx: Dx) -> None:
+def test_bash_finds_its_inputs_as_variables_and_runs_main(make_applet: MakeApplet) -> None:
     file = dxpy.upload_string("content", name="some file.txt", wait_on_close=True)
     code = """
 main() {
@@ -481,7 +553,7 @@ main() {
     output = ended(job)["output"]
     assert dxpy.DXFile(output["copy"]).read() == "content"
     assert output["words"] == ["one", "two"]
-    assert "words=a 'b' $c number=7" in job_log(dx, job)
+    assert "words=a 'b' $c number=7" in job_log(job)
 
 
 def test_bash_error_is_reported_by_the_utility(make_applet: MakeApplet) -> None:
@@ -504,7 +576,7 @@ def test_program_that_dies_without_a_word_is_an_internal_error(make_applet: Make
         ("grep x absent", "bash", "2: grep: absent: No such file or directory"),
         ("import sys; sys.exit('not so')", "python3", "1: not so"),
         ("exit 4", "bash", "4, and wrote nothing to standard error; see its log"),
-        ("kill -9 $$", "bash", "signal 9, and wrote nothing to standard error; see its log"),
+        ("kill -9 $$", "bash", "137 (SIGKILL), and wrote nothing to standard error; see its log"),
     ],
 )
 def test_last_line_of_stderr_is_the_reason(
@@ -513,6 +585,21 @@ def test_last_line_of_stderr_is_the_reason(
     description = ended(make_applet(code, interpreter).run({}))
     assert description["failureReason"] == "AppInternalError"
     assert description["failureMessage"].endswith(ending)
+
+
+def test_error_file_counts_only_if_the_program_failed(make_applet: MakeApplet) -> None:
+    code = """
+echo '{"error": {"type": "AppError", "message": "In this section."}}' > job_error.json
+dx-jobutil-add-output word hello --class=string
+exit $status
+"""
+    spec = [{"name": "status", "class": "int"}]
+    applet = make_applet(code, "bash", inputSpec=spec)
+    description = ended(applet.run({"status": 0}))
+    assert (description["state"], description["output"]) == ("done", {"word": "hello"})
+    description = ended(applet.run({"status": 1}))
+    assert description["failureReason"] == "AppError"
+    assert description["failureMessage"] == "In this section."
 
 
 def test_failed_job_keeps_no_output_and_watch_says_why(make_applet: MakeApplet, dx: Dx) -> None:
@@ -529,12 +616,12 @@ def test_python_need_not_import_nor_call_dxpy(make_applet: MakeApplet) -> None:
 
 
 def test_environment_is_the_workers(
-    make_applet: MakeApplet, dx: Dx, monkeypatch: pytest.MonkeyPatch
+    make_applet: MakeApplet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", "http://proxy.invalid:1")
     job = make_applet("env\necho folder=$PWD home=$HOME\nls -a", "bash").run({})
     description = ended(job)
-    log = job_log(dx, job)
+    log = job_log(job)
     assert f"DX_JOB_ID={job.get_id()}" in log
     assert f"DX_WORKSPACE_ID={description['workspace']}" in log
     assert f"DX_PROJECT_CONTEXT_ID={description['project']}" in log
@@ -655,7 +742,7 @@ def main():
 def test_job_that_no_longer_runs_starts_no_job(make_applet: MakeApplet) -> None:
     access = {"project": "CONTRIBUTE"}
     description = ended(make_applet(STARTS_LATE, access=access).run({}))
-    assert description["output"] == {"answers": ["InvalidState"] * 3}
+    assert description["output"] == {"answers": ["InvalidAuthentication"] * 3}
 
 
 def test_terminating_a_job_that_starts_subjobs_leaves_no_orphan(

@@ -1,5 +1,6 @@
 """Who reaches what: tokens, jobs and their trees, hosts, addresses."""
 
+import http.client
 import json
 import re
 import subprocess
@@ -10,11 +11,12 @@ from pathlib import Path
 import dxpy
 import pytest
 import urllib3
+import websocket
 from dxpy.exceptions import InvalidAuthentication, ResourceNotFound
 
 from local_platform.testing.local import LocalPlatform
 from local_platform.testing.project import Dx
-from platform_fixtures import ended, in_state, job_log
+from platform_fixtures import ended, in_state, job_log, until
 
 MakeApplet = Callable[..., dxpy.DXApplet]
 WHOAMI = "/system/whoami"
@@ -37,10 +39,10 @@ def main(target):
 """
 
 
-def as_job(make_applet: MakeApplet, dx: Dx, script: str, **fields: object) -> str:
+def as_job(make_applet: MakeApplet, script: str, **fields: object) -> str:
     """Run commands with a job's token, and return what they print."""
     job = make_applet(script, "bash", **fields).run({})
-    state, log = ended(job)["state"], job_log(dx, job)
+    state, log = ended(job)["state"], job_log(job)
     assert state == "done", log
     return log
 
@@ -83,10 +85,52 @@ def test_log_needs_a_token_too(
 
 
 def test_token_of_an_ended_job_is_destroyed(make_applet: MakeApplet, dx: Dx) -> None:
-    log = as_job(make_applet, dx, 'echo "$DX_SECURITY_CONTEXT"')
+    log = as_job(make_applet, 'echo "$DX_SECURITY_CONTEXT"')
     context = re.search(r"\{.*\}", log)[0]
     dx.environment["DX_SECURITY_CONTEXT"] = context
     assert "InvalidAuthentication" in dx("whoami", status=3).stderr
+
+
+def token_printed(make_applet: MakeApplet, dx: Dx, then: str) -> tuple[dxpy.DXJob, str]:
+    """Run an applet that prints its token and does something; return its job and the token."""
+    job = make_applet(f'echo "$DX_SECURITY_CONTEXT"\n{then}', "bash").run({})
+    watched = ("watch", job.get_id(), "--no-wait", "--get-stdout", "--no-timestamps")
+    found = until(lambda: re.search(r"\{.*\}", dx(*watched).stdout))
+    return job, json.loads(found[0])["auth_token"]
+
+
+def test_token_whose_job_ends_during_a_call_is_worthless(
+    make_applet: MakeApplet, dx: Dx, dx_platform: LocalPlatform
+) -> None:
+    job, token = token_printed(make_applet, dx, "sleep 600")
+    body = json.dumps({"function": "main", "input": {}})
+    connection = http.client.HTTPConnection("127.0.0.1", int(dx_platform.port))
+    connection.putrequest("POST", "/job/new")
+    connection.putheader("Authorization", f"Bearer {token}")
+    connection.putheader("Content-Length", str(len(body)))
+    connection.endheaders(body[:1].encode())
+    job.terminate()
+    assert ended(job)["state"] == "terminated"
+    connection.send(body[1:].encode())
+    reply = connection.getresponse()
+    assert (reply.status, json.load(reply)["error"]["type"]) == (401, "InvalidAuthentication")
+    connection.close()
+    assert len(list(dxpy.find_executions(root_execution=job.get_id()))) == 1
+
+
+def test_log_is_not_streamed_to_a_job_that_has_ended(
+    make_applet: MakeApplet, dx: Dx, dx_platform: LocalPlatform
+) -> None:
+    job, token = token_printed(make_applet, dx, "sleep 600")
+    address = f"ws://127.0.0.1:{dx_platform.port}/{job.get_id()}/getLog/websocket"
+    stream = websocket.create_connection(address, timeout=60)
+    stream.send(json.dumps({"access_token": token, "token_type": "Bearer", "tail": True}))
+    assert stream.recv()
+    job.terminate()
+    while (frame := stream.recv_data())[0] == websocket.ABNF.OPCODE_TEXT:
+        assert json.loads(frame[1])["msg"] != "END_LOG"
+    assert int.from_bytes(frame[1][:2], "big") == 1008
+    stream.shutdown()
 
 
 def test_job_reads_the_project_and_writes_into_its_workspace(
@@ -118,7 +162,7 @@ def test_job_does_not_change_its_inputs_or_its_applet(make_applet: MakeApplet) -
 
 def test_job_with_access_writes_into_the_project(make_applet: MakeApplet, dx: Dx) -> None:
     script = 'echo new > new.txt; dx upload new.txt --path "$DX_PROJECT_CONTEXT_ID:/" --wait'
-    as_job(make_applet, dx, script, access={"project": "CONTRIBUTE"})
+    as_job(make_applet, script, access={"project": "CONTRIBUTE"})
     assert "new.txt" in dx("ls").stdout
 
 
@@ -138,21 +182,21 @@ def test_job_sees_no_other_project(make_applet: MakeApplet) -> None:
     assert answers(make_applet, secret.get_id(), tried) == refusals
 
 
-def test_job_with_access_to_all_projects_reads_them(make_applet: MakeApplet, dx: Dx) -> None:
+def test_job_with_access_to_all_projects_reads_them(make_applet: MakeApplet) -> None:
     other = dxpy.api.project_new({"name": "other"})["id"]
     dxpy.upload_string("shared", name="shared", project=other, wait_on_close=True)
     script = f"dx cat {other}:shared"
-    assert "shared" in as_job(make_applet, dx, script, access={"allProjects": "VIEW"})
+    assert "shared" in as_job(make_applet, script, access={"allProjects": "VIEW"})
 
 
-def test_input_from_another_project_is_readable(make_applet: MakeApplet, dx: Dx) -> None:
+def test_input_from_another_project_is_readable(make_applet: MakeApplet) -> None:
     other = dxpy.api.project_new({"name": "other"})["id"]
     file = dxpy.upload_string("given", name="given", project=other, wait_on_close=True)
     spec = [{"name": "file", "class": "file"}]
     applet = make_applet('dx cat "$file"', "bash", inputSpec=spec)
     job = applet.run({"file": dxpy.dxlink(file.get_id(), other)})
     assert ended(job)["state"] == "done"
-    assert "given" in job_log(dx, job)
+    assert "given" in job_log(job)
 
 
 def test_job_neither_sees_nor_ends_another_tree(make_applet: MakeApplet) -> None:
@@ -328,7 +372,7 @@ def test_unknown_route_names_itself_and_is_logged(
     del dx_project
     with pytest.raises(ResourceNotFound, match="/system/noSuchThing"):
         dxpy.DXHTTPRequest("/system/noSuchThing", {})
-    assert dx_platform.complaints() == "local_platform: unknown route /system/noSuchThing\n"
+    assert dx_platform.complaints() == "unknown route /system/noSuchThing\n"
 
 
 @pytest.mark.parametrize("body", ["[]", "{", '"text"'])

@@ -53,11 +53,13 @@ def test_build_of_another_kind_is_refused_before_an_upload(
     assert len(list(dxpy.find_projects())) == projects
 
 
-def test_workflow_is_refused(dx: Dx, dx_project: str) -> None:
+def test_global_workflow_is_refused(dx: Dx, dx_project: str) -> None:
     folder = dx.folder / "flow"
     folder.mkdir()
-    (folder / "dxworkflow.json").write_text('{"name": "flow", "stages": []}')
-    assert "has no workflows, and so no WDL and CWL" in dx("build", "flow", status=3).stderr
+    spec = {"name": "flow", "version": "1.0.0", "stages": []}
+    (folder / "dxworkflow.json").write_text(json.dumps(spec))
+    refused = dx("build", "flow", "--globalworkflow", status=3).stderr
+    assert "has no apps, global workflows and remote builds" in refused
     assert uploaded(dx_project) == []
 
 

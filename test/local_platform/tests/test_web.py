@@ -14,7 +14,7 @@ import dxpy
 import pytest
 from playwright.sync_api import expect
 
-from demo_bam import build_demo
+from bam_builder import build_bam, index_bam, sam_line
 from local_platform.testing.local import LocalPlatform
 from local_platform.testing.project import Dx
 from platform_fixtures import ended, in_state
@@ -22,9 +22,7 @@ from run_applet import APPLET
 from web_page import Tab
 
 MakeApplet = Callable[..., dxpy.DXApplet]
-COUNTS = (
-    "Region chr1: 6000\nRegion chr2: 4500\nRegion chrM: 90\nRegion chrEmpty: 0\nTotal reads: 10590"
-)
+COUNTS = "Region chr1: 5\nRegion chr2: 0\nTotal reads: 5"
 FAILING = """import dxpy
 @dxpy.entry_point("main")
 def main(**inputs):
@@ -47,28 +45,6 @@ main() {
 }"""
 
 
-def test_from_the_address_to_the_counts_by_clicking_alone(
-    tab: Tab, dx: Dx, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    dx("build", str(APPLET))
-    dx("upload", *map(str, build_demo(tmp_path)), "--wait")
-    tab.open()
-    tab.click(request.node.name, "link")
-    tab.click("Launch", "link")
-    tab.field("mappings_sorted_bam").get_by_role("button", name="Choose").click()
-    tab.click(re.compile("demo.bam"))
-    tab.click("Launch")
-    tab.is_state("done")
-    tab.click("Open demo_count.txt")
-    expect(tab.page.frame_locator("iframe").locator("body")).to_have_text(COUNTS)
-    tab.click("Open demo_count.html")
-    expect(tab.page.frame_locator("iframe").get_by_text("Records in regions")).to_be_visible()
-    with tab.page.expect_download() as download:
-        tab.click("Download demo_count.txt")
-    assert download.value.suggested_filename == "demo_count.txt"
-    assert download.value.path().read_text() == COUNTS
-
-
 def test_failed_job_says_its_sentence_in_full_and_is_run_again(
     tab: Tab, make_applet: MakeApplet, dx_project: str
 ) -> None:
@@ -82,7 +58,7 @@ def test_failed_job_says_its_sentence_in_full_and_is_run_again(
         "No line of 'a <b>.txt' is a number.\nMend line 3 & try again.", use_inner_text=True
     )
     tab.click("Run again with these inputs", "link")
-    expect(tab.page.get_by_role("textbox", name="text required")).to_have_value("as before")
+    expect(tab.page.locator("#input_text")).to_have_value("as before")
     tab.click("Launch")
     tab.is_state("failed")
     again = dxpy.DXJob(tab.page.url.rpartition("/")[2]).describe()
@@ -101,8 +77,11 @@ def test_subjobs_are_a_tree_and_outputs_are_shown(tab: Tab, make_applet: MakeApp
     expect(tab.page.get_by_text("made below")).to_be_visible()
     states = tab.page.locator(".states .badge")
     expect(states).to_have_text(["idle", "runnable", "running", "waiting on output", "done"])
-    tab.page.locator(".tree").get_by_role("link", name="one below").click()
+    expect(tab.page.locator(".tree").get_by_role("link")).to_have_text(["one below"])
+    tab.click("one below", "link")
     expect(tab.text("h1")).to_have_text("one below")
+    expect(tab.page.locator(".tree")).to_have_count(0)
+    expect(tab.page.get_by_role("link", name="Tree")).to_be_visible()
     expect(tab.text(".line.STDOUT").filter(has_text="hello from below")).to_be_visible()
 
 
@@ -129,11 +108,15 @@ def test_log_follows_its_end_unless_the_reader_scrolls_up(
     assert log.evaluate(is_last_seen)
 
 
-def test_find_in_log_goes_from_line_to_line(tab: Tab, make_applet: MakeApplet) -> None:
-    job = make_applet('main() { for n in $(seq 120); do echo "line $n"; done; }', "bash").run({})
+def test_log_counts_warnings_and_goes_from_find_to_find(tab: Tab, make_applet: MakeApplet) -> None:
+    warnings = 'echo "WARNING: one"; echo "[W::two] two"; echo "No warning"; echo "WARNING: one"'
+    code = f'main() {{ {warnings}; for n in $(seq 120); do echo "line $n"; done; }}'
+    job = make_applet(code, "bash").run({})
     ended(job)
     tab.open(f"/{job.get_id()}")
     expect(tab.text(".log .muted").first).to_have_text("complete")
+    tab.click("2 warnings")
+    expect(tab.text(".line.warning").first).to_be_in_viewport()
     search = tab.page.get_by_role("searchbox", name="Find in log")
     search.fill("LINE 11")
     expect(tab.text(".log [role=status]")).to_have_text("1 of 11")
@@ -144,36 +127,53 @@ def test_find_in_log_goes_from_line_to_line(tab: Tab, make_applet: MakeApplet) -
     expect(tab.text(".line.current")).to_be_in_viewport()
 
 
-def test_list_of_jobs_is_live_and_a_job_is_terminated(tab: Tab, make_applet: MakeApplet) -> None:
+def test_list_of_jobs_is_live_and_a_job_is_terminated(
+    tab: Tab, make_applet: MakeApplet, request: pytest.FixtureRequest
+) -> None:
     tab.open("/jobs")
-    job = make_applet("main() { sleep 60; }", "bash", title="Sleeper").run({}, name="sleeping")
+    file = dxpy.upload_string("", name="sheep.txt", wait_on_close=True)
+    applet = make_applet("main() { sleep 60; }", "bash", title="Sleeper")
+    job = applet.run({"of": dxpy.dxlink(file), "count": 30}, name="sleeping")
     in_state(job, "running")
     row = tab.page.get_by_role("row").filter(has_text="sleeping")
     expect(row).to_contain_text("running")
-    row.get_by_role("link").click()
+    expect(row).to_contain_text("sheep.txt count: 30")
+    expect(row.get_by_role("link")).to_have_text(["sleeping", request.node.name])
+    tab.click("sleeping", "link")
     tab.click("Terminate")
     tab.is_state("terminated")
     expect(tab.page.get_by_role("button", name="Terminate")).to_be_hidden()
 
 
-def test_thousand_files_are_paged_and_searched(tab: Tab, dx_project: str) -> None:
-    for number in range(250):
+def test_thousand_files_are_paged_sorted_and_searched(
+    tab: Tab, make_applet: MakeApplet, dx_project: str
+) -> None:
+    make_applet("", name="z_applet")
+    for number in range(1010):
         dxpy.api.file_new({"project": dx_project, "folder": "/", "name": f"reads_{number}.bam"})
     place = {"project": dx_project, "folder": "/deep/er", "parents": True}
     properties = {"properties": {"lane": "L1"}, "tags": ["raw"]}
     dxpy.api.file_new({"name": "Other_249", **place, **properties})
     tab.open(f"/{dx_project}")
     rows = tab.page.locator("tbody:last-child tr")
-    expect(rows).to_have_count(200)
+    expect(rows).to_have_count(1000)
+    expect(tab.page.get_by_role("link", name="z_applet")).to_be_visible()
     tab.click("Show more")
-    expect(rows).to_have_count(250)
+    expect(rows).to_have_count(1010)
+    names = tab.page.locator("tbody th a")
+    for _ in range(2):
+        tab.click("Name")
+    expect(tab.page.get_by_role("columnheader", name="Name")).to_have_attribute(
+        "aria-sort", "descending"
+    )
+    assert names.all_inner_texts()[:4] == ["deep/", "z_applet", "reads_1009.bam", "reads_1008.bam"]
     tab.page.get_by_role("searchbox").fill("_249")
-    expect(rows).to_have_count(2)
-    expect(rows.first).to_contain_text("in /deep/er")
+    expect(rows).to_have_text([re.compile("reads_249"), re.compile("Other_249 .* in /deep/er")])
     tab.click("Other_249", "link")
     expect(tab.text("dl").first).to_contain_text("lane")
     expect(tab.text(".chips")).to_have_text("raw")
     tab.click("/deep/er", "link")
+    tab.page.get_by_text("Upload from a shell").click()
     expect(tab.page.get_by_text("dx upload FILE ...")).to_have_text(
         f"dx upload FILE ... --path {dx_project}:/deep/er/"
     )
@@ -219,7 +219,7 @@ def test_platform_that_is_killed_and_started_again_is_found_again(
         form.get_by_label("Job name").fill("half filled in")
         port = platform.port
         platform.kill()
-        expect(tab.text("#connection")).to_contain_text("The platform has stopped")
+        expect(tab.text("#connection")).to_contain_text("make web STATE=folder")
         platform.start(port)
         tab.is_state("failed")
         expect(tab.text("#connection")).to_be_empty()
@@ -331,18 +331,39 @@ FAINT_TEXTS = """() => {
 }"""
 
 
-def test_make_web_prints_one_address_of_the_form_with_its_files(
+def test_make_web_leads_to_the_counts_of_an_own_bam_by_clicking_alone(
     open_tab: object, tmp_path: Path
 ) -> None:
+    reads = [sam_line("read", "chr1", 10 + n) for n in range(5)]
+    own = build_bam(tmp_path / "own.bam", [("chr1", 1000), ("chr2", 500)], reads)
+    index = index_bam(own, tmp_path / "own.bam.bai")
     command = ["--state", str(tmp_path / "state"), "--", sys.executable]
     command += [str(APPLET / "test" / "show_applet.py"), str(tmp_path), "", ""]
     with serving(command) as process:
         address = wait_for_address(process)
-        page = open_tab().page
-        page.goto(address)
-        expect(page.get_by_role("link", name="demo.bam.bai")).to_be_visible()
-        page.get_by_role("button", name="Launch").click()
-        expect(page.locator(".row .badge").first).to_have_text("done")
+        tab = open_tab()
+        tab.page.goto(address)
+        expect(tab.page.get_by_role("link", name="demo.bam.bai")).to_be_visible()
+        tab.field("mappings_sorted_bam").get_by_role("button", name="Choose").click()
+        with tab.page.expect_file_chooser() as chooser:
+            tab.click("Upload from this computer ...")
+        chooser.value.set_files([own, index])
+        expect(tab.page.get_by_role("link", name=re.compile("demo.bam"))).to_have_count(0)
+        expect(tab.page.get_by_role("link", name="own.bam.bai")).to_be_visible()
+        tab.click("Launch")
+        tab.is_state("done")
+        expect(tab.page.get_by_role("link", name=re.compile("^own_count")).first).to_have_text(
+            "own_count.html"
+        )
+        tab.click("Open own_count.html")
+        expect(tab.page.frame_locator("iframe").get_by_text("Records in regions")).to_be_visible()
+        tab.click("Open own_count.tsv")
+        expect(tab.page.get_by_role("cell", name="chr1")).to_be_visible()
+        with tab.page.expect_download() as download:
+            tab.click("Download own_count.txt")
+        assert download.value.suggested_filename == "own_count.txt"
+        assert download.value.path().read_text() == COUNTS
+        assert tab.complaints == []
 
 
 def test_web_option_prints_the_address_of_any_state(open_tab: object, tmp_path: Path) -> None:

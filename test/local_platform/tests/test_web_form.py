@@ -41,7 +41,6 @@ EVERY_CLASS = [
 ]
 LIKE_A_JOB = "job-" + "0" * 24 + ":field"
 TEXTS = {
-    "a_string": HOSTILE,
     "an_int": "-7",
     "a_float": "2.5e-3",
     "a_hash": '{"key": ["it\'s", {"n": 1.5}]}',
@@ -66,6 +65,18 @@ def choose(tab: Tab, name: str, *objects: str) -> None:
     expect(dialog).to_have_count(0)
 
 
+def paste(tab: Tab, name: str, text: str) -> None:
+    """Paste a text into the field of an input."""
+    tab.page.locator(f"#input_{name}").evaluate(
+        """(field, text) => {
+          const clipboardData = new DataTransfer();
+          clipboardData.setData("text", text);
+          field.dispatchEvent(new ClipboardEvent("paste", {clipboardData, cancelable: true}));
+        }""",
+        text,
+    )
+
+
 def upload(name: str, project: str) -> str:
     """Upload a small file; return its ID."""
     return dxpy.upload_string(name, name=name, project=project, wait_on_close=True).get_id()
@@ -80,6 +91,7 @@ def test_request_is_what_dx_run_sends_with_the_line_that_is_shown(
     tab.open(f"/{applet}")
     for name, text in TEXTS.items():
         tab.page.locator(f"#input_{name}").fill(text)
+    paste(tab, "a_string", HOSTILE)
     choose(tab, "a_file", "one.txt")
     choose(tab, "files", "one.txt", "other.bam", "it's.txt")
     choose(tab, "a_record", "a record")
@@ -163,40 +175,38 @@ def test_references_to_jobs_outputs_are_kept_when_a_job_is_run_again(
         assert dxpy.DXJob(job_id).describe()["runInput"] == values
 
 
-def test_mistakes_are_beside_their_field_in_the_platforms_words(
+def test_mistakes_are_named_while_they_are_typed_in_the_words_of_the_form(
     tab: Tab, make_applet: MakeApplet
 ) -> None:
     spec = [
-        {"name": "number", "class": "int", "label": "Number"},
+        {"name": "number", "class": "int", "label": "How many"},
         {"name": "share", "class": "float", "optional": True},
         {"name": "facts", "class": "hash", "optional": True},
-        {"name": "flags", "class": "array:boolean", "optional": True},
+        {"name": "flags", "class": "array:boolean", "label": "Flags", "optional": True},
     ]
     applet = make_applet(QUIET, "bash", inputSpec=spec)
     tab.open(f"/{applet.get_id()}")
+    expect(tab.field("number").get_by_text("required", exact=True)).to_be_visible()
     tab.click("Launch")
     mistake = tab.field("number").locator(".mistake")
-    expect(mistake).to_have_text(refusal(applet, {}))
+    expect(mistake).to_have_text("How many is required")
     expect(tab.page.locator("#input_number")).to_be_focused()
-    wrong = {"number": "1.5", "share": "0x10", "facts": "[1]", "flags": "true\nyes"}
-    for name, text in wrong.items():
+    mistakes = {
+        "number": ("1.5", "How many must be a whole number"),
+        "share": ("0x10", "share must be a number"),
+        "facts": ("[1]", 'facts must be a JSON object, such as {"key": "value"}'),
+        "flags": ("true\nyes", "Each line of Flags must be true or false"),
+    }
+    for name, (text, sentence) in mistakes.items():
         tab.page.locator(f"#input_{name}").fill(text)
-        tab.page.locator(f"#input_{name}").blur()
-        values = {"number": 1} | {name: text}
-        expect(tab.field(name).locator(".mistake")).to_have_text(refusal(applet, values))
-    expect(tab.page.get_by_text("Still to be filled in")).to_contain_text(
-        "number, share, facts, flags"
-    )
+        expect(tab.field(name).locator(".mistake")).to_have_text(sentence)
+        with pytest.raises(InvalidInput, match=name):
+            applet.run({"number": 1} | {name: text})
+    beside_launch = ". ".join(sentence for _, sentence in mistakes.values()) + "."
+    expect(tab.page.get_by_text(beside_launch)).to_be_visible()
     tab.page.locator("#input_number").fill("2")
-    tab.page.locator("#input_number").blur()
     expect(mistake).to_be_empty()
-
-
-def refusal(applet: dxpy.DXApplet, values: dict) -> str:
-    """Return what the platform says of an input."""
-    with pytest.raises(InvalidInput) as caught:
-        applet.run(values)
-    return caught.value.msg
+    expect(tab.field("number").get_by_text("required", exact=True)).to_be_hidden()
 
 
 def test_refusal_of_the_platform_stands_beside_the_field_it_names(
@@ -204,13 +214,16 @@ def test_refusal_of_the_platform_stands_beside_the_field_it_names(
 ) -> None:
     file = upload("one.txt", dx_project)
     spec = [{"name": "first", "class": "file"}, {"name": "second", "class": "file"}]
+    spec[1]["label"] = "The other one"
     applet = make_applet(QUIET, "bash", inputSpec=spec)
     tab = open_tab()
     tab.open(f"/{applet.get_id()}?-ifirst={upload('two.txt', dx_project)}&-isecond={file}")
     expect(tab.field("second")).to_contain_text("one.txt")
     dxpy.DXProject(dx_project).remove_objects([file])
     tab.click("Launch")
-    expect(tab.field("second").locator(".mistake")).to_contain_text(f"{file} could not be found")
+    mistake = tab.field("second").locator(".mistake")
+    expect(mistake).to_contain_text(f"{file} could not be found")
+    expect(mistake).to_contain_text("The other one")
     expect(tab.field("first").locator(".mistake")).to_be_empty()
     assert all("Failed to load resource" in complaint for complaint in tab.complaints)
 
@@ -223,8 +236,14 @@ def test_form_has_its_groups_required_inputs_first(tab: Tab, make_applet: MakeAp
     ]
     tab.open(f"/{make_applet(QUIET, 'bash', inputSpec=spec).get_id()}")
     assert tab.page.locator("legend").all_inner_texts() == ["Inputs", "Advanced", "Output"]
-    labels = tab.page.locator("form .label").all_inner_texts()
-    assert labels == ["What is needed required", "plain", "deep", "Output folder", "Job name"]
+    labels = [text.split("\n")[0] for text in tab.page.locator("form .label").all_inner_texts()]
+    assert labels == [
+        "What is needed needed, string required",
+        "plain, string",
+        "deep, int",
+        "Output folder",
+        "Job name",
+    ]
     expect(tab.page.locator("#input_deep")).to_have_value("3")
     expect(tab.field("deep")).to_contain_text("How deep.")
 
@@ -251,7 +270,34 @@ def test_chooser_shows_what_matches_the_patterns_and_all_if_asked(
     assert "-ibam" not in tab.command()
 
 
-def test_author_is_told_what_to_mend(tab: Tab, make_applet: MakeApplet) -> None:
+def test_index_follows_the_bam_file_that_is_chosen(
+    tab: Tab, make_applet: MakeApplet, dx_project: str
+) -> None:
+    for name in ("a.bam", "a.bam.bai", "b.bam", "b.bai", "c.bam"):
+        upload(name, dx_project)
+    spec = [
+        {"name": "bam", "class": "file", "patterns": ["*.bam"]},
+        {"name": "bai", "class": "file", "patterns": ["*.bai", "*.csi"], "optional": True},
+    ]
+    tab.open(f"/{make_applet(QUIET, 'bash', inputSpec=spec).get_id()}")
+    index = tab.field("bai")
+    choose(tab, "bam", "a.bam")
+    expect(index).to_contain_text("a.bam.bai")
+    choose(tab, "bam", "b.bam")
+    expect(index).to_contain_text("b.bai")
+    expect(index).to_contain_text("Chosen because its name matches b.bam.")
+    choose(tab, "bam", "c.bam")
+    expect(index).to_contain_text("b.bai was removed, because it belongs to b.bam.")
+    expect(index.get_by_role("link")).to_have_count(0)
+    assert "-ibai" not in tab.command()
+    files = [("d.bam", "bam"), ("d.bam.bai", "bai"), ("notes.txt", "")]
+    tab.drop("form", [(name, name) for name, _ in files])
+    expect(tab.page.get_by_text("No input takes notes.txt.")).to_be_visible()
+    for name, field in files[:2]:
+        expect(tab.field(field).get_by_role("link", name=name)).to_be_visible()
+
+
+def test_author_is_told_what_to_fix(tab: Tab, make_applet: MakeApplet) -> None:
     spec = [
         {"name": "level", "class": "int", "default": 1, "label": "Level", "help": "How much."},
         {"name": "bam", "class": "file", "patterns": ["*.bam$"], "label": "BAM"},
@@ -267,7 +313,7 @@ def test_author_is_told_what_to_mend(tab: Tab, make_applet: MakeApplet) -> None:
             "The applet has no README: dx build takes Readme.md from its folder.",
             "runSpec has no timeoutPolicy: a job that hangs runs, and costs, for 30 days.",
             "No help for the inputs: bam.",
-            "The input bam has the pattern *.bam$, which is no glob such as *.bam.",
+            "The input bam has the pattern *.bam$, which is not a glob such as *.bam.",
             "The input bam is required, and comes after optional ones.",
         ]
     )

@@ -56,6 +56,17 @@ class Tab:
         """Return the field of an input."""
         return self.page.locator(".field").filter(has=self.page.locator(f"#input_{name}_mistake"))
 
+    def drop(self, selector: str, files: list[tuple[str, str]]) -> None:
+        """Drop files, (name, content), on an element."""
+        self.page.locator(selector).evaluate(
+            """(element, files) => {
+              const dataTransfer = new DataTransfer();
+              for (const [name, text] of files) dataTransfer.items.add(new File([text], name));
+              element.dispatchEvent(new DragEvent("drop", {dataTransfer, bubbles: true}));
+            }""",
+            files,
+        )
+
     def command(self) -> str:
         """Return the dx run line."""
         return self.page.get_by_role("group", name="The dx run line").locator("code").inner_text()

@@ -3,6 +3,8 @@
 https://documentation.dnanexus.com/developer/api/running-analyses/applets-and-entry-points
 """
 
+import dataclasses
+
 from local_platform.access import LEVELS, OTHER_ACCESS, USUAL_ACCESS
 from local_platform.api import data_object, job
 from local_platform.api.call import Call
@@ -118,13 +120,19 @@ def get(call: Call) -> Hash:
 
 def run(call: Call) -> Hash:
     """/applet-x/run: from a job, a subjob with a workspace of its own."""
+    return {"id": start(call)}
+
+
+def start(call: Call, analysis: Hash | None = None, stage: str | None = None) -> str:
+    """Make the job that runs an applet, perhaps for a stage of an analysis; return its ID."""
     executable = call.described(call.object_id, call.optional("project", str))
-    values = spec.with_defaults(call.field("input", dict), executable.get("inputSpec", []))
+    values = spec.with_defaults(job.input_values(call), executable.get("inputSpec", []))
     spec.check_values(values, executable.get("inputSpec"), "input")
     call.check_links(values, "input")
-    origin = _origin(call, executable)
-    _check_region(call, origin.project, [executable["id"], *links.object_ids(values)])
-    return {"id": job.create(call, executable, "main", origin, values)}
+    place = origin(call, executable["access"])
+    place = dataclasses.replace(place, analysis=analysis, stage=stage)
+    _check_region(call, place.project, [executable["id"], *links.object_ids(values)])
+    return job.create(call, executable, "main", place, values)
 
 
 def _check_region(call: Call, project: str, object_ids: list[str]) -> None:
@@ -139,9 +147,9 @@ def _check_region(call: Call, project: str, object_ids: list[str]) -> None:
             )
 
 
-def _origin(call: Call, executable: Hash) -> Origin:
+def origin(call: Call, access: Hash) -> Origin:
     """Return where a run comes from, and what it may do: no more than who calls."""
-    access = call.at_most_own(executable["access"])
+    access = call.at_most_own(access)
     if call.job_id is None:
         project = call.container(call.field("project", str), "CONTRIBUTE")["id"]
         return Origin(project, call.folder(), access)

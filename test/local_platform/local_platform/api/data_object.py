@@ -10,7 +10,8 @@ from local_platform.api import unserved
 from local_platform.api.call import Call
 from local_platform.api.search import Selection
 from local_platform.errors import InvalidInput, InvalidState, ResourceNotFound
-from local_platform.rules import links
+from local_platform.jobs import analyses
+from local_platform.rules import links, stages
 from local_platform.rules.fields import REQUIRED
 from local_platform.store import entities, folders, parts, places
 from local_platform.store.containers import USER
@@ -84,7 +85,37 @@ def view(store: Store, place: Placement, one: Hash, wanted: Selection) -> Hash:
     if one["class"] == "applet":
         run_spec = one["runSpec"]
         description["runSpec"] = {name: run_spec[name] for name in run_spec if name != "code"}
+    if one["class"] == "workflow":
+        description |= _workflow_fields(store, one)
     return wanted.of(description)
+
+
+def _workflow_fields(store: Store, workflow: Hash) -> Hash:
+    """Return the fields of a workflow that follow from the applets of its stages.
+
+    A workflow with a stage that can no longer be run has no specifications.
+    """
+    applets = [entities.find(store, stage["executable"]) for stage in workflow["stages"]]
+    pairs = [(stage, one) for stage, one in zip(workflow["stages"], applets, strict=True) if one]
+    complete = len(pairs) == len(applets)
+    inputs = [entry for pair in pairs for entry in stages.input_spec(*pair)]
+    outputs = [entry for pair in pairs for entry in stages.output_spec(*pair)]
+    latest = entities.find(store, workflow.get("latestAnalysis") or "")
+    return {
+        "title": workflow["title"] or workflow["name"],
+        "stages": [
+            stage | {"accessible": applet is not None}
+            for stage, applet in zip(workflow["stages"], applets, strict=True)
+        ],
+        "inputSpec": inputs if complete else None,
+        "outputSpec": outputs if complete else None,
+        "latestAnalysis": _latest(store, latest) if latest else None,
+    }
+
+
+def _latest(store: Store, analysis: Hash) -> Hash:
+    described = analyses.describe(store, analysis)
+    return {field: described[field] for field in ("id", "created", "state")}
 
 
 def _parts(store: Store, file_id: str) -> Hash:

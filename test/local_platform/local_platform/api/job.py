@@ -8,8 +8,8 @@ from typing import Any
 from local_platform.api import data_object
 from local_platform.api.call import Call
 from local_platform.api.search import Selection
-from local_platform.errors import PermissionDenied
-from local_platform.jobs import request, states
+from local_platform.errors import InvalidInput, PermissionDenied
+from local_platform.jobs import analyses, request, states
 from local_platform.jobs.request import Origin
 from local_platform.store import entities
 from local_platform.strict_json import Hash
@@ -31,7 +31,7 @@ def new(call: Call) -> Hash:
     if call.job_id is None:
         raise PermissionDenied("Only a job can make a subjob")
     parent = entities.get(call.store, call.job_id)
-    values = call.field("input", dict)
+    values = input_values(call)
     call.check_links(values, "input")
     executable = entities.get(call.store, parent["executable"]) | {"name": parent["executableName"]}
     function = call.field("function", str)
@@ -41,6 +41,19 @@ def new(call: Call) -> Hash:
         parent["project"], parent["folder"], parent["access"], parent, shares_workspace=True
     )
     return {"id": create(call, executable, function, origin, values)}
+
+
+def input_values(call: Call) -> Hash:
+    """Return the input of a call, with references to analyses replaced by ones to their jobs.
+
+    Raises:
+        InvalidInput: an analysis has no such output.
+    """
+    try:
+        values: Hash = analyses.replace_references(call.store, call.field("input", dict))
+    except LookupError as error:
+        raise InvalidInput(str(error)) from None
+    return values
 
 
 def create(call: Call, executable: Hash, function: str, origin: Origin, values: Hash) -> str:
@@ -63,8 +76,8 @@ def create(call: Call, executable: Hash, function: str, origin: Origin, values: 
 def _check_dependencies(call: Call, depends_on: list[str]) -> None:
     """Check that the caller may see the jobs and objects that a new job is to wait for."""
     for dependency in depends_on:
-        if dependency.startswith("job-"):
-            call.job(dependency)
+        if dependency.startswith(("job-", "analysis-")):
+            call.execution(dependency)
         else:
             call.placement(dependency)
 
@@ -77,7 +90,10 @@ def selection(options: Any) -> Selection:
 
 def describe(call: Call) -> Hash:
     """/job-x/describe."""
-    return selection(call.body).of(call.job(call.object_id))
+    job = call.job(call.object_id)
+    if job["state"] == "waiting_on_output":
+        job["dependsOn"] = analyses.unfinished_children(call.store, job)
+    return selection(call.body).of(job)
 
 
 def terminate(call: Call) -> Hash:
@@ -92,21 +108,25 @@ def update(call: Call) -> Hash:
 
 
 def _change(call: Call, **changes: object) -> Hash:
-    call.job(call.object_id)
+    call.execution(call.object_id)
     entities.change(call.store, call.object_id, **changes)
     return {"id": call.object_id}
 
 
 def set_properties(call: Call) -> Hash:
     """/job-x/setProperties: null removes one."""
-    return _change(call, properties=data_object.merged_properties(call, call.job(call.object_id)))
+    return _change(
+        call, properties=data_object.merged_properties(call, call.execution(call.object_id))
+    )
 
 
 def add_tags(call: Call) -> Hash:
     """/job-x/addTags."""
-    return _change(call, tags=data_object.with_labels(call, call.job(call.object_id), "tags"))
+    return _change(call, tags=data_object.with_labels(call, call.execution(call.object_id), "tags"))
 
 
 def remove_tags(call: Call) -> Hash:
     """/job-x/removeTags."""
-    return _change(call, tags=data_object.without_labels(call, call.job(call.object_id), "tags"))
+    return _change(
+        call, tags=data_object.without_labels(call, call.execution(call.object_id), "tags")
+    )

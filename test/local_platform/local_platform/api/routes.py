@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from local_platform.api import (
+    analysis,
     applet,
     batch,
     data_object,
@@ -17,13 +18,15 @@ from local_platform.api import (
     record,
     system,
     unserved,
+    workflow,
 )
 from local_platform.api.call import Call
 
 Handler = Callable[[Call], Any]
 
 CONTAINERS = ("project", "container")
-DATA_OBJECTS = ("file", "applet", "record")
+EXECUTIONS = ("job", "analysis")
+DATA_OBJECTS = ("file", "applet", "record", "workflow")
 TABLE: tuple[tuple[tuple[str, ...], str, Handler], ...] = (
     (("system",), "whoami", system.whoami),
     (("system",), "greet", system.greet),
@@ -42,7 +45,7 @@ TABLE: tuple[tuple[tuple[str, ...], str, Handler], ...] = (
     (("app", "globalworkflow"), "describe", unserved.executable),
     (("app",), "new", unserved.apps),
     (("app",), "run", unserved.apps),
-    (("workflow", "globalworkflow"), "new", unserved.workflows),
+    (("globalworkflow",), "new", unserved.global_workflows),
     (("project",), "checkFeatureAccess", unserved.features),
     (("project",), "new", project.new),
     (("project",), "update", project.update),
@@ -79,13 +82,24 @@ TABLE: tuple[tuple[tuple[str, ...], str, Handler], ...] = (
     (("applet",), "get", applet.get),
     (("applet",), "run", applet.run),
     (("applet",), "validateBatch", batch.validate),
+    (("workflow",), "new", workflow.new),
+    (("workflow",), "addStage", workflow.add_stage),
+    (("workflow",), "removeStage", workflow.remove_stage),
+    (("workflow",), "moveStage", workflow.move_stage),
+    (("workflow",), "update", workflow.update),
+    (("workflow",), "updateStageExecutable", workflow.update_stage_executable),
+    (("workflow",), "close", workflow.close),
+    (("workflow",), "run", workflow.run),
+    (("workflow",), "dryRun", workflow.dry_run),
+    (("analysis",), "describe", analysis.describe),
+    (("analysis",), "terminate", analysis.terminate),
+    (EXECUTIONS, "setProperties", job.set_properties),
+    (EXECUTIONS, "addTags", job.add_tags),
+    (EXECUTIONS, "removeTags", job.remove_tags),
     (("job",), "new", job.new),
     (("job",), "describe", job.describe),
     (("job",), "terminate", job.terminate),
     (("job",), "update", job.update),
-    (("job",), "setProperties", job.set_properties),
-    (("job",), "addTags", job.add_tags),
-    (("job",), "removeTags", job.remove_tags),
 )
 # Methods whose body is not a hash of fields, but all of it one field.
 WHOLE_BODY: dict[Handler, str] = {data_object.set_details: "details"}

@@ -3,13 +3,15 @@
 https://documentation.dnanexus.com/developer/api/system-methods and .../search
 """
 
+import heapq
 from collections.abc import Callable, Iterator
 
 from local_platform.access import LEVELS
-from local_platform.api import data_object, job, project, unserved
+from local_platform.api import analysis, data_object, job, project, unserved
 from local_platform.api.call import Call
 from local_platform.api.search import Filter, page, plain_name, start
 from local_platform.errors import ApiError, ResourceNotFound
+from local_platform.jobs import analyses
 from local_platform.rules.fields import Fields
 from local_platform.store import containers, entities, places
 from local_platform.store.containers import USER
@@ -24,7 +26,10 @@ JOB_FIELDS = (
     "parentJob",
     "state",
     "executable",
+    "parentAnalysis",
+    "analysis",
 )
+EXECUTIONS = ("job", "analysis")
 
 
 def whoami(call: Call) -> Hash:
@@ -177,8 +182,12 @@ def describe_projects(call: Call) -> Hash:
 def describe_executions(call: Call) -> Hash:
     """/system/describeExecutions: each its description or its error."""
 
-    def describe(job_id: str, wanted: Fields) -> Hash:
-        return job.selection(wanted.body.get("describe")).of(call.job(job_id))
+    def describe(execution_id: str, wanted: Fields) -> Hash:
+        options = wanted.body.get("describe")
+        execution = call.execution(execution_id)
+        if execution["class"] == "analysis":
+            return analysis.view(call, execution, options)
+        return job.selection(options).of(execution)
 
     return _describe_each(call, "executions", describe)
 
@@ -198,20 +207,25 @@ def _describe_each(call: Call, field: str, describe: Callable[[str, Fields], Has
 
 
 def find_executions(call: Call) -> Hash:
-    """/system/findExecutions: there are jobs only, no analyses."""
+    """/system/findExecutions: jobs and analyses, newest first."""
     own = entities.get(call.store, call.job_id)["rootExecution"] if call.job_id else None
     wanted = _job_filter(call)
     options = call.body.get("describe")
     selection = job.selection(options)
 
     def found() -> Iterator[tuple[int, Hash]]:
-        if call.field("class", str, "job") != "job" or call.body.get("parentAnalysis"):
-            return
-        for seq, one in entities.newest(call.store, "job", before=start(call)):
+        classes = [call.one_of("class", EXECUTIONS)] if "class" in call.body else EXECUTIONS
+        newest = [entities.newest(call.store, name, before=start(call)) for name in classes]
+        for seq, stored in heapq.merge(*newest, key=lambda pair: -pair[0]):
+            is_job = stored["class"] == "job"
+            one = stored if is_job else analyses.describe(call.store, stored)
             if own in (None, one["rootExecution"]) and wanted(one):
                 result: Hash = {"id": one["id"]}
                 if options:
-                    result["describe"] = selection.of(one)
+                    described = (
+                        selection.of(one) if is_job else analysis.view(call, stored, options)
+                    )
+                    result["describe"] = described
                 yield seq, result
 
     return page(call, found())
@@ -220,6 +234,8 @@ def find_executions(call: Call) -> Hash:
 def _job_filter(query: Fields) -> Filter:
     """Return the test for what a search asks of jobs."""
     wanted = Filter(query)
+    if query.body.get("launchedBy") == "self":
+        query.body["launchedBy"] = USER
     for field in JOB_FIELDS:
         wanted.add_exact(query, field)
     if not query.field("includeSubjobs", bool, True):

@@ -15,9 +15,14 @@ def apps(_call: Call) -> Hash:
     raise _refuse("apps: build an applet, with dx build and without --app")
 
 
-def workflows(_call: Call) -> Hash:
-    """/workflow/new, /globalworkflow/new: also what dxCompiler makes of WDL and CWL."""
-    raise _refuse("workflows, and so no WDL and CWL: run their applets one after another")
+def global_workflows(_call: Call) -> Hash:
+    """/globalworkflow/new."""
+    raise _refuse("global workflows: build a workflow of a project, without --globalworkflow")
+
+
+def stage(executable_id: str) -> ApiError:
+    """Return the refusal of a stage that runs something other than an applet."""
+    return _refuse(f"apps, and no workflows within workflows: {executable_id} cannot be a stage")
 
 
 def features(_call: Call) -> Hash:

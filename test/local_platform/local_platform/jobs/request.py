@@ -31,11 +31,27 @@ class Origin:
     """Whether it is the root of a tree of its own, although a job starts it."""
     shares_workspace: bool = False
     """With its parent: another entry point of the same applet."""
+    analysis: Hash | None = None
+    """The analysis of which it runs a stage."""
+    stage: str | None = None
+    """The ID of that stage."""
 
     @property
     def parent(self) -> Hash | None:
-        """The job above it in its tree."""
-        return None if self.detached else self.caller
+        """The job above it in its tree; the job of a stage has none."""
+        return None if self.detached or self.analysis else self.caller
+
+    @property
+    def above(self) -> Hash | None:
+        """The job or analysis above it in its tree."""
+        return self.analysis or self.parent
+
+    @property
+    def destination(self) -> list[str]:
+        """The container and folder that get its output: of its caller, if that waits for it."""
+        if self.caller and not self.detached:
+            return [self.caller["workspace"], self.folder if self.analysis else "/"]
+        return [self.project, self.folder]
 
 
 def describe(asked: Fields, executable: Hash, function: str, origin: Origin, checked: Hash) -> Hash:
@@ -61,10 +77,10 @@ def describe(asked: Fields, executable: Hash, function: str, origin: Origin, che
         "networkAccess": origin.access.get("network", []),
         "parentJob": parent["id"] if parent else None,
         "originJob": parent["originJob"] if parent else job_id,
-        "rootExecution": parent["rootExecution"] if parent else job_id,
-        "parentAnalysis": None,
-        "analysis": None,
-        "stage": None,
+        "rootExecution": above["rootExecution"] if (above := origin.above) else job_id,
+        "parentAnalysis": origin.analysis["id"] if origin.analysis else None,
+        "analysis": _analysis_of(origin),
+        "stage": origin.stage or (parent["stage"] if parent else None),
         "state": "idle",
         "stateTransitions": [],
         "created": time,
@@ -83,17 +99,25 @@ def describe(asked: Fields, executable: Hash, function: str, origin: Origin, che
         "rank": asked.field("rank", int, 0),
         "ignoreReuse": asked.field("ignoreReuse", bool, True),
         "delayWorkspaceDestruction": asked.field("delayWorkspaceDestruction", bool, False),
-        **_time_limit(asked, executable, function, parent),
+        **_time_limit(asked, executable, function, origin),
         **_machine(asked, executable, function, origin),
         **checked,
     }
 
 
-def _time_limit(asked: Fields, executable: Hash, function: str, parent: Hash | None) -> Hash:
+def _analysis_of(origin: Origin) -> str | None:
+    """Return the ID of the analysis that a job belongs to, itself or through its parent."""
+    if origin.analysis:
+        analysis_id: str = origin.analysis["id"]
+        return analysis_id
+    return origin.parent["analysis"] if origin.parent else None
+
+
+def _time_limit(asked: Fields, executable: Hash, function: str, origin: Origin) -> Hash:
     """Return the time limit of a job, in milliseconds, and those asked for its whole tree."""
     field = "timeoutPolicyByExecutable"
-    requested = _by_executable(asked, field, requirements.durations)
-    merged = _merged(requested, parent.get(field, {}) if parent else {})
+    requested = by_executable(asked, field, requirements.durations)
+    merged = merge_by_executable(requested, (origin.above or {}).get(field, {}))
     policies = (merged.get(executable["id"], {}), executable["runSpec"].get("timeoutPolicy", {}))
     found = [policy[name] for policy in policies for name in (function, "*") if policy.get(name)]
     return {
@@ -109,10 +133,12 @@ def _machine(asked: Fields, executable: Hash, function: str, origin: Origin) -> 
     executable holds for the whole tree, and comes first.
     """
     requested = requirements.machines(asked.within("systemRequirements"))
-    by_executable = _by_executable(asked, "systemRequirementsByExecutable", requirements.machines)
-    parent = origin.parent or {}
-    merged = _merged(by_executable, parent.get("mergedSystemRequirementsByExecutable", {}))
-    same_run = parent if origin.shares_workspace else executable["runSpec"]
+    requested_by = by_executable(asked, "systemRequirementsByExecutable", requirements.machines)
+    above = origin.above or {}
+    merged = merge_by_executable(
+        requested_by, above.get("mergedSystemRequirementsByExecutable", {})
+    )
+    same_run = above if origin.shares_workspace else executable["runSpec"]
     needed = _over(same_run.get("systemRequirements", {}), requested)
     needed = _over(needed, merged.get(executable["id"]) or merged.get("*", {}))
     types = [needed.get(name, {}).get("instanceType") for name in (function, "*")]
@@ -120,12 +146,12 @@ def _machine(asked: Fields, executable: Hash, function: str, origin: Origin) -> 
         "instanceType": types[0] or types[1] or DEFAULT_INSTANCE,
         "systemRequirements": needed,
         "runSystemRequirements": requested,
-        "runSystemRequirementsByExecutable": by_executable,
+        "runSystemRequirementsByExecutable": requested_by,
         "mergedSystemRequirementsByExecutable": merged,
     }
 
 
-def _by_executable(asked: Fields, field: str, check: Callable[[Fields], Hash]) -> Hash:
+def by_executable(asked: Fields, field: str, check: Callable[[Fields], Hash]) -> Hash:
     """Return what a field asks for by executable, and then by entry point."""
     given = asked.within(field)
     for name in given.body:
@@ -134,7 +160,7 @@ def _by_executable(asked: Fields, field: str, check: Callable[[Fields], Hash]) -
     return {name: check(one) for name, one in given.hashes()}
 
 
-def _merged(below: Hash, above: Hash) -> Hash:
+def merge_by_executable(below: Hash, above: Hash) -> Hash:
     """Merge what a job and its parent ask for by executable: what the parent asks comes first."""
     return {name: below.get(name, {}) | above.get(name, {}) for name in below | above}
 

@@ -10,8 +10,8 @@ import logging
 import os
 import secrets
 import threading
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 from local_platform.environment import api_environment
@@ -22,20 +22,13 @@ from local_platform.store import entities, parts, tokens
 from local_platform.store.database import Store
 from local_platform.strict_json import Hash
 from local_platform.worker import private_root, process
+from local_platform.worker.outcome import Outcome
 from local_platform.worker.packages import Bundle
-from local_platform.worker.run import Assignment, Outcome, Run
+from local_platform.worker.run import Assignment, Run
 
 LOG = logging.getLogger("local_platform")
 # How long the end of the running jobs is waited for when the platform stops, in seconds.
 LONGEST_STOP = 15
-
-
-@dataclass
-class Running:
-    """A job that has a worker; `attempt` tells a restarted job from its earlier self."""
-
-    run: Run
-    attempt: int
 
 
 class Scheduler:
@@ -45,7 +38,7 @@ class Scheduler:
         """Prepare a scheduler."""
         self._store = store
         self._slots = os.cpu_count() or 1
-        self._running: dict[str, Running] = {}
+        self._running: dict[str, Run] = {}
         self._awakened = asyncio.Event()
         self._closing = False
         self._endings: set[asyncio.Task[None]] = set()
@@ -62,28 +55,33 @@ class Scheduler:
         while True:
             await self._awakened.wait()
             self._awakened.clear()
-            before = self._store.changes
+            before, begun = self._store.changes, time.monotonic()
             try:
-                self._advance_all()
+                await self._advance_all()
             except Exception:
                 # The disk may be full: jobs go on when it no longer is.
                 LOG.exception("jobs cannot be advanced")
                 await asyncio.sleep(1)
             if self._store.changes != before:
                 self.wake()
+            # However many jobs wait, half of the time is for calls.
+            await asyncio.sleep(time.monotonic() - begun)
 
     async def close(self) -> None:
         """Kill every running job; the next start of the platform says what becomes of them."""
         self._closing = True
-        for running in self._running.values():
-            running.run.stop()
+        for run in self._running.values():
+            run.stop()
         if self._endings:
             await asyncio.wait(self._endings, timeout=LONGEST_STOP)
 
+    def fail(self, job_id: str, reason: str, message: str) -> None:
+        """Fail a running job as its machine would, or restart it if its policy says so."""
+        self._change(job_id, "running", lambda job: states.fail(self._store, job, reason, message))
+        self.wake()
+
     def _recover(self) -> None:
         """Settle the jobs that an earlier process of this platform left running."""
-        for job in entities.oldest(self._store, "job", ("running", "terminating")):
-            process.kill_job(job["id"])
         for job in entities.oldest(self._store, "job", ("running",)):
             self._change(job["id"], "running", self._lose)
         private_root.remove(self._store.jobs)
@@ -94,8 +92,8 @@ class Scheduler:
         message = "The platform was stopped meanwhile"
         states.fail(self._store, job, "UnresponsiveWorker", message)
 
-    def _advance_all(self) -> None:
-        """Advance each job that can be by one state, oldest first."""
+    async def _advance_all(self) -> None:
+        """Advance each job that can be by one state, oldest first; calls are answered meanwhile."""
         self._stop_ended()
         for current, advance in (
             (("terminating",), self._terminate),
@@ -105,11 +103,14 @@ class Scheduler:
         ):
             for job in entities.oldest(self._store, "job", current):
                 self._change(job["id"], job["state"], advance)
+                await asyncio.sleep(0)
         free = self._slots - self._busy()
         if free > 0:
-            for job in entities.oldest(self._store, "job", ("runnable",), limit=free):
-                if job["id"] not in self._running:
-                    self._change(job["id"], "runnable", self._start)
+            # The earlier worker of a restarted job may still be dying.
+            most = free + len(self._running)
+            runnable = entities.oldest(self._store, "job", ("runnable",), limit=most)
+            for job in [job for job in runnable if job["id"] not in self._running][:free]:
+                self._change(job["id"], "runnable", self._start)
 
     def _change(self, job_id: str, state: str, change: Callable[[Hash], None]) -> None:
         """Do something with a job in one transaction, if it still is in a state.
@@ -118,9 +119,9 @@ class Scheduler:
         """
         try:
             with self._store.transaction():
-                # Another change may have ended its tree meanwhile.
-                job = entities.get(self._store, job_id)
-                if job["state"] == state:
+                # Another change may have ended its tree, or destroyed its project, meanwhile.
+                job = entities.find(self._store, job_id)
+                if job and job["state"] == state:
                     change(job)
         except Exception as error:
             LOG.exception("%s", job_id)
@@ -129,10 +130,10 @@ class Scheduler:
 
     def _stop_ended(self) -> None:
         """Kill the processes of jobs that have been terminated, failed or restarted."""
-        for job_id, running in self._running.items():
+        for job_id, run in self._running.items():
             job = entities.find(self._store, job_id)
-            if not job or (job["state"], job["try"]) != ("running", running.attempt):
-                running.run.stop()
+            if not job or (job["state"], job["try"]) != ("running", run.attempt):
+                run.stop()
 
     def _terminate(self, job: Hash) -> None:
         """End a job that is to be terminated once its processes are gone."""
@@ -175,7 +176,7 @@ class Scheduler:
         }
         folder = self._store.jobs / f"{job['id']}-{job['try']}"
         run = Run(Assignment(job, executable, bundles, folder, environment), self._log_writer(job))
-        self._running[job["id"]] = Running(run, job["try"])
+        self._running[job["id"]] = run
         ending = asyncio.create_task(self._follow(job["id"], run))
         self._endings.add(ending)
         ending.add_done_callback(self._endings.discard)
@@ -195,11 +196,16 @@ class Scheduler:
         numbers = itertools.count(1)
 
         async def write(source: str, level: str, lines: list[str]) -> None:
-            if not self._closing:
+            if self._closing:
+                return
+            try:
                 log.write(self._store, job, source, level, lines, numbers)
+            except Exception:
+                # The disk may be full. The thread goes on: a job must not wait for its reader.
+                LOG.exception("%s: %d lines of the log are lost", job["id"], len(lines))
 
         def write_and_wait(source: str, level: str, lines: list[str]) -> None:
-            # A process that hid from its job may still print when the platform has stopped.
+            # The platform may have stopped meanwhile.
             with contextlib.suppress(RuntimeError):
                 asyncio.run_coroutine_threadsafe(write(source, level, lines), loop).result()
 
@@ -207,12 +213,12 @@ class Scheduler:
 
     async def _follow(self, job_id: str, run: Run) -> None:
         """Wait for a run's end and write down how it ended."""
-        attempt = self._running[job_id].attempt
         try:
             outcome = await _in_thread(run.execute)
             if not self._closing:
-                settle = partial(self._settle, attempt, outcome)
-                self._change(job_id, "running", settle)
+                self._change(job_id, "running", partial(self._settle, run.attempt, outcome))
+        except Exception:
+            LOG.exception("%s: how it ended could not be written down", job_id)
         finally:
             del self._running[job_id]
             self.wake()

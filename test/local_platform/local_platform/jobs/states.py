@@ -6,10 +6,9 @@ Nobody else changes a state. Only descriptions change here: the scheduler starts
 jobs that run, and stops those of jobs that no longer do.
 """
 
-from local_platform.errors import InvalidState
 from local_platform.jobs.request import Origin
 from local_platform.rules import links
-from local_platform.store import containers, entities, tokens
+from local_platform.store import containers, entities, places, tokens
 from local_platform.store.database import Store, now
 from local_platform.strict_json import Hash
 
@@ -39,13 +38,8 @@ RESTARTABLE = (
 def create(store: Store, description: Hash, executable: Hash, origin: Origin) -> str:
     """Make a job from its description, and return its ID.
 
-    Raises:
-        InvalidState: the job that starts it is not running.
+    What a job starts, it starts while it runs: its token is good no longer.
     """
-    caller = origin.caller
-    if caller and caller["state"] != "running":
-        # Whoever ends a tree has seen all of it: nothing may be added behind its back.
-        raise InvalidState(f"{caller['id']} is {caller['state']}: only a running job starts jobs")
     entities.save(store, description | _place(store, description["id"], executable, origin))
     job_id: str = description["id"]
     return job_id
@@ -66,18 +60,16 @@ def _place(store: Store, job_id: str, executable: Hash, origin: Origin) -> Hash:
     bundles = links.object_ids(executable["runSpec"].get("bundledDepends", []))
     kept = [one for one in [executable["id"], *bundles] if entities.find(store, one)]
     containers.share(store, kept, workspace, EXECUTABLE_FOLDER)
-    to_project = [origin.project, origin.folder]
-    output_folder = [origin.parent["workspace"], "/"] if origin.parent else to_project
-    return {"region": region, "workspace": workspace, "outputFolder": output_folder}
+    return {"region": region, "workspace": workspace, "outputFolder": origin.destination}
 
 
 def subtree(store: Store, top: Hash) -> list[Hash]:
     """Return a job and those below it, oldest first."""
     found = {top["id"]: top}
-    for job in entities.tree(store, top["rootExecution"]):
-        if job["parentJob"] in found:
-            found[job["id"]] = job
-    return list(found.values())
+    for one in entities.tree(store, top["rootExecution"]):
+        if one["parentJob"] in found or one["parentAnalysis"] in found:
+            found[one["id"]] = one
+    return [one for one in found.values() if one["class"] == "job"]
 
 
 def wait_for_input(store: Store, job: Hash) -> None:
@@ -104,9 +96,18 @@ def wait_for_output(store: Store, job: Hash, output: Hash) -> None:
 def finish(store: Store, job: Hash, output: Hash) -> None:
     """Let a job be done with an output in which nothing is to be waited for."""
     if job["outputFolder"]:
-        containers.share(store, links.object_ids(output), *job["outputFolder"])
+        container, top = job["outputFolder"]
+        for object_id in links.object_ids(output):
+            below = _folder(store, object_id, job["workspace"])
+            folder = top if below == "/" else top.rstrip("/") + below
+            containers.share(store, [object_id], container, folder)
     _end(store, job, "done", output=output)
-    store.promise()
+
+
+def _folder(store: Store, object_id: str, workspace: str) -> str:
+    """Return the folder of a workspace in which an object lies; an input may lie elsewhere."""
+    found = [one.folder for one in places.of(store, object_id) if one.container == workspace]
+    return found[0] if found else "/"
 
 
 def ask_to_terminate(store: Store, job: Hash) -> None:
@@ -141,12 +142,15 @@ def abort(store: Store, job_id: str, message: str) -> None:
 
 
 def _fail_tree(store: Store, job: Hash, reason: str, message: str) -> None:
-    """Fail a job, and with it its whole tree."""
+    """Fail a job, and with it its whole tree; a stage may leave the other stages to go on."""
     cause = {"id": job["id"], "name": job["name"], "class": "job", "try": job["try"]}
     failure = {"failureReason": reason, "failureMessage": message, "failureFrom": cause}
     _end(store, job, "failed", **failure)
+    alone = _fails_alone(store, job, reason)
     above = ancestors(store, job)
     for member in entities.tree(store, job["rootExecution"]):
+        if member["class"] != "job" or (alone and member["originJob"] != job["originJob"]):
+            continue
         if member["state"] not in FINAL:
             beside = {} if member["id"] in above else {"failureReason": "JobTreeFailure"}
             _end(store, member, "failed", **failure | beside)
@@ -155,10 +159,22 @@ def _fail_tree(store: Store, job: Hash, reason: str, message: str) -> None:
 def ancestors(store: Store, job: Hash) -> list[str]:
     """Return the IDs of the jobs above a job, nearest first."""
     found = []
-    while job["parentJob"]:
-        job = entities.get(store, job["parentJob"])
-        found.append(job["id"])
+    while above := job["parentJob"] or job["parentAnalysis"]:
+        job = entities.get(store, above)
+        found.append(above)
     return found
+
+
+def _fails_alone(store: Store, job: Hash, reason: str) -> bool:
+    """Tell whether the other stages of an analysis go on when a job of one stage fails.
+
+    A stage that only lacks the output of a failed one adds nothing to that failure.
+    """
+    if job["analysis"] is None:
+        return False
+    policy = entities.get(store, job["originJob"])["executionPolicy"]
+    chosen = policy.get("onNonRestartableFailure", "failAllStages")
+    return reason == "DependencyUnsatisfiable" or chosen == "failStage"
 
 
 def _to_restart(store: Store, job: Hash, reason: str) -> Hash | None:
@@ -189,8 +205,7 @@ def _end(store: Store, job: Hash, state: str, **changes: object) -> None:
     """Put a job into a final state; its token ends, and the workspace if it is its own."""
     tokens.remove_of(store, job["id"])
     if job["outputFolder"] and not job["delayWorkspaceDestruction"]:
-        containers.empty(store, job["workspace"])
-        entities.delete(store, job["workspace"])
+        containers.destroy(store, job["workspace"])
     if "startedRunning" in job:
         # Clients take this field as a sign that "startedRunning" is there.
         changes["stoppedRunning"] = now()

@@ -5,7 +5,7 @@ https://documentation.dnanexus.com/user/running-apps-and-workflows/job-lifecycle
 
 from local_platform.access import Caller
 from local_platform.errors import ApiError
-from local_platform.jobs import states
+from local_platform.jobs import analyses, states
 from local_platform.rules import links, spec
 from local_platform.store import containers, entities, files
 from local_platform.store.database import Store
@@ -17,13 +17,13 @@ def look_for_input(store: Store, job: Hash) -> None:
     waits_for = [reference["job"] for reference in links.references(job["input"])]
     try:
         _check_circle(store, job, waits_for + job["dependsOn"])
-        needed = [entities.get(store, dependency) for dependency in waits_for + job["dependsOn"]]
+        needed = [_dependency(store, one) for one in waits_for + job["dependsOn"]]
         objects = [entities.get(store, one) for one in links.object_ids(job["input"])]
     except (LookupError, ApiError) as error:
         states.fail(store, job, "DependencyUnsatisfiable", str(error))
         return
     for one in needed:
-        if one.get("state") in ("failed", "terminated"):
+        if one.get("state") in ("failed", "partially_failed", "terminated"):
             states.fail(store, job, "DependencyUnsatisfiable", f"{one['id']} {one['state']}")
             return
     if any(one.get("state", "closed") not in ("done", "closed") for one in needed + objects):
@@ -39,6 +39,12 @@ def look_for_input(store: Store, job: Hash) -> None:
         return
     containers.share(store, links.object_ids(values), job["workspace"], "/")
     states.make_runnable(store, job, values)
+
+
+def _dependency(store: Store, object_id: str) -> Hash:
+    """Return a job, a data object, or an analysis with the state of its jobs."""
+    found = entities.get(store, object_id)
+    return analyses.describe(store, found) if found["class"] == "analysis" else found
 
 
 def _check_circle(store: Store, job: Hash, waits_for: list[str]) -> None:
@@ -58,6 +64,7 @@ def look_for_output(store: Store, job: Hash) -> None:
     if any(member["state"] not in states.FINAL for member in states.subtree(store, job)[1:]):
         return
     try:
+        job["output"] = analyses.replace_references(store, job["output"])
         # With the job's own rights: an output gives nobody access to what the job may not read.
         Caller(store, job["id"]).check_links(job["output"], "output")
         waits_for = [reference["job"] for reference in links.references(job["output"])]

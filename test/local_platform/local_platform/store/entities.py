@@ -69,6 +69,7 @@ def delete(store: Store, object_id: str) -> None:
         ("folder", "container"),
         ("part", "file"),
         ("log", "job"),
+        ("token", "job"),
     ):
         store.execute(f"DELETE FROM {table} WHERE {column} = ?", (object_id,))  # noqa: S608
     store.discard(parts.folder(store, object_id))
@@ -96,18 +97,40 @@ def oldest(store: Store, class_name: str, states: Iterable[str], limit: int = -1
 
 
 def parents(store: Store, job_ids: Iterable[str], states: Iterable[str]) -> set[str]:
-    """Return those of some jobs that have a subjob in one of some states."""
-    rows = store.execute(
+    """Return those of some jobs that have a subjob or an analysis with a job in some states."""
+    listed = (json.dumps(list(job_ids)), json.dumps(list(states)))
+    own = store.execute(
         "SELECT DISTINCT json_extract(description, '$.parentJob') FROM entity"
         " WHERE json_extract(description, '$.parentJob') IN (SELECT value FROM json_each(?))"
         " AND state IN (SELECT value FROM json_each(?))",
-        (json.dumps(list(job_ids)), json.dumps(list(states))),
+        listed,
     )
-    return {job_id for (job_id,) in rows}
+    of_analyses = store.execute(
+        "SELECT DISTINCT json_extract(analysis.description, '$.parentJob')"
+        " FROM entity AS analysis JOIN entity AS job"
+        " ON json_extract(job.description, '$.rootExecution')"
+        " = json_extract(analysis.description, '$.rootExecution')"
+        " AND json_extract(job.description, '$.analysis') = analysis.id"
+        " WHERE json_extract(analysis.description, '$.parentJob')"
+        " IN (SELECT value FROM json_each(?)) AND analysis.class = 'analysis'"
+        " AND job.state IN (SELECT value FROM json_each(?))",
+        listed,
+    )
+    return {job_id for (job_id,) in [*own, *of_analyses]}
+
+
+def jobs_in(store: Store, project: str) -> list[Hash]:
+    """Return every job of a project, oldest first."""
+    rows = store.execute(
+        "SELECT description FROM entity"
+        " WHERE class = 'job' AND json_extract(description, '$.project') = ? ORDER BY seq",
+        (project,),
+    )
+    return [json.loads(description) for (description,) in rows]
 
 
 def tree(store: Store, root_execution: str) -> list[Hash]:
-    """Return every job of a tree, oldest first."""
+    """Return every job and analysis of a tree, oldest first."""
     rows = store.execute(
         "SELECT description FROM entity"
         " WHERE json_extract(description, '$.rootExecution') = ? ORDER BY seq",

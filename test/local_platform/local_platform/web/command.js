@@ -5,12 +5,17 @@ import { objectId, reference } from "./links.js";
 
 const PLAIN = /^[\w@%+=:,./-]+$/;
 
-/** Quote a word for a shell. */
+/** Quote a word for a shell. @param {string} word */
 export function quote(word) {
   return PLAIN.test(word) ? word : `'${word.replaceAll("'", `'"'"'`)}'`;
 }
 
-/** Make a block with a command to copy; `open` are the words that a person replaces. */
+/**
+ * Make a block with a command to copy; `open` are the words that a person replaces.
+ *
+ * @param {string[]} words
+ * @param {string[]} open
+ */
 export function copyQuoted(words, open = []) {
   const text = words.map((word) => (open.includes(word) ? word : quote(word))).join(" ");
   return copyable(text, "Command");
@@ -19,16 +24,18 @@ export function copyQuoted(words, open = []) {
 /**
  * Write the command that sends this request.
  *
- * @param request what /applet-x/run is sent: project, folder, input, name?
- * @param spec the applet's inputSpec
- * @param destination project and folder as dx reads them
+ * @param {string} applet
+ * @param {{input: Record<string, unknown>, name?: string}} request what /applet-x/run is sent
+ * @param {import("./api.js").Entry[]} spec the applet's inputSpec
+ * @param {string} destination project and folder as dx reads them
  */
 export function runCommand(applet, request, spec, destination) {
   const classes = new Map(spec.map((entry) => [entry.name, entry.class]));
   const lines = [`dx run ${quote(applet)}`];
+  /** @type {Record<string, unknown>} */
   const asJson = {};
   for (const [name, value] of Object.entries(request.input)) {
-    const words = inputWords(value, classes.get(name));
+    const words = inputWords(value, classes.get(name) ?? "");
     if (words) lines.push(...words.map((word) => quote(`-i${name}=${word}`)));
     else asJson[name] = value;
   }
@@ -39,7 +46,12 @@ export function runCommand(applet, request, spec, destination) {
   return lines.join(" \\\n  ");
 }
 
-/** Return what -i is given for a value, a word for each item of an array; null if -i cannot. */
+/**
+ * Return what -i is given for a value, a word for each item of an array; null if -i cannot.
+ *
+ * @param {unknown} value
+ * @param {string} className
+ */
 function inputWords(value, className) {
   const items = className.startsWith("array:") && Array.isArray(value) ? value : [value];
   const words = items.map((item) => inputWord(item, className.replace("array:", "")));
@@ -48,6 +60,7 @@ function inputWords(value, className) {
   return isMixed || words.includes(null) || items.length === 0 ? null : words;
 }
 
+/** @type {(value: any, className: string) => string | null} */
 function inputWord(value, className) {
   const from = reference(value);
   if (from) return `${from.job}:${from.field}${"index" in from ? `.${from.index}` : ""}`;

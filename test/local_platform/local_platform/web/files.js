@@ -2,99 +2,142 @@
 
 import { call, describeObjects, findObjects } from "./api.js";
 import { copyQuoted } from "./command.js";
-import { baseName, button, chips, facts, folderPlace, h, size, time } from "./dom.js";
-import { fileButtons, fileFrame, show } from "./links.js";
+import { badge, baseName, button, chips, facts, folderPlace, h, size, time } from "./dom.js";
+import { show } from "./links.js";
+import { sortableTable } from "./tables.js";
+import { takeDrops, upload, uploadButton, uploads } from "./upload.js";
+import { makeViewer } from "./viewer.js";
 
-const PAGE = 100;
+/**
+ * @typedef {import("./api.js").DataObject} DataObject
+ * @typedef {import("./tables.js").Row} Row
+ */
+
+const PAGE = 1000;
 const FIELDS = ["name", "class", "size", "created", "state", "media", "tags", "properties"];
 export const LISTED = { fields: Object.fromEntries([...FIELDS, "folder", "project"].map((f) => [f, true])) };
 
 export async function showProjects() {
   const { results } = await call("system", "findProjects", { level: "VIEW", describe: true });
-  const rows = results.map(({ id, describe }) =>
-    h(
-      "tr",
-      {},
-      h("th", { scope: "row" }, h("a", { href: `#/${id}` }, describe.name)),
-      h("td", {}, size(describe.dataUsage * 2 ** 30)),
-      h("td", { class: "wide" }, time(describe.created)),
-    )
-  );
+  const rows = results.map((/** @type {any} */ { id, describe }) => {
+    const bytes = Math.round(describe.dataUsage * 2 ** 30);
+    return {
+      keys: [describe.name, bytes, describe.created],
+      element: h(
+        "tr",
+        {},
+        h("th", { scope: "row" }, h("a", { href: `#/${id}` }, describe.name)),
+        h("td", {}, size(bytes)),
+        h("td", {}, time(describe.created)),
+      ),
+    };
+  });
+  const none = [
+    h("p", {}, "There is none yet. In a shell where dx talks to this platform:"),
+    copyQuoted(["dx", "new", "project", "--select", "trial"]),
+  ];
   return [
     h("h1", {}, "Projects"),
-    results.length
-      ? table(["Name", "Size", "Created"], rows)
-      : h("p", {}, "There is none yet. In a shell where dx talks to this platform:"),
-    results.length ? null : copyQuoted(["dx", "new", "project", "--select", "trial"]),
-  ].filter(Boolean);
-}
-
-function table(titles, ...bodies) {
-  const heads = titles.map((title, n) => h("th", { scope: "col", class: n > 1 ? "wide" : null }, title));
-  return h("table", {}, h("thead", {}, h("tr", {}, heads)), bodies.map((rows) => h("tbody", {}, rows)));
-}
-
-/** Show a folder: those in it, and its objects, newest first, a page at a time. */
-export async function showFolder(project, folder, { signal }) {
-  const path = (folder ?? "/").replace(/(.)\/$/, "$1");
-  const [description, { folders }] = await Promise.all([
-    call(project, "describe"),
-    call(project, "listFolder", { folder: path, only: "folders" }),
-  ]);
-  const list = h("div");
-  const search = h("input", { type: "search", placeholder: "Name contains ..." });
-  const viewer = h("div");
-  const view = async (file) => viewer.replaceChildren(await fileFrame(file, () => viewer.replaceChildren()));
-  let asked = 0;
-
-  /** Fill the list, or put a further page below what it shows. */
-  async function fill(starting) {
-    const number = ++asked;
-    const text = search.value.trim();
-    const { found, next } = await findObjects(
-      {
-        scope: { project, folder: path, recurse: Boolean(text) },
-        describe: LISTED,
-        ...(text && { name: { regexp: text.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&"), flags: "i" } }),
-        ...(starting && { starting }),
-      },
-      PAGE,
-    );
-    if (number !== asked || signal.aborted) return;
-    const matching = folders.filter((one) => baseName(one).toLowerCase().includes(text.toLowerCase()));
-    const rows = found.map((one) => objectRow(one, view, text && one.folder !== path));
-    const more = next ? button("Show more", () => more.replaceWith() ?? fill(next)) : null;
-    const body = list.querySelector("tbody:last-child");
-    if (starting) body.append(...rows);
-    else {
-      const none = h("p", {}, text ? "Nothing here has such a name." : "This folder is empty.");
-      const shown = matching.slice(0, 10 * PAGE).map((one) => folderRow(project, one));
-      const titles = ["Name", "Size", "Created", "State", ""];
-      list.replaceChildren(shown.length + rows.length ? table(titles, shown, rows) : none);
-    }
-    if (more) list.append(more);
-  }
-
-  search.addEventListener("input", () => fill());
-  await fill();
-  return [
-    breadcrumbs(project, path, description.name),
-    h("h1", {}, baseName(path) || description.name),
-    h("div", { class: "row" }, h("label", { class: "grow" }, "Search in this folder and below", search)),
-    viewer,
-    list,
-    h("h2", {}, "Upload"),
-    h("p", {}, "In a shell where dx talks to this platform:"),
-    copyQuoted(["dx", "upload", "FILE ...", "--path", destination(project, path, "/")], ["FILE ..."]),
+    ...(rows.length ? [sortableTable(["Name", "Size", "Created"], [rows], undefined, "list")] : none),
   ];
 }
 
-/** Write a folder as dx reads it; `end` makes plain that it is none of a file's names. */
+/**
+ * Show a folder: its folders, applets and other objects, newest first.
+ *
+ * @param {string} project
+ * @param {string | undefined} folder
+ * @param {{signal: AbortSignal}} place
+ */
+export async function showFolder(project, folder, { signal }) {
+  const path = (folder ?? "/").replace(/(.)\/$/, "$1");
+  const description = await call(project, "describe");
+  const list = h("div");
+  const search = h("input", { type: "search", placeholder: "Name contains ..." });
+  const viewer = makeViewer();
+  const order = { column: -1, descending: false };
+  let most = PAGE;
+  let asked = 0;
+
+  async function fill() {
+    const number = ++asked;
+    const text = search.value.trim();
+    const query = {
+      scope: { project, folder: path, recurse: Boolean(text) },
+      describe: LISTED,
+      ...(text && { name: { regexp: text.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&"), flags: "i" } }),
+    };
+    const [applets, { found, next }, { folders }] = await Promise.all([
+      findObjects({ ...query, class: "applet" }, PAGE),
+      findObjects(query, most),
+      call(project, "listFolder", { folder: path, only: "folders" }),
+    ]);
+    if (number !== asked || signal.aborted) return;
+    const matching = folders.filter((/** @type {string} */ one) =>
+      baseName(one).toLowerCase().includes(text.toLowerCase())
+    );
+    const makeRow = (/** @type {DataObject} */ one) =>
+      objectRow(one, viewer, text !== "" && one.folder !== path);
+    const groups = [
+      matching.slice(0, PAGE).map((/** @type {string} */ one) => folderRow(project, one)),
+      applets.found.map(makeRow),
+      found.filter((one) => one.class !== "applet").map(makeRow),
+    ];
+    const titles = ["Name", "Size", "Created", ""];
+    const isEmpty = groups.every((rows) => rows.length === 0);
+    const none = h("p", {}, text ? "Nothing here has such a name." : "This folder is empty.");
+    list.replaceChildren(isEmpty ? none : sortableTable(titles, groups, order, "list"));
+    if (!next) return;
+    const more = button("Show more", () => {
+      most += PAGE;
+      fill();
+    });
+    list.append(h("p", { class: "row" }, more, `The newest ${most.toLocaleString("en")} are shown.`));
+  }
+
+  const send = (/** @type {File[]} */ files) => files.forEach((file) => upload(file, project, path));
+  search.addEventListener("input", fill);
+  uploads.addEventListener("end", fill, { signal });
+  await fill();
+  const view = h(
+    "div",
+    {},
+    breadcrumbs(project, path, description.name),
+    h(
+      "div",
+      { class: "row" },
+      h("h1", { class: "grow" }, baseName(path) || description.name),
+      h("span", { class: "muted drops" }, "Drop files here, or"),
+      uploadButton("Upload files ...", send),
+    ),
+    h("label", {}, "Search in this folder and below", search),
+    viewer.element,
+    list,
+    h(
+      "details",
+      {},
+      h("summary", {}, "Upload from a shell"),
+      h("p", {}, "In a shell where dx talks to this platform:"),
+      copyQuoted(["dx", "upload", "FILE ...", "--path", destination(project, path, "/")], ["FILE ..."]),
+    ),
+  );
+  takeDrops(view, send);
+  return [view];
+}
+
+/**
+ * Write a folder as dx reads it; `end` tells it from a file of the same name.
+ *
+ * @param {string} project
+ * @param {string} folder
+ * @param {string} end
+ */
 export function destination(project, folder, end = "") {
   const escaped = folder.replaceAll("\\", "\\\\").replace(/[#?*: ;&`"'!$(){[<>|~]/g, "\\$&");
   return `${project}:${escaped}${escaped.endsWith("/") ? "" : end}`;
 }
 
+/** @type {(project: string, path: string, name: string) => Element} */
 function breadcrumbs(project, path, name) {
   const parts = path === "/" ? [] : path.slice(1).split("/");
   const above = [["#/", "Projects"], ...(parts.length ? [[`#/${project}`, name]] : [])];
@@ -105,65 +148,67 @@ function breadcrumbs(project, path, name) {
   return h("nav", { class: "crumbs", "aria-label": "Above this folder" }, links);
 }
 
+/** @type {(project: string, path: string) => Row} */
 function folderRow(project, path) {
   const link = h("a", { href: folderPlace(project, path) }, `${baseName(path)}/`);
-  return h("tr", {}, h("th", { scope: "row" }, link), h("td"), h("td", { class: "wide", colspan: 3 }));
+  return {
+    keys: [baseName(path), null, null],
+    element: h("tr", {}, h("th", { scope: "row" }, link), h("td"), h("td"), h("td")),
+  };
 }
 
-function objectRow(one, view, withFolder) {
+/** @type {(one: DataObject, viewer: ReturnType<makeViewer>, withFolder: boolean) => Row} */
+function objectRow(one, viewer, withFolder) {
   const isApplet = one.class === "applet";
   const place = `#/${one.id}${isApplet ? `?project=${one.project}` : ""}`;
-  return h(
-    "tr",
-    {},
-    h(
-      "th",
-      { scope: "row" },
-      h("a", { href: place }, one.name),
-      isApplet ? h("span", { class: "badge" }, "applet") : null,
-      withFolder ? h("span", { class: "muted" }, ` in ${one.folder}`) : null,
-      chips(one.tags),
+  const name = [
+    h("a", { href: place }, one.name),
+    isApplet ? badge("applet") : null,
+    one.state === "closed" ? null : badge(one.state),
+    withFolder ? h("span", { class: "muted" }, `in ${one.folder}`) : null,
+    chips(one.tags),
+  ].filter(Boolean);
+  const actions = isApplet ? h("a", { class: "button", href: place }, "Launch") : viewer.buttons(one);
+  return {
+    keys: [one.name, one.size ?? null, one.created],
+    element: h(
+      "tr",
+      {},
+      h("th", { scope: "row" }, name.flatMap((part) => [part, " "])),
+      h("td", {}, size(one.size)),
+      h("td", {}, time(one.created)),
+      h("td", { class: "actions" }, actions),
     ),
-    h("td", {}, size(one.size)),
-    h("td", { class: "wide" }, time(one.created)),
-    h("td", { class: "wide" }, one.state),
-    h(
-      "td",
-      { class: "wide actions" },
-      isApplet ? h("a", { class: "button", href: place }, "Launch") : fileButtons(one, view),
-    ),
-  );
+  };
 }
 
-/** Show a file or a record: all that is known of it. */
+/** Show a file or a record: all that is known of it. @param {string} id */
 export async function showObject(id) {
   const one = await call(id, "describe", { properties: true, details: true });
-  const viewer = h("div");
-  const view = async (file) => viewer.replaceChildren(await fileFrame(file, () => viewer.replaceChildren()));
+  const viewer = makeViewer();
   const isEmpty = Object.keys(one.details).length === 0;
   const linked = await describeObjects(one.links);
+  const exact = one.size >= 1024 ? ` (${one.size.toLocaleString("en")} bytes)` : "";
+  const { job, user } = one.createdBy;
+  const properties = Object.entries(one.properties);
+  const links = one.links.map((/** @type {string} */ link) => ({ $dnanexus_link: link }));
   return [
     h("h1", {}, one.name),
-    h("p", { class: "row" }, fileButtons(one, view)),
+    h("p", { class: "row" }, viewer.buttons(one)),
     facts([
       ["ID", h("code", {}, one.id)],
       ["Folder", h("a", { href: folderPlace(one.project, one.folder) }, one.folder)],
-      ["Size", one.size === undefined ? "" : `${size(one.size)} (${one.size.toLocaleString("en")} bytes)`],
+      ["Size", `${size(one.size)}${exact}`],
       ["State", one.state],
       ["Media type", one.media],
       ["Created", time(one.created)],
-      [
-        "Made by",
-        one.createdBy.job
-          ? h("a", { href: `#/${one.createdBy.job}` }, one.createdBy.job)
-          : one.createdBy.user,
-      ],
+      ["Made by", job ? h("a", { href: `#/${job}` }, job) : user],
       ["Types", one.types.join(", ")],
       ["Tags", chips(one.tags)],
-      ["Properties", facts(Object.entries(one.properties))],
+      ["Properties", properties.length ? facts(properties) : ""],
       ["Details", isEmpty ? "" : h("pre", {}, JSON.stringify(one.details, null, 2))],
-      ["Links", one.links.length ? show(one.links.map((link) => ({ $dnanexus_link: link })), linked) : ""],
+      ["Links", links.length ? show(links, linked) : ""],
     ]),
-    viewer,
+    viewer.element,
   ];
 }

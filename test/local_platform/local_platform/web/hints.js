@@ -1,10 +1,15 @@
-// What an author should mend before an applet is published.
+// What an author should fix before an applet is published.
 
 import { globsOf } from "./chooser.js";
 import { isRequired } from "./fields.js";
 
-/** Return a sentence for each thing that users of the form would miss or stumble over. */
+/**
+ * Return a sentence for each thing that users of the form would miss or stumble over.
+ *
+ * @param {any} applet as it is described
+ */
 export function authorHints(applet) {
+  const nameOf = (/** @type {{name: string}} */ { name }) => name;
   const hints = [];
   const spec = applet.inputSpec ?? [];
   // The platform puts the name where a title is missing.
@@ -17,13 +22,13 @@ export function authorHints(applet) {
   }
   for (const [kind, entries] of [["input", spec], ["output", applet.outputSpec ?? []]]) {
     for (const key of ["label", "help"]) {
-      const without = entries.filter((entry) => !entry[key]).map(({ name }) => name);
-      if (without.length) hints.push(`No ${key} for the ${kind}s: ${without.join(", ")}.`);
+      const without = entries.filter((/** @type {any} */ entry) => !entry[key]);
+      if (without.length) hints.push(`No ${key} for the ${kind}s: ${without.map(nameOf).join(", ")}.`);
     }
     for (const entry of entries) {
       for (const glob of globsOf(entry)) {
         if (/[\^$|()+]|\.\*|\\/.test(glob)) {
-          hints.push(`The ${kind} ${entry.name} has the pattern ${glob}, which is no glob such as *.bam.`);
+          hints.push(`The ${kind} ${entry.name} has the pattern ${glob}, which is not a glob such as *.bam.`);
         }
       }
     }

@@ -1,39 +1,47 @@
 // One job: its states, inputs and outputs, its subjobs, and its log beside what it made.
 
-import { call, describeObjects, repeat } from "./api.js";
-import { badge, button, clock, copyable, duration, facts, folderPlace, h, time } from "./dom.js";
+import { ApiError, call, describeObjects, repeat } from "./api.js";
+import { badge, button, clock, copyable, duration, facts, folderPlace, h, time, title } from "./dom.js";
 import { FINAL, findJobs } from "./jobs.js";
-import { fileFrame, objectIds, show } from "./links.js";
+import { objectIds, show } from "./links.js";
 import { showLog } from "./log.js";
+import { makeViewer } from "./viewer.js";
 
+/**
+ * @typedef {import("./api.js").DataObject} DataObject
+ * @typedef {import("./api.js").Entry} Entry
+ * @typedef {import("./jobs.js").Job} ListedJob
+ */
+
+/**
+ * @param {string} id
+ * @param {{signal: AbortSignal}} place
+ */
 export async function showJob(id, { signal }) {
   const first = await call(id, "describe");
-  const parts = {
-    state: h("span"),
-    failure: h("div"),
-    facts: h("div"),
-    times: h("div"),
-    input: h("div"),
-    output: h("div"),
-    tree: h("div"),
-  };
+  const executable = await describeIfThere(first.executable);
+  const names = ["state", "failure", "output", "input", "tree", "times", "facts"];
+  const parts = Object.fromEntries(names.map((name) => [name, h("div")]));
   for (const name of ["input", "tree", "times", "facts"]) parts[name].className = "later";
-  const viewer = h("div");
-  const view = async (file) => {
-    viewer.replaceChildren(await fileFrame(file, () => viewer.replaceChildren()));
-    viewer.scrollIntoView({ block: "nearest" });
-  };
+  const viewer = makeViewer();
   const terminate = button("Terminate", async () => {
     terminate.disabled = true;
     await call(id, "terminate").finally(() => (terminate.disabled = false));
     await draw();
   });
   const again = `#/${first.executable}?project=${first.project}&again=${id}`;
+  /** @type {Record<string, string>} */
   const drawn = {};
 
-  /** Draw one part anew if what it shows has changed. */
+  /**
+   * Draw a part again if what it shows has changed.
+   *
+   * @param {string} name
+   * @param {unknown} shown
+   * @param {() => any} make
+   */
   function redraw(name, shown, make) {
-    const text = JSON.stringify(shown);
+    const text = JSON.stringify(shown) ?? "";
     if (drawn[name] === text) return;
     drawn[name] = text;
     parts[name].replaceChildren(...[make()].flat().filter(Boolean));
@@ -46,17 +54,20 @@ export async function showJob(id, { signal }) {
       describeObjects([...new Set(objectIds([job.input, job.output]))]),
     ]);
     const { state, failureMessage, failureFrom } = job;
+    const parent = tree.jobs.find((one) => one.id === job.parentJob);
     terminate.hidden = FINAL.includes(state) || state === "terminating";
     redraw("state", state, () => badge(state));
     redraw("failure", [failureMessage, failureFrom], () => describeFailure(job));
-    redraw("facts", job.stoppedRunning, () => describeFacts(job));
+    redraw("facts", job.stoppedRunning, () => describeFacts(job, parent));
     redraw("times", job.stateTransitions, () => [h("h2", {}, "States"), listStates(job)]);
-    redraw("input", [job.input, objects.size], () => listValues("Inputs", job.input, objects, view));
-    redraw(
-      "output",
-      [job.output, objects.size, state],
-      () => listValues("Outputs", job.output, objects, view),
-    );
+    redraw("input", [job.input, objects.size], () => [
+      h("h2", {}, "Inputs"),
+      listValues(job.input, executable.inputSpec, objects, viewer) ?? h("p", {}, "None."),
+    ]);
+    redraw("output", [job.output, objects.size, state], () => {
+      const outputs = listValues(job.output, executable.outputSpec, objects, viewer);
+      return outputs && [h("h2", {}, "Outputs"), outputs];
+    });
     redraw("tree", tree, () => drawTree(tree, job));
     return FINAL.includes(state) ? "enough" : "";
   }
@@ -76,11 +87,22 @@ export async function showJob(id, { signal }) {
       "div",
       { class: "columns job" },
       h("div", {}, parts.output, parts.input, parts.tree, parts.times, parts.facts),
-      h("div", {}, viewer, showLog(id, signal)),
+      h("div", {}, viewer.element, showLog(id, signal)),
     ),
   ];
 }
 
+/** @param {string} executable */
+async function describeIfThere(executable) {
+  try {
+    return await call(executable, "describe");
+  } catch (error) {
+    if (error instanceof ApiError) return {};
+    throw error;
+  }
+}
+
+/** @param {any} job */
 function describeFailure(job) {
   if (!job.failureMessage) return null;
   const from = job.failureFrom;
@@ -90,16 +112,21 @@ function describeFailure(job) {
     h("h2", {}, job.failureReason),
     h("p", { class: "value" }, job.failureMessage),
     from && from.id !== job.id
-      ? h("p", {}, "It began in ", h("a", { href: `#/${from.id}` }, from.name))
+      ? h("p", {}, "The subjob that failed: ", h("a", { href: `#/${from.id}` }, from.name))
       : null,
   );
 }
 
-function describeFacts(job) {
+/**
+ * @param {any} job
+ * @param {ListedJob | undefined} parent
+ */
+function describeFacts(job, parent) {
   return [
     h("h2", {}, "About"),
     facts([
       ["ID", h("code", {}, job.id)],
+      ["Subjob of", parent ? h("a", { href: `#/${parent.id}` }, parent.name) : ""],
       ["Applet", h("a", { href: `#/${job.executable}?project=${job.project}` }, job.executableName)],
       ["Entry point", job.function],
       ["Output folder", h("a", { href: folderPlace(job.project, job.folder) }, job.folder)],
@@ -111,7 +138,7 @@ function describeFacts(job) {
   ];
 }
 
-/** List the states that a job went through, when, and for how long. */
+/** List the states that a job went through, when, and for how long. @param {any} job */
 function listStates(job) {
   const states = [{ newState: "idle", setAt: job.created }, ...job.stateTransitions];
   return h(
@@ -130,35 +157,52 @@ function listStates(job) {
   );
 }
 
-function listValues(title, values, objects, view) {
-  const rows = Object.entries(values ?? {}).map((
-    [name, value],
-  ) => [h("code", {}, name), show(value, objects, view)]);
-  if (rows.length === 0) return title === "Outputs" ? null : [h("h2", {}, title), h("p", {}, "None.")];
-  return [h("h2", {}, title), facts(rows)];
+/**
+ * List inputs or outputs by their labels, as the specification orders them, but reports first.
+ *
+ * @param {Record<string, unknown> | null} values
+ * @param {Entry[]} spec
+ * @param {Map<string, DataObject>} objects
+ * @param {ReturnType<makeViewer>} viewer
+ */
+function listValues(values, spec = [], objects, viewer) {
+  const names = [...new Set([...spec.map(({ name }) => name), ...Object.keys(values ?? {})])];
+  const given = names.filter((name) => values && name in values);
+  if (!values || given.length === 0) return null;
+  const isReport = (/** @type {string} */ name) =>
+    objectIds(values[name]).some((id) => objects.get(id)?.media === "text/html");
+  const sorted = [...given.filter(isReport), ...given.filter((name) => !isReport(name))];
+  return h(
+    "div",
+    { class: "values" },
+    sorted.map((name) => {
+      const entry = spec.find((one) => one.name === name) ?? { name };
+      return h(
+        "div",
+        {},
+        h("p", { class: "term" }, title(entry)),
+        show(values[name], objects, viewer.buttons),
+      );
+    }),
+  );
 }
 
-/** Draw the jobs of a tree below one another, if there is more than one. */
+/**
+ * Draw the jobs that a job has started, each above those it has started itself; nothing if there are none.
+ *
+ * @param {{jobs: ListedJob[], next: unknown}} tree
+ * @param {{id: string}} current
+ */
 function drawTree({ jobs, next }, current) {
-  if (jobs.length < 2) return null;
+  /** @type {(parent: string) => Element | null} */
   const below = (parent) => {
     const children = jobs.filter((job) => job.parentJob === parent).reverse();
     if (children.length === 0) return null;
-    return h(
-      "ul",
-      { class: "tree" },
-      children.map((job) => {
-        const mark = job.id === current.id ? { "aria-current": "page" } : {};
-        return h(
-          "li",
-          {},
-          h("a", { href: `#/${job.id}`, ...mark }, job.name),
-          " ",
-          badge(job.state),
-          below(job.id),
-        );
-      }),
+    const items = children.map((job) =>
+      h("li", {}, h("a", { href: `#/${job.id}` }, job.name), " ", badge(job.state), below(job.id))
     );
+    return h("ul", { class: "tree" }, items);
   };
-  return [h("h2", {}, "Subjobs"), below(null), next ? h("p", {}, "There are more than 1,000.") : null];
+  const subjobs = below(current.id);
+  return subjobs && [h("h2", {}, "Subjobs"), subjobs, next ? h("p", {}, "There are more than 1,000.") : null];
 }

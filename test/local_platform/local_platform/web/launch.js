@@ -2,14 +2,32 @@
 
 import { ApiError, call, describeObjects } from "./api.js";
 import { runCommand } from "./command.js";
-import { copyable, facts, folderPlace, h, messageOf } from "./dom.js";
-import { isRequired, makeField, Mistake } from "./fields.js";
+import { matchCompanions } from "./companions.js";
+import { copyable, facts, find, folderPlace, h, messageOf } from "./dom.js";
+import { isArray, isRequired, labelOf, makeField, Mistake } from "./fields.js";
 import { destination } from "./files.js";
 import { authorHints } from "./hints.js";
 import { objectIds } from "./links.js";
 import { renderReadme } from "./readme.js";
+import { takeDrops, upload } from "./upload.js";
 
-/** Show the form; `query` may hold project, -iNAME (an object's ID), or again (a job's ID). */
+/**
+ * @typedef {import("./api.js").DataObject} DataObject
+ * @typedef {import("./api.js").Entry} Entry
+ * @typedef {import("./fields.js").Field} Field
+ * @typedef {{control: HTMLInputElement, element: HTMLElement, label: string,
+ *   complain: (message?: string) => void}} TextField
+ */
+
+// How the platform says which input or field it refuses.
+const NAMED = /(?:the )?(?:input|field) "(\w+)"/;
+
+/**
+ * Show the form; `query` may hold project, -iNAME (an object's ID), or again (a job's ID).
+ *
+ * @param {string} id
+ * @param {{query: URLSearchParams}} place
+ */
 export async function showLaunch(id, { query }) {
   const again = query.get("again");
   /** @type {any[]} */
@@ -18,20 +36,31 @@ export async function showLaunch(id, { query }) {
     again ? call(again, "describe") : {},
   ]);
   const project = query.get("project") ?? earlier.project ?? applet.project;
+  /** @type {Entry[]} */
   const spec = applet.inputSpec ?? [];
   const given = earlier.runInput ?? linksIn(query);
   const [objects, container] = await Promise.all([
     describeObjects([...new Set(objectIds([spec, given]))]),
     call(project, "describe", { fields: { name: true, folders: true } }),
   ]);
-  const state = { project, objects, onChange: () => update() };
-  const fields = spec.map((entry) => makeField(entry, given[entry.name] ?? entry.default, state));
+  const context = {
+    project,
+    objects,
+    onChange: () => update(),
+    onFiles: (/** @type {File[]} */ files, /** @type {Field | null} */ field) => send(files, field),
+    onPick: (
+      /** @type {Field} */ field,
+      /** @type {DataObject | null} */ now,
+      /** @type {DataObject | null} */ before,
+    ) => matchCompanions(fields.slice(fields.indexOf(field) + 1), now, before),
+  };
+  const fields = spec.map((entry) => makeField(entry, given[entry.name] ?? entry.default, context));
   const folder = textField("folder", "Output folder", earlier.folder ?? "/");
   const name = textField("name", "Job name", again ? earlier.name : "", applet.title);
   const folders = h(
     "datalist",
     { id: "folders" },
-    container.folders.map((path) => h("option", { value: path })),
+    container.folders.map((/** @type {string} */ path) => h("option", { value: path })),
   );
   folder.control.setAttribute("list", "folders");
   const refusal = h("p", { class: "mistake", role: "alert" });
@@ -41,7 +70,9 @@ export async function showLaunch(id, { query }) {
 
   /** Return what /applet-x/run is to be sent, and the mistakes that are left, by field. */
   function compose() {
+    /** @type {Map<Field | TextField, string>} */
     const mistakes = new Map();
+    /** @type {Record<string, unknown>} */
     const input = {};
     for (const field of fields) {
       try {
@@ -53,27 +84,25 @@ export async function showLaunch(id, { query }) {
         mistakes.set(field, error.message);
       }
     }
-    if (!folder.control.value.startsWith("/")) {
-      mistakes.set(folder, 'Expected the field "folder" to be an absolute path');
-    }
-    const request = { project, folder: folder.control.value, input };
-    if (name.control.value) request.name = name.control.value;
-    return { request, mistakes };
+    if (!folder.control.value.startsWith("/")) mistakes.set(folder, "Output folder must begin with /");
+    const named = name.control.value ? { name: name.control.value } : {};
+    return { request: { project, folder: folder.control.value, input, ...named }, mistakes };
   }
 
   function update() {
     const { request, mistakes } = compose();
     const target = destination(project, request.folder);
     line.querySelector("code").textContent = runCommand(id, request, spec, target);
-    const names = [...mistakes.keys()].map((field) => field.entry?.name ?? "folder");
-    missing.textContent = names.length ? `Still to be filled in or mended: ${names.join(", ")}.` : "";
+    missing.textContent = [...mistakes.values()].map((message) => `${message}.`).join(" ");
   }
 
+  /** @type {(field: Field | TextField, message: string) => void} */
   function complain(field, message) {
     field.complain(message);
-    field.element.querySelector("input, select, textarea, button").focus();
+    find("input, select, textarea, button", field.element).focus();
   }
 
+  /** @param {SubmitEvent} event */
   async function launch(event) {
     event.preventDefault();
     refusal.textContent = "";
@@ -85,16 +114,45 @@ export async function showLaunch(id, { query }) {
       const job = await call(id, "run", { ...request, nonce: crypto.randomUUID() });
       location.hash = `#/${job.id}`;
     } catch (error) {
-      const named = error instanceof ApiError && /(?:input|field) "(\w+)"/.exec(error.message)?.[1];
+      const message = messageOf(error);
+      const [words, named] = (error instanceof ApiError && NAMED.exec(message)) || ["", ""];
       const field = named === "folder" ? folder : fields.find(({ entry }) => entry.name === named);
-      if (field) complain(field, messageOf(error));
-      else refusal.textContent = messageOf(error);
+      const label = field && ("entry" in field ? labelOf(field.entry) : field.label);
+      if (label) complain(field, message.replace(words, label));
+      else refusal.textContent = message;
     } finally {
       submit.disabled = false;
     }
   }
 
+  /**
+   * Upload files, each for the field it was given to if its name fits there, else for one that it fits.
+   *
+   * @param {File[]} files
+   * @param {Field | null} target
+   */
+  function send(files, target) {
+    refusal.textContent = "";
+    const free = new Set(target ? [target, ...fields] : fields);
+    for (const file of files) {
+      const fits = [...free].find(({ picker }) => picker?.accepts(file.name));
+      const field = fits ?? (target && free.has(target) ? target : null);
+      if (!field) refusal.textContent = `No input takes ${file.name}.`;
+      field?.picker?.take(upload(file, project, "/"));
+      if (field && !isArray(field.entry)) free.delete(field);
+    }
+  }
+
   const hints = authorHints(applet);
+  const form = h(
+    "form",
+    { novalidate: true, onsubmit: launch },
+    spec.length ? groupFields(fields) : h("p", {}, "This applet declares no inputs."),
+    h("fieldset", {}, h("legend", {}, "Output"), folder.element, folders, name.element),
+    refusal,
+    h("p", { class: "row" }, submit, missing),
+  );
+  takeDrops(form, (files) => send(files, null));
   update();
   return [
     h("h1", {}, applet.title || applet.name),
@@ -110,32 +168,12 @@ export async function showLaunch(id, { query }) {
     h(
       "div",
       { class: "columns" },
-      h(
-        "form",
-        { novalidate: true, onsubmit: launch },
-        spec.length ? groupFields(fields) : h("p", {}, "This applet declares no inputs."),
-        h("fieldset", {}, h("legend", {}, "Output"), folder.element, folders, name.element),
-        refusal,
-        h("p", { class: "row" }, submit),
-      ),
-      h(
-        "aside",
-        {},
-        h("h2", {}, "The same in a shell"),
-        line,
-        missing,
-        hints.length
-          ? h(
-            "details",
-            {},
-            h("summary", {}, `For the author: ${hints.length} to mend before publishing`),
-            h("ul", {}, hints.map((hint) => h("li", {}, hint))),
-          )
-          : null,
-      ),
+      form,
+      h("aside", {}, h("h2", {}, "The same in a shell"), line, hints.length ? listHints(hints) : null),
     ),
   ].filter(Boolean);
 
+  /** @type {(key: string, label: string, value: string, placeholder?: string) => TextField} */
   function textField(key, label, value, placeholder) {
     const mistake = h("p", { class: "mistake", id: `${key}_mistake` });
     const control = h("input", {
@@ -153,19 +191,34 @@ export async function showLaunch(id, { query }) {
       control,
       mistake,
     );
-    return { control, element, complain: (message = "") => (mistake.textContent = message) };
+    return { control, element, label, complain: (message = "") => (mistake.textContent = message) };
   }
 }
 
-/** Return the inputs that an address holds. */
+/** @param {string[]} hints */
+function listHints(hints) {
+  const summary = `For the author: ${hints.length} to fix before publishing`;
+  return h("details", {}, h("summary", {}, summary), h("ul", {}, hints.map((hint) => h("li", {}, hint))));
+}
+
+/**
+ * Return the inputs that an address has.
+ *
+ * @param {URLSearchParams} query
+ * @returns {Record<string, unknown>}
+ */
 function linksIn(query) {
   const inputs = [...query].filter(([key]) => key.startsWith("-i"));
   return Object.fromEntries(inputs.map(([key, id]) => [key.slice(2), { $dnanexus_link: id }]));
 }
 
-/** Put fields into their groups, in the order of first use, required ones first in each. */
+/**
+ * Put fields into their groups, in the order of first use, required ones first in each.
+ *
+ * @param {Field[]} fields
+ */
 function groupFields(fields) {
-  /** @type {Map<string, any[]>} */
+  /** @type {Map<string, Field[]>} */
   const groups = new Map([["Inputs", []]]);
   for (const field of fields) {
     const group = field.entry.group ?? "Inputs";

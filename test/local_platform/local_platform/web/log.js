@@ -1,10 +1,18 @@
-// A job's log as it grows: levels told apart, the end followed unless the reader scrolls up.
+// A job's log as it grows: warnings counted, the end followed unless the reader scrolls up.
 
 import { openLog } from "./api.js";
 import { button, clock, h } from "./dom.js";
 
 const MOST_LINES = 10_000;
+// As programs write them: "WARNING: ...", "Warning, ...", "[W::hts_idx_load] ...".
+const WARNING = /^\s*(warning\b|\[W::)/i;
 
+/** @typedef {{timestamp: number, source: string, level: string, msg: string}} Frame a line of a log */
+
+/**
+ * @param {string} id
+ * @param {AbortSignal} signal
+ */
 export function showLog(id, signal) {
   const lines = h("div", {
     class: "lines",
@@ -17,14 +25,20 @@ export function showLog(id, signal) {
   const dropped = h(
     "p",
     { class: "muted", hidden: true },
-    `Earlier lines are left out here; dx watch ${id} shows all.`,
+    `Earlier lines are not shown; dx watch ${id} prints all.`,
   );
   const search = h("input", { type: "search", placeholder: "Find in log", "aria-label": "Find in log" });
   const count = h("span", { class: "muted", role: "status" });
   const toEnd = button("To the end", () => (lines.scrollTop = lines.scrollHeight), { hidden: true });
+  /** @type {Set<string>} */
+  const warnings = new Set();
+  const toWarning = button("", showNextWarning, { class: "warnings", hidden: true });
   let seen = 0;
+  /** @type {Frame[]} */
   let waiting = [];
+  /** @type {any[]} */
   let hits = [];
+  /** @type {any} */
   let current = null;
 
   function isAtEnd() {
@@ -35,6 +49,9 @@ export function showLog(id, signal) {
   function flush() {
     const follow = isAtEnd();
     const made = waiting.map(makeLine);
+    for (const { msg } of waiting.filter(isWarning)) warnings.add(msg);
+    toWarning.hidden = warnings.size === 0;
+    toWarning.textContent = warnings.size === 1 ? "1 warning" : `${warnings.size} warnings`;
     waiting = [];
     lines.append(...made);
     for (let extra = lines.childElementCount - MOST_LINES; extra > 0; extra--) {
@@ -88,6 +105,7 @@ export function showLog(id, signal) {
     count.textContent = text ? `${hits.indexOf(current) + 1} of ${hits.length}` : "";
   }
 
+  /** @param {number} step */
   function goTo(step) {
     if (hits.length === 0) return;
     current = hits.at((hits.indexOf(current) + step) % hits.length);
@@ -95,11 +113,18 @@ export function showLog(id, signal) {
     lines.scrollTop = current.offsetTop - lines.clientHeight / 2;
   }
 
+  /** Scroll to the first warning below what is at the top, or to the first of all. */
+  function showNextWarning() {
+    const all = [...lines.querySelectorAll(".warning")];
+    const next = all.find((line) => line.offsetTop > lines.scrollTop + 1) ?? all[0];
+    lines.scrollTop = next.offsetTop;
+  }
+
   search.addEventListener("input", () => {
     find();
     goTo(0);
   });
-  search.addEventListener("keydown", (event) => {
+  search.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
     if (event.key === "Enter") goTo(event.shiftKey ? -1 : 1);
   });
   lines.addEventListener("scroll", () => (toEnd.hidden = isAtEnd()));
@@ -107,18 +132,34 @@ export function showLog(id, signal) {
   return h(
     "section",
     { class: "log", "aria-label": "Log of the job" },
-    h("div", { class: "row" }, h("h2", {}, "Log"), state, h("span", { class: "grow" }), search, count, toEnd),
+    h(
+      "div",
+      { class: "row" },
+      h("h2", {}, "Log"),
+      state,
+      toWarning,
+      h("span", { class: "grow" }),
+      search,
+      count,
+      toEnd,
+    ),
     dropped,
     lines,
   );
 }
 
+/** @param {Frame} frame */
+function isWarning({ level, msg }) {
+  return level === "WARNING" || WARNING.test(msg);
+}
+
+/** @param {Frame} frame */
 function makeLine(frame) {
   return h(
     "div",
-    { class: `line ${frame.level}` },
+    { class: `line ${frame.level}${isWarning(frame) ? " warning" : ""}` },
     h("time", {}, clock(frame.timestamp)),
-    h("span", { class: "level" }, frame.level),
+    h("span", { class: "level" }, isWarning(frame) ? "WARNING" : frame.level),
     h("span", {}, frame.msg),
   );
 }

@@ -17,6 +17,13 @@ const VIEWS = [
   [/^\/jobs$/, showJobs],
   [new RegExp(`^/(job-${ID})$`), showJob],
 ];
+/** @type {Record<string, [string, string]>} */
+const EXPLAINED = {
+  InvalidAuthentication: ["Not let in", "Open the address that the platform printed when it started."],
+  ResourceNotFound: ["Not here any more", "It was removed, or this is another platform's address."],
+  Unreachable: ["The platform does not answer", "This page goes on by itself when it is back."],
+};
+const OTHER = ["This cannot be shown", ""];
 const main = find("#main");
 let leaving = new AbortController();
 /** @type {unknown} */
@@ -49,13 +56,9 @@ async function showPlace() {
   scrollTo(0, 0);
 }
 
-/** Say in sentences why a view cannot be shown, and what to do. */
+/** Say in sentences why a view cannot be shown, and what to do. @param {any} error */
 function explain(error) {
-  const [title, advice] = {
-    InvalidAuthentication: ["Not let in", "Open the address that the platform printed when it started."],
-    ResourceNotFound: ["Not here any more", "It was removed, or this is another platform's address."],
-    Unreachable: ["The platform does not answer", "This page goes on by itself when it is back."],
-  }[error instanceof Unreachable ? "Unreachable" : error.type] ?? ["This cannot be shown", ""];
+  const [title, advice] = EXPLAINED[error instanceof Unreachable ? "Unreachable" : error.type] ?? OTHER;
   return h(
     "section",
     { class: "failure", role: "alert" },
@@ -67,8 +70,8 @@ function explain(error) {
 
 connection.addEventListener("down", () => {
   find("#connection").textContent =
-    `The platform has stopped, or does not answer. Started again with the same state and` +
-    ` --port ${location.port}, it is found by this page; otherwise open the address that it prints.`;
+    "The platform has stopped. Start it as before: with make web STATE=folder, or dx-local-platform --web" +
+    " --state folder, this page goes on by itself. Without a folder, open the new address that it prints.";
 });
 connection.addEventListener("up", () => {
   find("#connection").textContent = "";

@@ -5,6 +5,7 @@ is that of dxpy/dxlog.py.
 """
 
 import contextlib
+import itertools
 import os
 import socket
 import threading
@@ -18,6 +19,7 @@ NAMES = ("priority", "bulk")
 LEVELS = ("EMERG", "ALERT", "CRITICAL", "ERROR", "WARNING", "NOTICE", "INFO", "DEBUG")
 # More than dxpy ever sends.
 LARGEST = 64 * 2**10
+MOST_TOGETHER = 1000
 
 
 @contextlib.contextmanager
@@ -52,13 +54,17 @@ def _bind(folder: Path, name: str) -> socket.socket:
 
 
 def _pump(source: socket.socket, ended: threading.Event, log: Log) -> None:
+    """Log what is sent; what has come meanwhile goes together, as far as it has one level."""
     while True:
-        datagram = source.recv(LARGEST)
-        if datagram:
-            level, message = _read(datagram)
-            lines = message.split("\n")
+        datagrams = [source.recv(LARGEST)]
+        with contextlib.suppress(BlockingIOError):
+            while datagrams[-1] and len(datagrams) < MOST_TOGETHER:
+                datagrams.append(source.recv(LARGEST, socket.MSG_DONTWAIT))
+        records = (_read(datagram) for datagram in datagrams if datagram)
+        for level, group in itertools.groupby(records, lambda record: record[0]):
+            lines = [line for _, message in group for line in message.split("\n")]
             log("APP", level, [line[:LONGEST_LINE] for line in lines])
-        elif ended.is_set():
+        if not datagrams[-1] and ended.is_set():
             return
 
 

@@ -15,7 +15,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from local_platform.worker import private_root
+from local_platform.worker import private_root, process
 
 HOME = "home/dnanexus"
 OWN = "opt/dnanexus"
@@ -27,7 +27,6 @@ WRITABLE = (
     *("usr/bin", "usr/lib", "usr/share"),
     *(f"usr/local/{name}" for name in ("bin", "include", "lib", "share", "src")),
 )
-ENTER = Path(__file__).with_name("enter_namespace.py")
 
 
 @dataclass(frozen=True)
@@ -35,12 +34,20 @@ class Support:
     """What this machine allows to whoever runs the platform."""
 
     refusal: str | None = None
-    """Why jobs cannot have a namespace; None if they can."""
+    """Why jobs cannot have namespaces; None if they can."""
     overlays: bool = False
 
+    def seen(self, root: Path, name: str) -> str:
+        """Return the path under which a job sees what lies in its root."""
+        return f"/{name}" if self.refusal is None else str(root / name)
 
-def plan(folder: Path, overlays: bool) -> None:
-    """Plan how a job's root, `folder`/root, is shown, and put what the mounts need into it."""
+
+def plan(folder: Path, overlays: bool) -> Path:
+    """Plan how a job's root, `folder`/root, is shown, and put what the mounts need into it.
+
+    Returns:
+        The file with the plan, for process.supervised.
+    """
     planning = _Plan(folder, overlays)
     for path in Path("/").iterdir():
         planning.lay(path.name)
@@ -53,12 +60,9 @@ def plan(folder: Path, overlays: bool) -> None:
     for name in ("view", "work"):
         (folder / name).mkdir()
     planned = {"folder": str(folder), "home": f"/{HOME}", "mounts": planning.mounts}
-    (folder / "plan.json").write_text(json.dumps(planned))
-
-
-def command(folder: Path, command: list[str]) -> list[str]:
-    """Return a command that runs another one where a plan was made, in the home folder."""
-    return [sys.executable, "-I", "-S", str(ENTER), str(folder / "plan.json"), *command]
+    path = folder / "plan.json"
+    path.write_text(json.dumps(planned))
+    return path
 
 
 class _Plan:
@@ -129,29 +133,46 @@ def _mount_points() -> list[str]:
     return [re.sub(r"\\([0-7]{3})", lambda m: chr(int(m[1], 8)), line.split()[4]) for line in lines]
 
 
-@functools.cache
+class RefusalError(Exception):
+    """What a machine answers when a namespace is asked for."""
+
+
 def support(jobs: Path) -> Support:
-    """Find out by trying, once, what is allowed where the folders of jobs lie."""
-    if sys.platform != "linux":
-        return Support(f"{sys.platform} has no mount namespaces")
-    refusal = _try(jobs, overlays=True)
-    if refusal is None:
+    """Find out by trying what is allowed where the folders of jobs lie."""
+    if _refusal(jobs, overlays=True) is None:
         return Support(overlays=True)
     # An old kernel, or a container whose own root is an overlay.
-    return Support(_try(jobs, overlays=False))
+    return Support(_refusal(jobs, overlays=False))
 
 
-def _try(jobs: Path, overlays: bool) -> str | None:
-    """Enter a namespace in which Python has to run; return what refused it."""
+def _refusal(jobs: Path, overlays: bool) -> str | None:
+    try:
+        _try(jobs, overlays)
+    except RefusalError as error:
+        return str(error)
+    return None
+
+
+@functools.cache
+def _try(jobs: Path, overlays: bool) -> None:
+    """Enter namespaces in which Python has to run.
+
+    A refusal is not remembered: there may just be too many namespaces for the moment.
+
+    Raises:
+        RefusalError: it did not.
+    """
+    if sys.platform != "linux":
+        raise RefusalError(f"{sys.platform} has no namespaces")
     folder = Path(tempfile.mkdtemp(dir=jobs))
     try:
         for name in (HOME, OWN):
             (folder / "root" / name).mkdir(parents=True)
-        plan(folder, overlays)
-        trial = command(folder, [sys.executable, "-S", "-c", ""])
+        trial = process.supervised([sys.executable, "-S", "-c", ""], plan(folder, overlays))
         done = subprocess.run(trial, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-        return None if done.returncode == 0 else done.stderr.strip()
     except OSError as error:
-        return str(error)
+        raise RefusalError(str(error)) from None
     finally:
         private_root.remove(folder)
+    if done.returncode != 0:
+        raise RefusalError(done.stderr.strip())

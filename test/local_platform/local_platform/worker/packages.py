@@ -22,6 +22,7 @@ from local_platform.strict_json import Hash
 from local_platform.worker import private_root
 from local_platform.worker.namespace import OWN
 from local_platform.worker.private_root import UnsafeError
+from local_platform.worker.process import INTERVAL, Span
 
 PACKAGE_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]*\Z")
 # Present on every worker, and here with dxpy.
@@ -60,30 +61,30 @@ class Bundle:
 
 
 class _Reader:
-    """Reads a file until the job is stopped: an archive may hold more than anybody waits for."""
+    """Reads a file while the job may run: an archive may hold more than anybody waits for."""
 
-    def __init__(self, source: BinaryIO, stopped: threading.Event) -> None:
-        self._source, self._stopped = source, stopped
+    def __init__(self, source: BinaryIO, span: Span) -> None:
+        self._source, self._span = source, span
         self.seek, self.tell = source.seek, source.tell
 
     def read(self, size: int = -1) -> bytes:
-        if self._stopped.is_set():
-            raise BundleError("The job was stopped")
+        self._span.check()
         return self._source.read(size)
 
 
-def unpack(bundle: Bundle, root: Path, stopped: threading.Event) -> None:
+def unpack(bundle: Bundle, root: Path, span: Span) -> None:
     """Unpack an archive at the private root; anything else goes to the home folder.
 
     Raises:
-        BundleError: the archive is broken, holds what a bundle may not hold, or was stopped.
+        BundleError: the archive is broken, or holds what a bundle may not hold.
+        OverError: the job's time is over.
     """
     with tempfile.TemporaryFile(dir=root.parent) as joined:
         for part in bundle.parts:
             with part.open("rb") as source:
                 shutil.copyfileobj(source, joined)
         joined.seek(0)
-        reader = cast("BinaryIO", _Reader(joined, stopped))
+        reader = cast("BinaryIO", _Reader(joined, span))
         try:
             if tarfile.is_tarfile(reader):
                 # Python 3.10 leaves the file where it stopped reading.
@@ -146,22 +147,35 @@ def _is_installed(package: str) -> bool:
     return subprocess.run(query, capture_output=True, text=True).stdout == "installed"
 
 
-def install_apt(names: list[str], run: Callable[[list[str]], int]) -> None:
+def install_apt(names: list[str], run: Callable[[list[str]], int], span: Span) -> None:
     """Install apt packages on this machine, if user and machine allow it; `run` runs a command.
 
     Raises:
-        MissingPackageError: names the packages.
+        MissingPackageError: names the packages that cannot be installed.
+        OverError: the job's time is over.
     """
-    listed = " ".join(names)
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         raise MissingPackageError(
-            f"execDepends: not installed on this machine: {listed}. Install it and run again."
+            f"execDepends: not installed on this machine: {' '.join(names)}."
+            " Install it and run again."
         )
-    command = ["apt-get", "install", "--yes", "--", *names]
-    with APT_LOCK:
+
+    def install(*options: str) -> bool:
+        return run(["apt-get", "install", "--yes", *options]) == 0
+
+    # apt-get does not wait for another one.
+    while not APT_LOCK.acquire(timeout=INTERVAL):
+        span.check()
+    try:
         # The lists of packages may be old, or absent.
-        if run(command) != 0 and (run(["apt-get", "update"]) != 0 or run(command) != 0):
-            raise MissingPackageError(f"execDepends: apt-get could not install {listed}.")
+        if install("--", *names) or (run(["apt-get", "update"]) == 0 and install("--", *names)):
+            return
+        failed = [name for name in names if not install("--simulate", "--", name)]
+    finally:
+        APT_LOCK.release()
+    raise MissingPackageError(
+        f"execDepends: apt-get could not install {' '.join(failed or names)}; see the job's log."
+    )
 
 
 @dataclass(frozen=True)

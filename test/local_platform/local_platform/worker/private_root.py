@@ -99,8 +99,8 @@ def unpack(archive: tarfile.TarFile, root: Path) -> None:
         # Whoever runs the platform owns it and can go on in it; it lends nobody its rights.
         member.uid, member.gid, member.uname, member.gname = os.geteuid(), os.getegid(), "", ""
         member.mode = member.mode & 0o777 | (0o700 if member.isdir() else 0o600)
-        if not member.isdir():
-            _unlink(root / member.name)
+        # Also for a folder: an archive's second member of a name would go through a link.
+        _unlink(root / member.name)
         archive.extract(member, root)
 
 

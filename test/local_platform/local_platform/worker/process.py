@@ -1,11 +1,11 @@
-"""The processes of jobs: started with their output in the log, and killed with all they started."""
+"""The processes of jobs: started with their output in the log, and ended with all they started."""
 
 import codecs
 import contextlib
-import math
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -16,28 +16,47 @@ Log = Callable[[str, str, list[str]], None]
 """Given a source (APP, SYSTEM), a level (STDOUT, INFO, ...) and lines; called from any thread."""
 
 LONGEST_LINE = 8000
+SUPERVISE = Path(__file__).with_name("supervise.py")
 # How often a running process is looked at for a stop or its time limit, in seconds.
 INTERVAL = 0.1
-# How long the rest of a dead job's output is waited for, in seconds.
+# How long the end of a job's processes, and the rest of their output, are waited for, in seconds.
 PATIENCE = 10
 
 
-def run(
-    command: list[str],
-    environment: dict[str, str],
-    folder: Path,
-    log: Log,
-    stopped: threading.Event,
-    timeout: float = math.inf,
-) -> int:
-    """Run a job's command to its end; return its exit status (negative: the signal).
+class OverError(Exception):
+    """The job was stopped, or has used up its time."""
 
-    The environment must hold DX_JOB_ID, by which the processes are found again.
+
+class Span:
+    """The time that a job may run, in seconds: it can be stopped before."""
+
+    def __init__(self, seconds: float) -> None:
+        """Begin now."""
+        self._end = time.monotonic() + seconds
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """End it now; called from any thread."""
+        self._stopped.set()
+
+    def check(self) -> None:
+        """Raise OverError once it is over."""
+        if self._stopped.is_set() or time.monotonic() > self._end:
+            raise OverError
+
+
+def supervised(command: list[str], plan: Path | None = None) -> list[str]:
+    """Return a command that runs another one so that it leaves no process behind."""
+    own = [sys.executable, "-I", "-S", str(SUPERVISE), str(os.getpid())]
+    return [*own, str(plan) if plan else "", *command]
+
+
+def run(command: list[str], environment: dict[str, str], folder: Path, log: Log, span: Span) -> int:
+    """Run a supervised command to its end, and return its exit status (from 128 on: a signal).
 
     Raises:
-        subprocess.TimeoutExpired: it was stopped, or ran longer than the timeout, in seconds.
+        OverError: it was ended before.
     """
-    end = time.monotonic() + timeout
     process = subprocess.Popen(
         command,
         env=environment,
@@ -54,18 +73,20 @@ def run(
     for pump in pumps:
         pump.start()
     try:
-        while not stopped.is_set() and time.monotonic() < end:
+        while True:
+            span.check()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 return process.wait(INTERVAL)
-        raise subprocess.TimeoutExpired(command, timeout)
     finally:
-        # A child that was left behind would hold the pipes open, and outlive the job.
+        for end in (process.terminate, process.kill):
+            end()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(PATIENCE)
+        # Without /proc, the supervisor does not find what the command left behind.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
-        kill_job(environment["DX_JOB_ID"])
-        process.wait()
         for pump in pumps:
-            # A process that hid its environment too may hold the pipe for ever.
+            # Without namespaces, a job can kill its supervisor, and go on.
             pump.join(PATIENCE)
 
 
@@ -82,23 +103,3 @@ def _pump(stream: BinaryIO, level: str, log: Log) -> None:
                 log("APP", level, [line[:LONGEST_LINE].rstrip("\r") for line in lines])
     if rest:
         log("APP", level, [rest])
-
-
-def kill_job(job_id: str) -> None:
-    """Kill every process of a job, also those that made a session of their own.
-
-    They are known by their environment, so that those left by a killed platform are found too.
-    """
-    mark = f"DX_JOB_ID={job_id}".encode()
-    while found := [process for process in Path("/proc").glob("[0-9]*") if _has(process, mark)]:
-        for process in found:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(int(process.name), signal.SIGKILL)
-
-
-def _has(process: Path, mark: bytes) -> bool:
-    """Tell whether a variable stands in a process's environment."""
-    try:
-        return mark in (process / "environ").read_bytes().split(b"\0")
-    except OSError:
-        return False

@@ -1,14 +1,12 @@
-"""What every worker has beside its system: a Python of the job's own, pip, sudo, and dstat."""
+"""What every worker has beside its system: the job's own Python, pip, dx, sudo, and a monitor."""
 
 import os
-import shutil
-import subprocess
+import shlex
 import sys
 import venv
 from pathlib import Path
 
-PIP = '#!/bin/sh\nexec "${0%/*}/python3" -m pip "$@"\n'
-# A job has the rights that it has: options are read, and the command runs.
+# Options are skipped: a job has no rights to raise.
 SUDO = """#!/bin/sh
 while [ $# -gt 0 ]; do
     case $1 in
@@ -23,30 +21,72 @@ if [ $# = 0 ] && [ "$shell" ]; then set -- bash; fi
 if [ $# = 0 ]; then exit 0; fi
 exec env -- "$@"
 """
+# Programs look for the monitor's process, end it, and start it again under its other name.
+MONITOR = "#!/bin/sh\nwhile :; do sleep 3600; done\n"
+START = """#!/bin/sh
+(pcp-dstat >/dev/null 2>&1 &)
+exec "$@"
+"""
 
 
-def make(folder: Path) -> None:
-    """Put the tools into a folder that is not there yet: `python`, `bin`, `tmp` and `log`."""
-    for name in ("bin", "tmp", "log"):
-        (folder / name).mkdir(parents=True)
-    (folder / "bin" / "sudo").write_text(SUDO)
-    (folder / "bin" / "sudo").chmod(0o755)
-    _make_python(folder / "python")
+def make(root: Path, own: str, seen: str) -> None:
+    """Put the tools into a job's root, and folders for what it needs while it runs.
+
+    The program `start` of the own folder runs a command beside a monitor.
+
+    Args:
+        root: the root.
+        own: folder of the platform's own files in it, which is not there yet.
+        seen: path under which the job sees that folder.
+    """
+    for name in ("tmp", "log"):
+        (root / own / name).mkdir(parents=True)
+    _write_scripts(root / own, {"start": START})
+    real_python = _make_python(root / own / "python")
+    python = f"{seen}/python/bin/python3"
+    beside = Path(sys.executable).parent
+    pips = {path.name for path in beside.glob("pip*")} | {"pip", "pip3"}
+    _write_scripts(
+        root / own / "python" / "bin",
+        {name: _script(python, "-m", "pip") for name in pips}
+        # The job's Python finds what the job installs.
+        | {path.name: _script(python, str(path)) for path in beside.glob("dx*")},
+    )
+    programs = {"sudo": SUDO, "pcp-dstat": MONITOR, "dx-dstat": MONITOR}
+    if real_python != "/usr/bin/python3":
+        # A link would not be taken for the virtual environment that it leads into.
+        programs["python3"] = _script(python)
+    _write_scripts(root / "usr" / "bin", programs)
 
 
-def _make_python(folder: Path) -> None:
-    """Make a virtual environment that adds to the platform's own, and never changes it."""
+def _make_python(folder: Path) -> str:
+    """Make a virtual environment that adds to the platform's own; return its interpreter."""
     builder = venv.EnvBuilder(system_site_packages=True, symlinks=True)
     builder.create(folder)
     places = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
     site_packages = next(folder.glob("lib/python*/site-packages"))
     lines = [f"import site; site.addsitedir({place!r})\n" for place in places]
     (site_packages / "platform.pth").write_text("".join(lines))
-    names = {path.name for path in Path(sys.executable).parent.glob("pip*")} | {"pip", "pip3"}
-    for name in names:
-        script = folder / "bin" / name
-        script.write_text(PIP)
-        script.chmod(0o755)
+    interpreter = os.path.realpath(folder / "bin" / "python3")
+    for link in folder.glob("bin/python*"):
+        if link.readlink().is_absolute():
+            # It may lead to /usr/bin/python3, which for the job is a way to this link.
+            link.unlink()
+            link.symlink_to(interpreter)
+    return interpreter
+
+
+def _script(*command: str) -> str:
+    """Return a script that passes its arguments on to a command."""
+    return f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n'
+
+
+def _write_scripts(folder: Path, scripts: dict[str, str]) -> None:
+    """Write programs into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, script in scripts.items():
+        (folder / name).write_text(script)
+        (folder / name).chmod(0o755)
 
 
 def pip_settings() -> dict[str, str]:
@@ -56,20 +96,3 @@ def pip_settings() -> dict[str, str]:
         if (Path.home() / name).is_file():
             return {"PIP_CONFIG_FILE": str(Path.home() / name)} | settings
     return settings
-
-
-def start_dstat(environment: dict[str, str]) -> "subprocess.Popen[bytes] | None":
-    """Start what looks like a worker's dstat: programs search it with ps, and may end it."""
-    bash = shutil.which("bash")
-    if bash is None:
-        return None
-    # It ends when it is killed, or when nobody holds the other end of its standard input.
-    return subprocess.Popen(
-        ["/usr/bin/dstat", "-c", "read -r"],
-        executable=bash,
-        env=environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )

@@ -6,7 +6,7 @@ interface Token {
 export default class MarkdownIt {
   constructor(options: { html: boolean });
   render(text: string): string;
-  renderer: { rules: Record<string, (tokens: Token[], index: number) => string> };
+  renderer: { rules: { image: (tokens: Token[], index: number) => string } };
   core: { ruler: { push(name: string, rule: (state: { tokens: Token[] }) => void): void } };
   utils: { escapeHtml(text: string): string };
 }

@@ -1,0 +1,177 @@
+"""An analysis: the jobs that run the stages of a workflow, described as one execution.
+
+Nothing runs here. An analysis stores which job runs which stage; its state, its output and its
+failure are those of its jobs.
+https://documentation.dnanexus.com/developer/api/running-analyses/workflows-and-analyses
+"""
+
+from typing import Any
+
+from local_platform.jobs import states
+from local_platform.jobs.request import Origin, by_executable, merge_by_executable
+from local_platform.rules import links, requirements, stages
+from local_platform.rules.fields import Fields
+from local_platform.store import entities
+from local_platform.store.containers import USER
+from local_platform.store.database import Store, now
+from local_platform.store.entities import new_id
+from local_platform.strict_json import Hash
+
+FAILURE = ("failureReason", "failureMessage", "failureFrom")
+
+
+def describe(store: Store, analysis: Hash) -> Hash:
+    """Return an analysis with what its jobs say now; each "execution" is the job itself."""
+    jobs = stage_jobs(store, analysis)
+    state = _state([job["state"] for job in jobs.values()])
+    modified = max([analysis["modified"], *(job["modified"] for job in jobs.values())])
+    ended = state in states.FINAL
+    return analysis | {
+        "stages": [{"id": stage, "execution": job} for stage, job in jobs.items()],
+        "state": state,
+        "stateTransitions": [{"newState": state, "setAt": modified}] if ended else [],
+        "modified": modified,
+        "input": _stage_fields(jobs, "input"),
+        "originalInput": _stage_fields(jobs, "originalInput"),
+        "output": _output(analysis, jobs),
+        **_failure(jobs),
+    }
+
+
+def describe_new(asked: Fields, workflow: Hash, origin: Origin) -> Hash:
+    """Return the description of an analysis that has no jobs yet.
+
+    Args:
+        asked: the request that runs the workflow.
+        workflow: as it is run: with the inputs, folders and machines of this run.
+        origin: where the request comes from; its folder is the workflow's if it names none.
+    """
+    analysis_id, time, parent = new_id("analysis"), now(), origin.parent
+    folder = workflow["outputFolder"]
+    requested = by_executable(asked, "systemRequirementsByExecutable", requirements.machines)
+    above = (parent or {}).get("mergedSystemRequirementsByExecutable", {})
+    return {
+        "id": analysis_id,
+        "class": "analysis",
+        "name": asked.field("name", str, workflow["title"] or workflow["name"]),
+        "executable": workflow["id"],
+        "executableName": workflow["name"],
+        "workflow": workflow,
+        "project": origin.project,
+        "folder": asked.folder() if "folder" in asked.body or not folder else folder,
+        "workspace": origin.project,
+        "parentJob": parent["id"] if parent else None,
+        "parentAnalysis": None,
+        "analysis": None,
+        "stage": None,
+        "originJob": parent["originJob"] if parent else None,
+        "rootExecution": parent["rootExecution"] if parent else analysis_id,
+        "stages": [],
+        "created": time,
+        "modified": time,
+        "launchedBy": USER,
+        "billTo": USER,
+        "isFree": True,
+        "totalPrice": 0,
+        "priority": asked.field("priority", str, "normal"),
+        "ignoreReuse": asked.body.get("ignoreReuse"),
+        "timeoutPolicyByExecutable": by_executable(
+            asked, "timeoutPolicyByExecutable", requirements.durations
+        ),
+        "runSystemRequirements": requirements.machines(asked.within("systemRequirements")),
+        "runStageSystemRequirements": asked.field("stageSystemRequirements", dict, {}),
+        "runSystemRequirementsByExecutable": requested,
+        "mergedSystemRequirementsByExecutable": merge_by_executable(requested, above),
+    }
+
+
+def stage_jobs(store: Store, analysis: Hash) -> dict[str, Hash]:
+    """Return the job of each stage, by the ID of the stage, in the order of the workflow."""
+    return {stage["id"]: entities.get(store, stage["execution"]) for stage in analysis["stages"]}
+
+
+def _state(job_states: list[str]) -> str:
+    """Return the state of an analysis whose jobs have these states."""
+    ended = all(state in states.FINAL for state in job_states)
+    if "failed" in job_states:
+        return "failed" if ended else "partially_failed"
+    if {"terminating", "terminated"} & {*job_states}:
+        return "terminated" if ended else "terminating"
+    return "done" if ended else "in_progress"
+
+
+def _stage_fields(jobs: dict[str, Hash], field: str) -> Hash:
+    """Return the inputs or outputs of all jobs, each as `stage.name`."""
+    return {
+        f"{stage}.{name}": value
+        for stage, job in jobs.items()
+        for name, value in (job[field] or {}).items()
+    }
+
+
+def _output(analysis: Hash, jobs: dict[str, Hash]) -> Hash:
+    """Return what the jobs have put out so far, by the workflow's own names if it has any."""
+    fields = _stage_fields(jobs, "output")
+    if analysis["workflow"]["outputs"] is None:
+        return fields
+    sources = {
+        entry["name"]: stages.link_target(entry.get("outputSource"))
+        for entry in analysis["workflow"]["outputs"]
+    }
+    named = {
+        name: f"{source['stage']}.{source['outputField']}"
+        for name, source in sources.items()
+        if source
+    }
+    return {name: fields[field] for name, field in named.items() if field in fields}
+
+
+def _failure(jobs: dict[str, Hash]) -> Hash:
+    """Return why an analysis failed: the failure of the job that the others failed with."""
+    failed = [job for job in jobs.values() if job["state"] == "failed"]
+    causes = [job for job in failed if job["failureFrom"]["id"] == job["id"]]
+    independent = [job for job in causes if job["failureReason"] != "DependencyUnsatisfiable"]
+    first = next(iter(independent or causes or failed), None)
+    return {field: first[field] for field in FAILURE} if first else {}
+
+
+def unfinished_children(store: Store, job: Hash) -> list[str]:
+    """Return the IDs of the jobs and analyses that a job has started and that have not ended."""
+    children = [
+        describe(store, one) if one["class"] == "analysis" else one
+        for one in entities.tree(store, job["rootExecution"])
+        if one["parentJob"] == job["id"]
+    ]
+    return [child["id"] for child in children if child["state"] not in states.FINAL]
+
+
+def replace_references(store: Store, value: Any) -> Any:
+    """Return a value in which references to the output of an analysis name the job that makes it.
+
+    Raises:
+        LookupError: the analysis has no such output.
+        ResourceNotFound: there is no such analysis.
+    """
+    target = links.target(value)
+    if isinstance(target, dict) and isinstance(target.get("analysis"), str):
+        others = {name: item for name, item in target.items() if name not in ("analysis", "field")}
+        found = _find_output(entities.get(store, target["analysis"]), str(target.get("field")))
+        return {links.LINK: others | found}
+    if isinstance(value, dict):
+        return {name: replace_references(store, item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [replace_references(store, item) for item in value]
+    return value
+
+
+def _find_output(analysis: Hash, field: str) -> Hash:
+    """Return which job makes an output of an analysis, and how the job calls it."""
+    jobs = {stage["id"]: stage["execution"] for stage in analysis["stages"]}
+    for entry in analysis["workflow"]["outputs"] or []:
+        source = stages.link_target(entry.get("outputSource"))
+        if entry["name"] == field and source:
+            return {"job": jobs[source["stage"]], "field": source["outputField"]}
+    stage, _, name = field.partition(".")
+    if stage not in jobs:
+        raise LookupError(f'{analysis["id"]} has no output field "{field}"')
+    return {"job": jobs[stage], "field": name}

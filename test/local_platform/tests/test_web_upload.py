@@ -1,0 +1,97 @@
+"""Files that go from a person's computer into a project, through the page, in a real browser."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import dxpy
+import pytest
+from playwright.sync_api import Route, expect
+
+from web_page import Tab
+
+PART = 16 * 2**20
+
+
+@pytest.fixture
+def folder(open_tab: Callable[..., Tab], dx_project: str) -> Tab:
+    """Open a folder of the project."""
+    dxpy.api.project_new_folder(dx_project, {"folder": "/reads"})
+    tab = open_tab()
+    tab.open(f"/{dx_project}/reads")
+    return tab
+
+
+def choose(tab: Tab, *paths: Path) -> None:
+    """Choose files of this computer."""
+    with tab.page.expect_file_chooser() as chooser:
+        tab.click("Upload files ...")
+    chooser.value.set_files(list(paths))
+
+
+def contents(project: str) -> dict[str, bytes]:
+    """Return what the files of a project hold, by folder and name."""
+    found = dxpy.find_data_objects(project=project, describe=True)
+    return {
+        f"{one['describe']['folder']}/{one['describe']['name']}": dxpy.open_dxfile(
+            one["id"], project=project, mode="rb"
+        ).read()
+        for one in found
+    }
+
+
+def test_files_arrive_whole_in_parts_though_a_connection_breaks_off(
+    folder: Tab, dx_project: str, tmp_path: Path
+) -> None:
+    files = {"large.bin": bytes(range(256)) * (PART // 128) + b"end", "empty.txt": b""}
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    broken: list[str] = []
+
+    def break_second(route: Route) -> None:
+        if "/2/" in route.request.url and not broken:
+            broken.append(route.request.url)
+            route.abort()
+        else:
+            route.continue_()
+
+    folder.page.route("**/F/U/**", break_second)
+    choose(folder, *(tmp_path / name for name in files))
+    folder.drop(".drops", [("dropped 'ä'.txt", "dropped")])
+    for name in (*files, "dropped 'ä'.txt"):
+        expect(folder.page.get_by_role("link", name=name)).to_be_visible()
+    expect(folder.text("#uploads")).to_be_empty()
+    arrived = contents(dx_project)
+    assert arrived.pop("/reads/dropped 'ä'.txt") == b"dropped"
+    assert arrived == {f"/reads/{name}": content for name, content in files.items()}
+    large = dxpy.find_one_data_object(name="large.bin", project=dx_project)["id"]
+    assert len(dxpy.describe(large, fields={"parts": True})["parts"]) == 3
+    assert len(broken) == 1
+
+
+def test_cancelled_upload_leaves_nothing_and_the_next_one_begins(
+    folder: Tab, dx_project: str, tmp_path: Path
+) -> None:
+    for name in ("first.txt", "second.txt"):
+        (tmp_path / name).write_text(name)
+    held: list[Route] = []
+    folder.page.route("**/F/U/**", lambda route: route.continue_() if held else held.append(route))
+    choose(folder, tmp_path / "first.txt", tmp_path / "second.txt")
+    expect(folder.page.get_by_role("progressbar")).to_have_count(2)
+    with folder.page.expect_request("**/removeObjects"):
+        folder.click("Cancel the upload of first.txt")
+    expect(folder.page.get_by_role("link", name="second.txt")).to_be_visible()
+    assert contents(dx_project) == {"/reads/second.txt": b"second.txt"}
+    assert folder.complaints == []
+
+
+def test_file_that_cannot_be_read_is_named_and_leaves_nothing(
+    folder: Tab, dx_project: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "changed.txt"
+    path.write_text("as it was")
+    folder.page.route("**/file/new", lambda route: (path.write_text("changed"), route.continue_()))
+    choose(folder, path)
+    expect(folder.text("#uploads")).to_contain_text("'changed.txt' cannot be read. It was changed")
+    folder.click("Close")
+    expect(folder.text("#uploads")).to_be_empty()
+    assert contents(dx_project) == {}
