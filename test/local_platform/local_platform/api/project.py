@@ -108,19 +108,17 @@ def remove_tags(call: Call) -> Hash:
 
 
 def destroy(call: Call) -> Hash:
-    """/project-x/destroy: with "terminateJobs", also while jobs run in it."""
+    """/project-x/destroy: with its jobs and their logs; with "terminateJobs", also running ones."""
     call.container(call.object_id, "ADMINISTER")
-    unfinished = [
-        job
-        for job in entities.oldest(call.store, "job", states.UNFINISHED)
-        if job["project"] == call.object_id and job["parentJob"] is None
-    ]
+    jobs = entities.jobs_in(call.store, call.object_id)
+    unfinished = any(job["state"] in states.UNFINISHED for job in jobs)
     if unfinished and not call.field("terminateJobs", bool, False):
         raise InvalidState("Jobs are running in this project: terminate them first")
-    for job in unfinished:
-        states.ask_to_terminate(call.store, job)
-    containers.empty(call.store, call.object_id)
-    entities.delete(call.store, call.object_id)
+    # The scheduler kills the processes of jobs that are gone.
+    for job in jobs:
+        entities.delete(call.store, job["id"])
+    for container in {call.object_id, *(job["workspace"] for job in jobs)}:
+        containers.destroy(call.store, container)
     return {"id": call.object_id}
 
 

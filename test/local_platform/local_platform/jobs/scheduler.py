@@ -127,9 +127,9 @@ class Scheduler:
         """
         try:
             with self._store.transaction():
-                # Another change may have ended its tree meanwhile.
-                job = entities.get(self._store, job_id)
-                if job["state"] == state:
+                # Another change may have ended its tree, or destroyed its project, meanwhile.
+                job = entities.find(self._store, job_id)
+                if job and job["state"] == state:
                     change(job)
         except Exception as error:
             LOG.exception("%s", job_id)
