@@ -89,8 +89,8 @@ class Scheduler:
         kept = {
             folder
             for job_id, folder in enter.kept_folders(self._store.jobs)
-            if (job := entities.find(self._store, job_id))
-            and entities.find(self._store, job["project"])
+            if (one := entities.find(self._store, job_id))
+            and entities.find(self._store, one["project"])
         }
         for folder in set(self._store.jobs.iterdir()) - kept:
             private_root.remove(folder)
