@@ -34,8 +34,9 @@ export BAM BAI OUT APPLET STATE
 export CLONE := $(CURDIR)
 # The folder in which the command was typed: relative names begin there, and outputs go there. Only
 # after `make -C` is it another than this one. The shell's PWD names it then; at other times PWD may
-# be of an earlier folder, because a program that starts make elsewhere does not set it.
-export STAND := $(or $(if $(shell grep -slzE '^(-[a-zA-Z]*C|--directory)' /proc/$$PPID/cmdline),$(value PWD)),$(CURDIR))
+# be of an earlier folder, because a program that starts make elsewhere does not set it. Without a
+# goal it is not asked: $(shell) makes `make -C` say which folder it enters, also to dx build.
+export STAND := $(or $(if $(and $(MAKECMDGOALS),$(shell grep -slzE '^(-[a-zA-Z]*C|--directory)' /proc/$$PPID/cmdline)),$(value PWD)),$(CURDIR))
 # What is imported from resources/ must not leave compiled files there: dx build would upload them.
 export PYTHONDONTWRITEBYTECODE := 1
 

@@ -16,7 +16,8 @@ sys.dont_write_bytecode = True
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import applet  # noqa: E402 - after the switch above
-from machines import make_part_inputs, read_part, share_calls  # noqa: E402
+from run_main import run_main  # noqa: E402
+from subjobs import make_inputs, read_counts  # noqa: E402
 
 pytest_plugins = ["platform_fixtures", "browser_fixtures", "web_page"]
 
@@ -24,52 +25,41 @@ Count = Callable[..., str]
 
 
 @pytest.fixture
-def count_files(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Keep what count files hold, instead of uploading them."""
-    texts: list[str] = []
-
-    def keep_count_file(paths: dict[str, Path], summary: object) -> dict:  # noqa: ARG001
-        texts.append(os.fsdecode(paths["count_file"].read_bytes()))
-        return {}
-
-    monkeypatch.setattr(applet, "upload_outputs", keep_count_file)
-    return texts
+def count() -> Count:
+    """Do what main does, without download and upload: count(bam, index, **inputs) -> count file."""
+    return run_main
 
 
-@pytest.fixture
-def count(count_files: list[str], monkeypatch: pytest.MonkeyPatch) -> Count:
-    """Do what main does, less download and upload: count(bam, index, **inputs) -> count file."""
-
-    def count_bam(bam: Path, index: Path | None = None, **inputs: int | str) -> str:
-        monkeypatch.setattr(applet, "download_inputs", lambda _: (bam, index))
-        applet.main({}, {"given": True} if index else None, **inputs)
-        return count_files.pop()
-
-    return count_bam
+@pytest.fixture(params=["normal", "smallest tasks"])
+def task_size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Split the workload as usual, and then into the smallest tasks that are possible."""
+    if request.param == "smallest tasks":
+        monkeypatch.setattr("tasks.SMALLEST_TASK", 1)
+        monkeypatch.setattr("tasks.SMALLEST_CHUNK", 0)
+    return request.param
 
 
 @pytest.fixture
-def count_parts(
-    upload: Callable[[Path], dict],
-    count_files: list[str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+def count_on_machines(
+    upload: Callable[[Path], dict], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Count:
-    """Count like `count`, with the files on a platform, and in parts, in this process."""
+    """Count like `count`, with the files on a platform, and on several machines: all are here."""
 
-    def count_here(machines: int, cpus: int, calls: list, *rest: object) -> list:
-        inputs = make_part_inputs(machines, cpus, *rest)
-        return [
-            read_part(applet.count_part(**inputs, number=number), share)
-            for number, share in enumerate(share_calls(calls, machines))
-        ]
+    def count_here(shares: list, *parameters: object) -> list:
+        inputs = make_inputs(*parameters)
+        outputs = []
+        for number, share in enumerate(shares, 1):
+            monkeypatch.setenv("HOME", str(tmp_path / f"machine{number}"))
+            outputs.append((applet.count_share(**inputs, number=number), share))
+        return outputs
 
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(applet, "count_on_machines", count_here)
+    monkeypatch.setenv("HOME", str(tmp_path / "machine0"))
+    monkeypatch.setattr(applet, "start_subjobs", count_here)
+    monkeypatch.setattr(applet, "collect_counts", lambda done: [read_counts(*one) for one in done])
 
     def count_bam(bam: Path, index: Path | None = None, **inputs: int) -> str:
-        applet.main(upload(bam), upload(index) if index else None, **{"machines": 3} | inputs)
-        return count_files.pop()
+        links = (upload(bam), upload(index) if index else None)
+        return run_main(*links, **{"machines": 3} | inputs)
 
     return count_bam
 

@@ -12,12 +12,12 @@ from typing import NamedTuple
 import dxpy
 import pytest
 
-import slices
+import tasks
 from bam_builder import build_bam, sam_line
-from bam_file import open_bam
+from bam_file import WholeFile, open_bam
 from index_editor import PSEUDO_BIN, join_bai
 
-CONTIGS = [("A", 300_000), ("B", 300_000), ("C", 300_000)]
+REGIONS = [("A", 300_000), ("B", 300_000), ("C", 300_000)]
 NUMBERS = {"A": 400, "B": 60, "C": 29}
 UNPLACED = 12
 TRUTH = "Region A: 400\nRegion B: 60\nRegion C: 29\nTotal reads: 489"
@@ -37,15 +37,15 @@ class Claim(NamedTuple):
 @pytest.fixture(params=[1, 1 << 30], ids=["cut", "shared"])
 def bam(request, tmp_path, monkeypatch) -> Path:
     """Three regions, each of several blocks, and unplaced reads."""
-    monkeypatch.setattr("slices.SMALLEST_SHARE", request.param)
-    monkeypatch.setattr("slices.SMALLEST_SLICE", request.param)
+    monkeypatch.setattr("tasks.SMALLEST_TASK", request.param)
+    monkeypatch.setattr("tasks.SMALLEST_CHUNK", request.param)
     draw = random.Random(0)
     places = [(name, 1 + 600 * n) for name, number in NUMBERS.items() for n in range(number)]
     lines = [
         sam_line(f"r{n}", *place, sequence="".join(draw.choices("ACGT", k=2_000)))
         for n, place in enumerate([*places, *([("*", 0)] * UNPLACED)])
     ]
-    return build_bam(tmp_path / "sample.bam", CONTIGS, lines)
+    return build_bam(tmp_path / "sample.bam", REGIONS, lines)
 
 
 def find_records(bam: Path) -> list[int]:
@@ -58,7 +58,7 @@ def find_records(bam: Path) -> list[int]:
         starts.append((len(data), address))
         data += zlib.decompress(compressed[address : address + size], wbits=31)
         address += size
-    first = open_bam(bam).first_record
+    first = open_bam(WholeFile(bam)).first_record
     at = next(start for start, block in starts if block == first >> 16) + (first & 0xFFFF)
     offsets = []
     while at <= len(data):
@@ -90,9 +90,9 @@ def forge_index(bam: Path, claims: list[Claim | None], unplaced: int) -> Path:
     return index
 
 
-@pytest.fixture(params=["count", "count_parts"], ids=["one machine", "three"])
+@pytest.fixture(params=["count", "count_on_machines"], ids=["one machine", "three"])
 def count(request):
-    """Count on one machine or in parts: the answers are the same, and so are the sentences."""
+    """Count on one machine or on three: the answers are the same, and so are the sentences."""
     return request.getfixturevalue(request.param)
 
 
@@ -104,7 +104,7 @@ def blame(count, bam):
         with pytest.raises(dxpy.AppError) as refusal:
             count(bam, forge_index(bam, claims, unplaced), **filters)
         message = str(refusal.value)
-        assert message.startswith("The index 'forged.bai' is not right for 'sample.bam': it ")
+        assert message.startswith("The index 'forged.bai' does not match 'sample.bam': it ")
         assert message.endswith(". Run the applet again without it.")
         return message
 
@@ -120,12 +120,12 @@ def test_an_index_that_does_not_lie_is_believed(count, bam):
 
 def test_all_records_are_said_to_be_unplaced(blame):
     message = blame([None, None, None], 501)
-    assert "promises 0 records in region 'A', but samtools counts 400" in message
+    assert "lists 0 records in 'A', samtools counts 400" in message
 
 
 def test_the_last_region_is_said_to_be_unplaced(blame):
     message = blame([A, B, None], 29 + UNPLACED)
-    assert "promises 0 records in region 'C', but samtools counts 29" in message
+    assert "lists 0 records in 'C', samtools counts 29" in message
 
 
 @pytest.mark.parametrize("records", [400, 460])
@@ -139,7 +139,7 @@ def test_a_region_is_hidden_in_the_one_after(blame):
 
 def test_a_border_is_moved_and_the_numbers_with_it(blame):
     message = blame([Claim(0, 404, 400), Claim(404, 460, 56), C], UNPLACED)
-    assert "promises 56 records in region 'B', but samtools counts 60" in message
+    assert "lists 56 records in 'B', samtools counts 60" in message
 
 
 @pytest.mark.parametrize("filters", [{}, {"exclude_flags": "1024"}], ids=["all", "filtered"])
@@ -161,17 +161,18 @@ def test_a_region_is_said_to_begin_within_the_one_before(count, bam):
 
 def test_a_slice_is_said_to_end_within_the_next_region(count, blame, bam):
     claims = [Claim(0, 410, 400), Claim(410, 460, 60), C]
-    if slices.SMALLEST_SLICE == 1:
-        assert "it has a record of 'A' at byte " in blame(claims, UNPLACED)
+    if tasks.SMALLEST_CHUNK == 1:
+        assert "it lists a record of region 'A' at byte " in blame(claims, UNPLACED)
     else:
         assert count(bam, forge_index(bam, claims, UNPLACED)) == TRUTH
 
 
 def test_a_record_is_given_from_one_region_to_another(blame):
     message = blame([A._replace(records=401), B._replace(records=59), C], UNPLACED)
-    assert "promises 401 records in region 'A', but samtools counts 400" in message
+    assert "lists 401 records in 'A', samtools counts 400" in message
 
 
-def test_unplaced_reads_are_given_to_the_last_region(blame):
-    message = blame([A, B, Claim(460, 493, 29)], UNPLACED - 4)
-    assert "promises 8 records in the unplaced reads, but samtools counts 12" in message
+def test_unplaced_reads_are_given_to_the_last_region(count, bam, capsys):
+    index = forge_index(bam, [A, B, Claim(460, 493, 29)], UNPLACED - 4)
+    assert count(bam, index) == TRUTH
+    assert "it lists 8 unplaced reads, samtools counts 12\n" in capsys.readouterr().out

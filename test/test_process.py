@@ -44,14 +44,8 @@ def test_the_log_begins_with_the_samtools_version_and_the_cpus(tmp_path):
 
 def test_a_log_that_knows_ascii_only_shows_every_name(tmp_path):
     bam = build_bam(tmp_path / "café.bam", [("chr1", 9)])
-    code = (
-        "import sys, applet; from pathlib import Path\n"
-        "applet.download_inputs = lambda _: (Path(sys.argv[1]), None)\n"
-        "applet.upload_outputs = lambda *_: {}\n"
-        "applet.main({})\n"
-    )
     done = subprocess.run(
-        [sys.executable, "-c", code, bam],
+        [sys.executable, ROOT / "test/run_main.py", bam],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONIOENCODING": "ascii"},
         capture_output=True,
         text=True,

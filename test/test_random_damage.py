@@ -8,25 +8,25 @@ import pytest
 
 from bam_builder import build_bam, index_bam, sam_line
 
-CONTIGS = [(f"chr{n}", 100_000) for n in range(12)]
+REGIONS = [(f"chr{n}", 100_000) for n in range(12)]
 
 
 @pytest.fixture(autouse=True)
 def small_shares(monkeypatch):
     """Cut even these small files, so that record starts from the index are used, too."""
-    monkeypatch.setattr("slices.SMALLEST_SHARE", 1)
-    monkeypatch.setattr("slices.SMALLEST_SLICE", 1)
+    monkeypatch.setattr("tasks.SMALLEST_TASK", 1)
+    monkeypatch.setattr("tasks.SMALLEST_CHUNK", 1)
 
 
 @pytest.fixture(scope="module")
 def bam(tmp_path_factory) -> Path:
     draw = random.Random(0)
-    places = [(f"chr{contig}", 1 + n * 40) for contig in range(9) for n in range(500)]
+    places = [(f"chr{region}", 1 + n * 40) for region in range(9) for n in range(500)]
     lines = [
         sam_line(f"read{n}", *place, sequence="".join(draw.choices("ACGT", k=80)))
         for n, place in enumerate([*places, *([("*", 0)] * 300)])
     ]
-    return build_bam(tmp_path_factory.mktemp("bams") / "whole.bam", CONTIGS, lines)
+    return build_bam(tmp_path_factory.mktemp("bams") / "whole.bam", REGIONS, lines)
 
 
 def damage(data: bytes, draw: random.Random) -> bytes:
@@ -60,7 +60,7 @@ def test_with_a_damaged_index_the_counts_are_right_or_it_is_blamed(count, bam, t
             refusals.append(str(error))
     assert len(refusals) < 25
     assert all(
-        "Run the applet again without it." in refusal or "was cut off" in refusal
+        "Run the applet again without it." in refusal or "is truncated: its index" in refusal
         for refusal in refusals
     )
 

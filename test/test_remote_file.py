@@ -2,15 +2,17 @@
 
 import random
 import re
-from multiprocessing import Pool
+from multiprocessing import get_context
 
 import dxpy
 import pytest
 
 from faulty_server import FAULTS
-from remote_file import RemoteFile, fetch_range, find_remote_file, get_fetched_size
+from remote_file import RemoteFile
 
 DATA = random.Random(0).randbytes(300_000)
+shared: dict[str, RemoteFile] = {}
+
 NOTICED = [fault for fault in FAULTS if fault != "wrong bytes"]
 
 
@@ -23,25 +25,23 @@ def file(server, monkeypatch) -> RemoteFile:
     with dxpy.new_dxfile(mode="wb", name="x.bam") as uploaded:
         uploaded.write(DATA)
     uploaded.wait_on_close()
-    return find_remote_file(dxpy.dxlink(uploaded))
+    return RemoteFile(dxpy.dxlink(uploaded))
 
 
 def test_the_bytes_that_were_asked_for_come(file):
-    before = get_fetched_size()
-    assert fetch_range(file, 1_000, 250_000) == DATA[1_000:250_000]
-    assert get_fetched_size() - before == 249_000
+    assert file.fetch(1_000, 250_000) == DATA[1_000:250_000]
 
 
 @pytest.mark.parametrize("fault", NOTICED)
 def test_after_a_fault_the_bytes_are_asked_for_again(file, server, fault):
     server.inject(fault)
-    assert fetch_range(file, 1_000, 250_000) == DATA[1_000:250_000]
+    assert file.fetch(1_000, 250_000) == DATA[1_000:250_000]
     assert len(server.ranges()) == 2
 
 
 def test_each_try_may_meet_another_fault(file, server):
     server.inject("cut", "503", "500", "early end", "200", "foreign range")
-    assert fetch_range(file, 0, 100_000) == DATA[:100_000]
+    assert file.fetch(0, 100_000) == DATA[:100_000]
 
 
 @pytest.mark.parametrize("fault", NOTICED)
@@ -49,11 +49,11 @@ def test_a_fault_for_ever_is_one_sentence_without_a_url(file, server, monkeypatc
     monkeypatch.setattr("remote_file.TRIES", 3)
     server.inject(*[fault] * 3)
     with pytest.raises(dxpy.AppError) as refusal:
-        fetch_range(file._replace(part=" in region 'chr1'"), 0, 250_000)
+        file.fetch(0, 250_000, "region 'chr1'")
     assert re.fullmatch(
-        r"'x\.bam' could not be fetched in region 'chr1': of bytes 0 to 249,999, asked for 3 times,"
-        r" (the server answered with status \d+|the connection was cut|nothing came for .* seconds"
-        r"|[\d,]+ bytes came|the server sent another range)\. Run the applet again\.",
+        r"Downloading bytes 0-249,999 of 'x\.bam' \(region 'chr1'\) failed 3 times: "
+        r"(the server answered with status \d+|connection lost|nothing came for .* seconds"
+        r"|only [\d,]+ bytes came|the server sent another range)\. Run the applet again\.",
         str(refusal.value),
     )
     shown = str(refusal.value) + "".join(capfd.readouterr())
@@ -65,22 +65,27 @@ def test_a_fault_for_ever_is_one_sentence_without_a_url(file, server, monkeypatc
 
 def test_a_refused_url_is_asked_for_anew(file, server):
     server.inject("403")
-    fetch_range(file, 0, 10)
-    fetch_range(file, 10, 20)
+    file.fetch(0, 10)
+    file.fetch(10, 20)
     assert server.url_requests() == 2
 
 
 def test_a_url_is_renewed_before_it_expires(file, server, monkeypatch):
     monkeypatch.setattr("remote_file.URL_SECONDS", 30)
     for begin in (0, 10, 20):
-        fetch_range(file, begin, begin + 10)
+        file.fetch(begin, begin + 10)
     assert server.url_requests() == 3
 
 
 def test_processes_that_are_forked_have_each_a_connection(file, server):
     """On a shared one they would get one another's answers, and have to ask again."""
-    fetch_range(file, 0, 1)
-    ranges = [(file, begin, begin + 3_000) for begin in range(0, 300_000, 3_000)]
-    with Pool(4) as pool:
-        assert b"".join(pool.starmap(fetch_range, ranges, chunksize=1)) == DATA
-    assert len(server.ranges()) == 1 + len(ranges)
+    file.fetch(0, 1)
+    begins = range(0, 300_000, 3_000)
+    # Forked processes know the file; it is not sent to them.
+    with get_context("fork").Pool(4, shared.update, [{"file": file}]) as pool:
+        assert b"".join(pool.map(fetch_from_shared_file, begins, chunksize=1)) == DATA
+    assert len(server.ranges()) == 1 + len(begins)
+
+
+def fetch_from_shared_file(begin: int) -> bytes:
+    return shared["file"].fetch(begin, begin + 3_000)

@@ -5,23 +5,23 @@ from pathlib import Path
 
 import pytest
 
-from bam_file import UNPLACED, Bam, Stretch
-from bam_index import BamIndex, Extent
-from filters import Filters
+from bam_file import UNPLACED, Bam, Chunk, WholeFile
+from bam_index import BamIndex, ChosenIndex
+from options import Filters, Options
 from summary import summarize
 
 NO_FILTERS = Filters()
-INDEX = BamIndex("x.bai", [Extent(Stretch(1, 2), 11), None], [[], []], 5, 1 << 16)
+INDEX = ChosenIndex(BamIndex([Chunk(1, 2), None], [11, 0], [[], []], 5, 1 << 16), "x.bai")
 
 
 def summarize_counts(
     name="x.bam", filters=NO_FILTERS, count_from_index=False, prefix="", index=INDEX
 ):
-    bam = Bam(Path(name), name, ["chr1", "HLA-A*01:01"], [900, 90], 1 << 16, 5_000)
+    storage = WholeFile(Path(name))
+    bam = Bam(storage, name, ["chr1", "HLA-A*01:01"], [900, 90], 1 << 16, 5_000)
     counts = Counter({0: 7, UNPLACED: 3})
-    return summarize(
-        bam, bam.regions, counts, index, filters, count_from_index, prefix, "samtools 1"
-    )
+    options = Options(filters, count_from_index, output_prefix=prefix)
+    return summarize(bam, bam.regions, counts, index, options, "samtools 1")
 
 
 def test_regions_are_paired_with_their_counts():
@@ -66,25 +66,13 @@ def test_what_was_filtered_out_is_the_difference_to_the_index_counts():
 
 
 def test_what_was_filtered_out_is_unknown_if_the_index_lists_no_counts():
-    index = INDEX._replace(extents=[Extent(Stretch(1, 2), None), None])
+    index = INDEX._replace(content=INDEX.content._replace(counts=[None, 0]))
     assert summarize_counts(filters=Filters(30), index=index).filtered_out is None
 
 
-@pytest.mark.parametrize(
-    ("origin", "word", "problem"),
-    [
-        ("given", "given", ""),
-        ("fresh, because none was given", "fresh", ""),
-        (
-            "fresh, because 'x.bai' is not used: it is damaged",
-            "replaced",
-            "'x.bai' is not used: it is damaged",
-        ),
-    ],
-)
-def test_which_index_was_used_is_one_word_and_the_reason(origin, word, problem):
-    summary = summarize_counts(index=INDEX._replace(origin=origin))
-    assert (summary.index, summary.index_problem) == (word, problem)
+def test_which_index_was_used_is_one_word_and_the_reason():
+    summary = summarize_counts(index=INDEX._replace(origin="replaced", problem="it is damaged"))
+    assert (summary.index, summary.index_problem) == ("replaced", "it is damaged")
 
 
 @pytest.mark.parametrize(

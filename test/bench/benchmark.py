@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,14 +27,15 @@ from unittest import mock
 
 import applet
 import tutorial
-from bam_file import Bam, Stretch, open_bam
-from bam_index import BamIndex, Extent, read_index
-from filters import Filters
+from bam_file import Bam, Chunk, WholeFile, open_bam
+from bam_index import BamIndex, read_index
 from layouts import layout_bam
+from options import Filters
 from outputs import write_counts
-from samtools import run_cmd
-from slices import plan_calls
+from processes import run_cmd
+from samtools import verify_bam
 from summary import CountSummary
+from tasks import Task, split_workload
 
 CPUS = multiprocessing.cpu_count()
 
@@ -62,7 +64,7 @@ def count_filtered_with_applet(bam: Path, index: Path) -> None:
 
 def count_filtered_in_one_pass(bam: Path, index: Path) -> None:  # noqa: ARG001 - reads the whole file
     """Count forward reads of good quality with one samtools view -c."""
-    run_cmd(["samtools", "view", "-c", *FORWARD.options, "-@", str(CPUS - 1), str(bam)])
+    run_cmd(["samtools", "view", "-c", *FORWARD.view_options, "-@", str(CPUS - 1), str(bam)])
 
 
 def _run_applet(bam: Path, index: Path, **inputs: int | str) -> int:
@@ -73,7 +75,7 @@ def _run_applet(bam: Path, index: Path, **inputs: int | str) -> int:
         totals.append(summary.whole.records)
         return {"count_file": write_counts(folder / "counts.txt", summary)}
 
-    applet.download_inputs = applet.fetch_inputs = lambda *_: (bam, index)
+    applet.download_inputs = lambda *_: (verify_bam(WholeFile(bam)), index)
     applet.write_outputs = write_count_file
     applet.upload_outputs = lambda *_: {}
     with contextlib.redirect_stdout(io.StringIO()):
@@ -107,7 +109,7 @@ def count_in_one_pass(bam: Path, index: Path) -> int:
     """Count the whole file with one samtools view -c, less the unplaced reads."""
     threads = str(CPUS - 1)
     whole = int(run_cmd(["samtools", "view", "-c", "-@", threads, str(bam)]).stdout)
-    return whole - (read_index(index, open_bam(bam)).unplaced or 0)
+    return whole - (read_index(index, open_bam(WholeFile(bam))).unplaced or 0)
 
 
 def count_with_idxstats(bam: Path, index: Path) -> int:  # noqa: ARG001 - found beside the BAM
@@ -121,7 +123,9 @@ def count_with_idxstats(bam: Path, index: Path) -> int:  # noqa: ARG001 - found 
 def count_with_sambamba(bam: Path, index: Path) -> int:
     """Count the whole file with sambamba view -c, less the unplaced reads."""
     command = ["sambamba", "view", "-q", "-c", "-t", str(CPUS), str(bam)]
-    return int(run_cmd(command).stdout) - (read_index(index, open_bam(bam)).unplaced or 0)
+    return int(run_cmd(command).stdout) - (
+        read_index(index, open_bam(WholeFile(bam))).unplaced or 0
+    )
 
 
 def measure_depth_with_mosdepth(bam: Path, index: Path) -> None:  # noqa: ARG001
@@ -224,14 +228,11 @@ def scale(bam: Bam, index: BamIndex, times: int) -> tuple[Bam, BamIndex]:
     def scale_offset(offset: int) -> int:
         return (offset >> 16) * times << 16
 
-    extents = [
-        Extent(Stretch(*map(scale_offset, extent.stretch)), extent.records) if extent else None
-        for extent in index.extents
-    ]
+    chunks = [chunk and Chunk(*map(scale_offset, chunk)) for chunk in index.chunks]
     starts = [[scale_offset(start) for start in region] for region in index.record_starts]
     end = scale_offset(index.end)
-    scaled = index._replace(extents=extents, record_starts=starts, end=end)
-    return bam._replace(size=bam.size * times), scaled
+    scaled = index._replace(chunks=chunks, record_starts=starts, end=end)
+    return replace(bam, size=bam.size * times), scaled
 
 
 def simulate_sharing(work: list[float], cpus: int) -> float:
@@ -242,26 +243,32 @@ def simulate_sharing(work: list[float], cpus: int) -> float:
     return sum(work) / cpus / max(busy_until)
 
 
-def print_simulation(bam_path: Path, index_path: Path, times: int) -> None:
-    """Print the sharing of the applet's plan, and of whole regions longest first, by CPUs.
+def count_parts(task: Task) -> int:
+    """Return the number of equal parts that a task counts as."""
+    return min(getattr(task, "threads", 1), 3)
 
-    A call that cannot be cut, with n threads, counts as n equal parts, but three at most: one
+
+def print_simulation(bam_path: Path, index_path: Path, times: int) -> None:
+    """Print the sharing of the applet's tasks, and of whole regions longest first, by CPUs.
+
+    A task that cannot be cut, with n threads, counts as n equal parts, but three at most: one
     thread has to read all records, a third of the work (measured).
     """
-    bam = open_bam(bam_path)
+    bam = open_bam(WholeFile(bam_path))
     bam, index = scale(bam, read_index(index_path, bam), times)
-    wholes = [extent.stretch for extent in index.extents if extent]
-    wholes.append(Stretch(index.end, bam.size << 16))
-    whole_work = sorted((float(stretch.size) for stretch in wholes), reverse=True)
-    print("| CPUs | calls | sharing | whole regions, longest first |\n|---|---|---|---|")
+    wholes = [*filter(None, index.chunks), Chunk(index.end, bam.size << 16)]
+    whole_work = sorted((float(chunk.size) for chunk in wholes), reverse=True)
+    print("| CPUs | tasks | sharing | whole regions, longest first |\n|---|---|---|---|")
     for cpus in (4, 8, 16, 36, 72, 96):
-        calls = plan_calls(bam, index, cpus)
+        (tasks,) = split_workload(bam, index, cpus, machines=1)
         work = [
-            call.work / min(call.threads, 3) for call in calls for _ in range(min(call.threads, 3))
+            task.size / parts
+            for task, parts in ((task, count_parts(task)) for task in tasks)
+            for _ in range(parts)
         ]
-        plan_sharing = simulate_sharing(sorted(work, reverse=True), cpus)
+        sharing = simulate_sharing(sorted(work, reverse=True), cpus)
         whole_sharing = simulate_sharing(whole_work, cpus)
-        print(f"| {cpus} | {len(calls):,} | {plan_sharing:.0%} | {whole_sharing:.0%} |")
+        print(f"| {cpus} | {len(tasks):,} | {sharing:.0%} | {whole_sharing:.0%} |")
 
 
 def describe_machine() -> str:

@@ -23,16 +23,16 @@ from pathlib import Path
 import dxpy
 
 import applet
-from bam_index import read_index
+from bam_index import ChosenIndex, read_index
 from benchmark import describe_machine
 from faulty_server import FaultyServer
-from filters import Filters
 from layouts import layout_bam
-from machines import make_part_inputs
-from partial_bam import fetch_ends, fetch_index
-from remote_file import RANGE_SIZE, RemoteFile, fetch_range, find_remote_file
+from options import Options
+from partial_bam import PartialFile, download_index
+from remote_file import RANGE_SIZE, RemoteFile
 from samtools import verify_bam
-from slices import Call, plan_calls
+from subjobs import make_inputs
+from tasks import Task, split_workload
 
 APPLET = Path(__file__).parents[2]
 LATENCY, RATE = 0.02, 100e6  # seconds; bytes a second
@@ -61,7 +61,7 @@ def main() -> None:
         with FaultyServer(os.environ["DX_APISERVER_PORT"], LATENCY, RATE, files) as server:
             dxpy.set_api_server_info(host="127.0.0.1", port=server.port, protocol="http")
             rows += measure_count_from_index(server, links, index.stat().st_size)
-            rows += measure_part(links)
+            rows += measure_share(links)
     print(f"\n{describe_machine()}; {bam.stem}, {bam.stat().st_size / 1e6:.0f} MB\n")
     print("| what | measured | at most | |\n|---|---|---|---|")
     for what, measured, most in rows:
@@ -100,14 +100,12 @@ def measure_subjobs(links: dict, size: int) -> list[Row]:
         one["describe"]
         for one in dxpy.find_jobs(parent_job=jobs[1].get_id(), describe={"output": True})
     ]
-    work = [part["output"]["share"][1] for part in parts]
-    fetched = sum(
-        read_fetched(dx, job) for job in [jobs[1].get_id(), *(part["id"] for part in parts)]
-    )
+    job_ids = [jobs[1].get_id(), *(part["id"] for part in parts)]
+    fetched = [read_fetched(dx, job) for job in job_ids]
     return [
         ("machines=4: lines that differ from machines=1", float(one != four), 0),
-        ("machines=4: bytes fetched / size of the BAM", fetched / size, 1.03),
-        ("machines=4: largest / smallest share", max(work) / min(work), 1.05),
+        ("machines=4: bytes fetched / size of the BAM", sum(fetched) / size, 1.03),
+        ("machines=4: most / fewest bytes fetched", max(fetched) / min(fetched), 1.05),
     ]
 
 
@@ -124,7 +122,7 @@ def measure_count_from_index(server: FaultyServer, links: dict, index_size: int)
     for _ in range(ROUNDS):
         # What is there already is not downloaded again.
         shutil.rmtree(Path.home() / "in", ignore_errors=True)
-        alone.append(run_quietly(fetch_index, links["index"])[1])
+        alone.append(run_quietly(download_index, links["index"])[1])
         shutil.rmtree(Path.home() / "in")
         before = len(server.ranges())
         inputs = (links["bam"], links["index"])
@@ -141,48 +139,52 @@ def measure_count_from_index(server: FaultyServer, links: dict, index_size: int)
     ]
 
 
-def measure_part(links: dict) -> list[Row]:
-    """Count all of the BAM as one part, and compare that with the bare transfer of its bytes."""
-    bam = verify_bam(fetch_ends(links["bam"]))
-    index = read_index(fetch_index(links["index"]), bam)
-    share = plan_calls(bam, index, CPUS)
-    inputs = make_part_inputs(1, CPUS, index, Filters(), links)
-    remote = find_remote_file(links["bam"])
+def measure_share(links: dict) -> list[Row]:
+    """Count all of the BAM as one share, and compare that with the bare transfer of its bytes."""
+    bam = verify_bam(PartialFile.create(links["bam"]))
+    content = read_index(download_index(links["index"]), bam)
+    (share,) = split_workload(bam, content, CPUS, machines=1)
+    inputs = make_inputs(ChosenIndex(content, "x.bai"), Options(), links)
     seconds, bare, peaks = [], [], []
     for _ in range(ROUNDS):
-        bare.append(run_quietly(transfer, remote, share)[1])
+        bare.append(run_quietly(transfer, links["bam"], share)[1])
         with watching_disk() as peak:
-            seconds.append(run_quietly(applet.count_part, **inputs, number=0)[1])
+            seconds.append(run_quietly(applet.count_share, **inputs, number=0)[1])
         peaks.append(peak[0])
-    largest = max(call.work for call in share)
+    largest = max(task.size for task in share)
     return [
         (
-            "a part: seconds / seconds of its bare transfer",
+            "a share: seconds / seconds of its bare transfer",
             statistics.median(seconds) / statistics.median(bare),
             1.15,
         ),
         (
-            "a part: peak of the disk / (2 x CPUs x largest call)",
+            "a share: peak of the disk / (2 x CPUs x largest task)",
             max(peaks) / (2 * CPUS * largest),
             1,
         ),
     ]
 
 
-def transfer(remote: RemoteFile, share: list[Call]) -> None:
+def transfer(link: dict, share: list[Task]) -> None:
     """Fetch the bytes of a share, and throw them away."""
     ranges = [
-        (remote, at, min(at + RANGE_SIZE, stretch.end >> 16))
-        for call in share
-        for stretch in call.stretches
-        for at in range(stretch.begin >> 16, stretch.end >> 16, RANGE_SIZE)
+        (at, min(at + RANGE_SIZE, chunk.end >> 16))
+        for task in share
+        for chunk in task.chunks
+        for at in range(chunk.begin >> 16, chunk.end >> 16, RANGE_SIZE)
     ]
-    with multiprocessing.Pool(2 * CPUS) as pool:
+    # Forked processes know the file; it is not sent to them.
+    shared["file"] = RemoteFile(link)
+    with multiprocessing.get_context("fork").Pool(2 * CPUS) as pool:
         pool.map(_fetch, ranges, chunksize=1)
 
 
-def _fetch(arguments: tuple[RemoteFile, int, int]) -> None:
-    fetch_range(*arguments)
+shared: dict[str, RemoteFile] = {}
+
+
+def _fetch(ends: tuple[int, int]) -> None:
+    shared["file"].fetch(*ends)
 
 
 @contextlib.contextmanager

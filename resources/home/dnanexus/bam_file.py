@@ -1,20 +1,22 @@
-"""A BAM file as bytes: its header, its blocks, and copies of parts of it that are BAM again.
+"""A BAM file as bytes: its header, its blocks, and copies of its chunks that are BAM files again.
 
-    bam = open_bam(Path("sample.bam"))
-    stretch = Stretch(bam.first_record, bam.size << 16)
-    copy_stretches(bam, [stretch], pipe)
+    bam = open_bam(WholeFile(Path("sample.bam")))
+    with bam.fetch(chunks, "region 'chr1'") as storage:
+        copy_chunks(bam, storage, chunks, pipe)
 
 Positions in a BAM are *virtual offsets*: the offset of a compressed block in the file times 65,536
-plus an offset inside the uncompressed block. Layouts: "Sequence Alignment/Map Format Specification"
-(4.1 BGZF, 4.2 BAM). Standard library only; nothing here runs samtools.
+plus an offset inside the uncompressed block. A *chunk* is what lies between two of them. Layouts:
+"Sequence Alignment/Map Format Specification" (4.1 BGZF, 4.2 BAM, 5.1.1 chunks). Nothing here runs
+samtools.
 """
 
-import io
 import os
 import struct
 import zlib
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol
 
@@ -27,7 +29,7 @@ SMALLEST_RECORD = 38  # bytes, uncompressed
 LARGEST_BLOCK_DATA, SMALLEST_FULL_BLOCK = 1 << 16, 90  # bytes
 
 LARGEST_BLOCK = 1 << 16  # bytes, compressed
-BLOCK_HEAD_SIZE = 18  # bytes, in which a block tells its size
+BLOCK_HEAD_SIZE = 18  # bytes, up to and including the size of the block
 
 _END_BLOCK = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 
@@ -40,11 +42,11 @@ _UINT32 = struct.Struct("<I")
 
 
 class BamFormatError(ValueError):
-    """The file is not a BAM file; the message says what it is instead."""
+    """The file is not a BAM file, or a block of it is damaged; the message says which."""
 
 
-class Stretch(NamedTuple):
-    """A part of the file, from one virtual offset up to another one."""
+class Chunk(NamedTuple):
+    """The part of the file between two virtual offsets."""
 
     begin: int
     end: int
@@ -56,28 +58,73 @@ class Stretch(NamedTuple):
 
     @property
     def most_records(self) -> int:
-        """A number of records that is more than fit into it, however well they compress."""
+        """More records than this do not fit into the chunk, however well they compress."""
         blocks = self.size // SMALLEST_FULL_BLOCK + 2
         return blocks * LARGEST_BLOCK_DATA // SMALLEST_RECORD
 
 
-class Source(Protocol):
-    """What a BAM is read from if its file does not hold all of it."""
-
-    def open(self) -> BinaryIO:
-        """Open it for reading."""
-        ...
-
-    def fetch_heads(self, addresses: Iterable[int]) -> None:
-        """Fetch at once the heads of blocks that will be looked at."""
-        ...
-
-
-class Bam(NamedTuple):
-    """A BAM file and what its binary header says."""
+class Storage(Protocol):
+    """Where the bytes of a BAM are: all on disk (`WholeFile`), or fetched (`PartialFile`)."""
 
     path: Path
-    """Where it lies; for htslib's sake that may not be its name."""
+    """A file of the BAM's size, in which at least the header and the end are readable."""
+    processes_per_cpu: int
+    """How many worker processes keep a CPU busy."""
+
+    def open(self) -> BinaryIO:
+        """Open the BAM for reading."""
+
+    def fetch_heads(self, addresses: Iterable[int]) -> None:
+        """Make the heads of these blocks quick to read."""
+
+    def fetch(self, chunks: Iterable[Chunk], what: str) -> "AbstractContextManager[Storage]":
+        """Make these chunks readable in the `path` of the storage that is returned.
+
+        Args:
+            chunks: parts of the BAM.
+            what: what an error calls them.
+        """
+
+    def fetch_all(self) -> "AbstractContextManager[Storage]":
+        """Make the whole BAM readable in the `path` of the storage that is returned."""
+
+    def log_fetched(self) -> None:
+        """Log how much was fetched, if not all of it."""
+
+
+@dataclass
+class WholeFile:
+    """A BAM of which every byte is on disk."""
+
+    path: Path
+    processes_per_cpu: int = 1
+
+    def open(self) -> BinaryIO:
+        """Open the BAM for reading."""
+        return self.path.open("rb")
+
+    def fetch_heads(self, addresses: Iterable[int]) -> None:
+        """Do nothing: every block is quick to read."""
+
+    @contextmanager
+    def fetch(self, chunks: Iterable[Chunk], what: str) -> Iterator[Storage]:  # noqa: ARG002
+        """Yield this storage: every chunk is readable."""
+        yield self
+
+    @contextmanager
+    def fetch_all(self) -> Iterator[Storage]:
+        """Yield this storage: the whole BAM is readable."""
+        yield self
+
+    def log_fetched(self) -> None:
+        """Log nothing."""
+
+
+@dataclass(frozen=True)
+class Bam:
+    """A BAM file and what its binary header says."""
+
+    storage: Storage
     name: str
     regions: list[str]
     """Names in the reference list; bytes that are not UTF-8 become surrogates, as in file names."""
@@ -87,31 +134,31 @@ class Bam(NamedTuple):
     """Virtual offset of the end of the header."""
     size: int
     """In bytes."""
-    source: Source | None = None
-    """Where its bytes are read from; None if all of them are in the file."""
 
-    def open(self) -> BinaryIO:
-        """Open it for reading, whether its bytes are in the file or not."""
-        return self.source.open() if self.source else self.path.open("rb")
+    @cached_property
+    def empty_rows(self) -> list[str]:
+        """What samtools idxstats prints for each region if there are no records."""
+        pairs = zip(self.regions, self.lengths, strict=True)
+        return [f"{name}\t{length}\t0\t0" for name, length in pairs]
+
+    def fetch(self, chunks: Sequence[Chunk], what: str) -> AbstractContextManager[Storage]:
+        """Make the header and these chunks readable; as `Storage.fetch`."""
+        return self.storage.fetch([Chunk(0, self.first_record), *chunks], what)
 
 
-def open_bam(path: Path, source: Source | None = None) -> Bam:
+def open_bam(storage: Storage) -> Bam:
     """Read the binary header of a BAM file.
-
-    Args:
-        path: the file.
-        source: where its bytes are read from; None if all of them are in the file.
 
     Raises:
         BamFormatError: the file is empty, of another format, or ends within the header.
     """
-    with source.open() if source else path.open("rb") as file:
+    with storage.open() as file:
         if _read_block_size(file, 0) is None:
-            raise BamFormatError(_describe_kind(_read_at(file, 0, 18)))
+            raise BamFormatError(_describe_kind(_read_at(file, 0, BLOCK_HEAD_SIZE)))
         reader = _BgzfReader(file)
         try:
             if reader.read(4) != b"BAM\1":
-                raise BamFormatError("is in compressed blocks as a BAM is, but is something else")
+                raise BamFormatError("is a BGZF file, but not a BAM file")
             reader.read(_UINT32.unpack(reader.read(4))[0])
             regions, lengths = [], []
             for _ in range(_UINT32.unpack(reader.read(4))[0]):
@@ -119,23 +166,23 @@ def open_bam(path: Path, source: Source | None = None) -> Bam:
                 regions.append(os.fsdecode(name.removesuffix(b"\0")))
                 lengths.append(_UINT32.unpack(reader.read(4))[0])
         except (struct.error, zlib.error) as error:
-            raise BamFormatError("ends or is damaged within its header") from error
+            raise BamFormatError("is truncated or damaged within its header") from error
         size = os.fstat(file.fileno()).st_size
-        return Bam(path, path.name, regions, lengths, reader.tell(), size, source)
+        return Bam(storage, storage.path.name, regions, lengths, reader.tell(), size)
 
 
 def is_block_start(file: BinaryIO, address: int) -> bool:
-    """Tell whether a block begins at a byte of the file."""
+    """Return whether a block begins at a byte of the file."""
     return _read_block_size(file, address) is not None
 
 
 def read_reference_id(file: BinaryIO, offset: int) -> int | None:
     """Return the reference ID of the record at a virtual offset; None if no record begins there.
 
-    What is no record is told by its fields, which contradict one another or the format.
+    Offsets that are not record starts are recognised by implausible fields.
 
     Raises:
-        zlib.error: the block is damaged.
+        BamFormatError: the block is damaged.
     """
     reader = _BgzfReader(file, offset)
     try:
@@ -143,6 +190,8 @@ def read_reference_id(file: BinaryIO, offset: int) -> int | None:
         name = reader.read(23 + name_length)[23:]
     except struct.error:
         return None
+    except zlib.error as error:
+        raise BamFormatError(f"the block at byte {offset >> 16:,} is damaged ({error})") from error
     plausible = (
         size >= 32 + name_length > 32
         and reference_id >= UNPLACED
@@ -153,7 +202,7 @@ def read_reference_id(file: BinaryIO, offset: int) -> int | None:
 
 
 def has_no_data_from(file: BinaryIO, position: int) -> bool:
-    """Tell whether only empty blocks, as at the end of a file, follow a virtual offset."""
+    """Return whether only empty blocks, as at the end of a file, follow a virtual offset."""
     reader = _BgzfReader(file, position)
     try:
         return not reader.read(1) and not _read_at(file, reader.tell() >> 16, 1)
@@ -161,13 +210,13 @@ def has_no_data_from(file: BinaryIO, position: int) -> bool:
         return False
 
 
-def find_second_header(file: BinaryIO, position: int) -> int | None:
-    """Return the address of a BAM header behind an end, from a virtual offset on; None without one.
+def find_second_header(file: BinaryIO, chunk: Chunk) -> int | None:
+    """Return the address of a BAM header behind an end block in a chunk; None without one.
 
-    So two BAM files end up in one that were joined as if they were text.
+    Two BAM files that were joined with cat have one.
     """
-    address, after_end = position >> 16, False
-    while size := _read_block_size(file, address):
+    address, after_end = chunk.begin >> 16, False
+    while address <= chunk.end >> 16 and (size := _read_block_size(file, address)):
         if after_end and _inflate_block(file, address).startswith(b"BAM\1"):
             return address
         after_end = _read_at(file, address + size - 4, 4) == bytes(4)
@@ -175,50 +224,29 @@ def find_second_header(file: BinaryIO, position: int) -> int | None:
     return None
 
 
-def find_placed_record(bam: Bam, begin: int, looks: int) -> int | None:
-    """Look for records of a region at a few places behind a byte of a BAM.
+def copy_chunks(bam: Bam, storage: Storage, chunks: Iterable[Chunk], target: BinaryIO) -> None:
+    """Write a BAM that has the header of `bam` and the records of some chunks of it.
 
-    Returns:
-        The address of a block that begins with one; None if none was met.
+    Blocks are copied as they are; only those in which a chunk begins or ends are written anew.
+    A copy of a chunk that ends within a record is truncated, and samtools says so.
+
+    Args:
+        bam: the file to copy from.
+        storage: where its header and these chunks are readable.
+        chunks: the parts to copy.
+        target: where to write.
+
+    Raises:
+        BamFormatError: a block in which a chunk begins or ends is damaged.
     """
-    with bam.open() as file:
-        for look in range(1, looks + 1):
-            address = begin + (bam.size - LARGEST_BLOCK - begin) * look // looks
-            data = _read_at(file, max(begin, address), LARGEST_BLOCK)
-            at = _find_block(data)
-            if at is not None:
-                number = read_reference_id(io.BytesIO(data), at << 16)
-                if number is not None and 0 <= number < len(bam.regions):
-                    return max(begin, address) + at
-    return None
-
-
-def _find_block(data: bytes) -> int | None:
-    """Return where the first whole block begins in some bytes of a BAM; None if there is none."""
-    file = io.BytesIO(data)
-    at = data.find(_END_BLOCK[:4])
-    while at >= 0:
-        with suppress(zlib.error):
-            if _inflate_block(file, at):
-                return at
-        at = data.find(_END_BLOCK[:4], at + 1)
-    return None
-
-
-def copy_stretches(bam: Bam, stretches: Iterable[Stretch], target: BinaryIO) -> None:
-    """Write a BAM that has the header of `bam` and only the records of some stretches of it.
-
-    Blocks are copied as they are. Only those in which a stretch begins or ends are made anew.
-    A stretch that ends within a record ends the copy within it, too, and a reader complains.
-    """
-    with bam.open() as source:
-        for stretch in [Stretch(0, bam.first_record), *stretches]:
-            _copy_stretch(source, stretch, target)
+    with storage.open() as source:
+        for chunk in [Chunk(0, bam.first_record), *chunks]:
+            _copy_chunk(source, chunk, target)
     target.write(_END_BLOCK)
 
 
-def _copy_stretch(source: BinaryIO, stretch: Stretch, target: BinaryIO) -> None:
-    (first, skipped), (last, kept) = divmod(stretch.begin, 1 << 16), divmod(stretch.end, 1 << 16)
+def _copy_chunk(source: BinaryIO, chunk: Chunk, target: BinaryIO) -> None:
+    (first, skipped), (last, kept) = divmod(chunk.begin, 1 << 16), divmod(chunk.end, 1 << 16)
     if first == last:
         _write_blocks(_inflate_block(source, first)[skipped:kept], target)
         return
@@ -226,8 +254,8 @@ def _copy_stretch(source: BinaryIO, stretch: Stretch, target: BinaryIO) -> None:
         _write_blocks(_inflate_block(source, first)[skipped:], target)
         first += _read_block_size(source, first) or 0
     source.seek(first)
-    while chunk := source.read(min(_COPY_SIZE, last - source.tell())):
-        target.write(chunk)
+    while data := source.read(min(_COPY_SIZE, last - source.tell())):
+        target.write(data)
     if kept:
         _write_blocks(_inflate_block(source, last)[:kept], target)
 
@@ -251,11 +279,11 @@ def _read_at(file: BinaryIO, address: int, size: int) -> bytes:
 def _read_block_size(file: BinaryIO, address: int) -> int | None:
     """Return the size in bytes of the block that begins at an address; None if none does.
 
-    A block is a gzip member that tells its size in an extra subfield, BC. Other subfields may stand
+    A block is a gzip member that gives its size in an extra subfield, BC. Other subfields may come
     before it.
     """
     head = _read_at(file, address, BLOCK_HEAD_SIZE)
-    if len(head) < 18 or head[:4] != b"\x1f\x8b\x08\x04":
+    if len(head) < BLOCK_HEAD_SIZE or head[:4] != b"\x1f\x8b\x08\x04":
         return None
     extra_length = int.from_bytes(head[10:12], "little")
     extra = head[12:] if extra_length == 6 else _read_at(file, address + 12, extra_length)
@@ -272,10 +300,13 @@ def _inflate_block(file: BinaryIO, address: int) -> bytes:
     """Return the data of the block at an address; nothing if there is no block.
 
     Raises:
-        zlib.error: it is damaged.
+        BamFormatError: the block is damaged.
     """
     size = _read_block_size(file, address)
-    return zlib.decompress(_read_at(file, address, size), wbits=31) if size else b""
+    try:
+        return zlib.decompress(_read_at(file, address, size), wbits=31) if size else b""
+    except zlib.error as error:
+        raise BamFormatError(f"the block at byte {address:,} is damaged ({error})") from error
 
 
 def _describe_kind(first_bytes: bytes) -> str:
@@ -293,7 +324,7 @@ def _describe_kind(first_bytes: bytes) -> str:
 
 
 class _BgzfReader:
-    """Reads a BGZF file from a virtual offset on, and knows where it is."""
+    """Reads a BGZF file from a virtual offset on."""
 
     def __init__(self, file: BinaryIO, offset: int = 0) -> None:
         self._file = file
@@ -304,7 +335,7 @@ class _BgzfReader:
         self._skip = offset & 0xFFFF
 
     def read(self, size: int) -> bytes:
-        """Return `size` bytes, or fewer where the file ends."""
+        """Return `size` bytes, or fewer at the end of the file."""
         parts = []
         while size and (self._used < len(self._block) or self._load_block()):
             part = self._block[self._used : self._used + size]
@@ -314,13 +345,13 @@ class _BgzfReader:
         return b"".join(parts)
 
     def tell(self) -> int:
-        """Return the virtual offset; as in htslib, the end of a block is the begin of the next."""
+        """Return the virtual offset; as in htslib, the end of a block is the start of the next."""
         if self._used >= len(self._block):
             return self._next_address << 16
         return self._address << 16 | self._used
 
     def _load_block(self) -> bool:
-        """Load the next block that has something to read; return whether there is one."""
+        """Load the next block that has data to read; return whether there is one."""
         while size := _read_block_size(self._file, self._next_address):
             self._address = self._next_address
             self._next_address += size

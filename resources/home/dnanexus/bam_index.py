@@ -1,12 +1,12 @@
 """What a BAM index says about its file, and whether it can be about this file at all.
 
-An index divides its BAM into *extents*: for each region, where its records begin and end, and how
-many there are. Those of a sorted BAM tile the file, so an index of another file shows that it is.
-
     index = read_index(Path("sample.bam.bai"), bam)
-    index.extents[0].stretch, index.extents[0].records
+    index.chunks[0], index.counts[0]
 
-What is read here is a hint: nothing of it is proven but that it can be so. Layouts: "Sequence
+An index gives each region a chunk, from its first record to the end of its last one. The chunks of
+a sorted BAM follow each other without gaps, so the index of another file is easily recognised.
+
+An index is a hint: what is read here can be right, and nothing of it is proven. Layouts: "Sequence
 Alignment/Map Format Specification" (5.2 BAI) and "Coordinate Sorted Index (CSI) version 1".
 """
 
@@ -19,307 +19,282 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from bam_file import UNPLACED, Bam, Stretch, has_no_data_from, is_block_start
+from bam_file import Bam, Chunk, has_no_data_from, is_block_start
+from job_log import plural
 
-# A bin up to its chunks: number, in CSI the start of the first record, number of chunks.
-_BAI_BIN = struct.Struct("<II")
-_CSI_BIN = struct.Struct("<IQI")
+# Size of a bin up to its chunks, in 32-bit words: its number, in CSI the start of its first record
+# (two words), its number of chunks. Each chunk is four words.
+_BAI_BIN, _CSI_BIN, _CHUNK = 2, 4, 4
 
-# The bin that holds no records but a region's extent and its numbers of records.
+# The bin that holds no records, but a region's chunk and its numbers of records.
 _BAI_PSEUDO_BIN = 37450
 
-# With bins of one base this many levels hold 2^63 bases, more than a position can be.
+# With bins of one base, this many levels hold 2^63 bases, more than a position can be.
 _CSI_LARGEST_DEPTH = 21
 
-# How many bytes an index takes, and far more: for itself, for each region, for each window of
-# 16,384 bases, and for what the BAM holds. A 30x human genome of 60 GB has one of 9 MB.
-_INDEX_SIZE, _REGION_SIZE, _WINDOW_SIZE, _BAM_SHARE = 64 << 20, 512, 8, 1 / 64
+# The index of a 30x human genome takes 9 MB. A larger file is no index, but would fill the memory.
+LARGEST_INDEX = 1 << 30  # bytes
 
-# An offset of another file meets a block about once in 14,000 times (measured), so a few tell.
-MOST_LOOKS = 32
+# At most this many blocks of the BAM are checked. An offset of another file is the start of a block
+# about once in 14,000 times (measured), so a few are enough.
+MOST_CHECKS = 32
 
-_NOT_OF_THIS_BAM = "so it belongs to another BAM or to an older version"
-
-_UINT32 = struct.Struct("<I")
-_UINT64 = struct.Struct("<Q")
-
-# Extents, record starts and the number of unplaced reads, as in BamIndex.
-Parsed = tuple[list["Extent | None"], list[Sequence[int]], int | None]
+_NOT_OF_THIS_BAM = "it belongs to another BAM or an older version"
 
 
 class BamIndexError(ValueError):
-    """The index cannot be used for this BAM; the message says why."""
+    """The index does not match this BAM; the message says why."""
 
 
-class BamCutError(ValueError):
+class TruncatedBamError(ValueError):
     """The BAM ends before its index does; the message says where."""
-
-
-class Extent(NamedTuple):
-    """Where the records of one region lie, and how many there are."""
-
-    stretch: Stretch
-    records: int | None
-    """Placed records, mapped and unmapped; None if the index does not say."""
 
 
 class BamIndex(NamedTuple):
     """What a `.bai` or `.csi` file says; lists are by region number."""
 
-    name: str
-    """The file's name."""
-    extents: list[Extent | None]
-    """None for a region without records."""
+    chunks: list[Chunk | None]
+    """Where the records of each region are; None for a region without records."""
+    counts: list[int | None]
+    """Number of placed records of each region, mapped and unmapped; None if not listed."""
     record_starts: list[Sequence[int]]
-    """Virtual offsets at which some records begin, in no order, repeated, zeros among them."""
+    """Virtual offsets at which some records begin: unsorted, with repetitions and zeros."""
     unplaced: int | None
-    """Number of reads without a region; None if the index does not say."""
+    """Number of reads without a region; None if not listed."""
     end: int
-    """Virtual offset of the end of the last region's records, where the unplaced reads begin."""
-    origin: str = "given"
-    """`given`, or why a fresh one was built."""
-    data: bytes = b""
-    """Of a fresh one, what is in its file."""
+    """Virtual offset of the end of the last region, where the unplaced reads begin."""
 
-    def get_promise(self, number: int) -> int | None:
-        """Return how many records a region has, or the unplaced reads; None if it does not say."""
-        if number == UNPLACED:
-            return self.unplaced or 0
-        extent = self.extents[number]
-        return extent.records if extent else 0
+
+class ChosenIndex(NamedTuple):
+    """The index that a job uses, and where it is from."""
+
+    content: BamIndex
+    name: str
+    """Of its file."""
+    origin: str = "given"
+    """`given`, `fresh` (none was given) or `replaced` (the given one did not match)."""
+    problem: str = ""
+    """Why the given index was replaced."""
+    data: bytes = b""
+    """The bytes of its file, unless it was given."""
 
 
 def read_index(path: Path, bam: Bam) -> BamIndex:
-    """Read a BAM index, and check that it fits its BAM.
+    """Read a BAM index, and check that it matches its BAM.
 
-    The extents must tile the file from the end of the header, without gap or overlap, up to the
-    unplaced reads, or to the end of the file if there are none. That reads a few bytes of the BAM
-    for each region; where they have to be fetched, for 32 of the regions.
+    The chunks must follow each other from the end of the header to the unplaced reads, or to the
+    end of the file if there are none. A few bytes of the BAM are read for up to 32 regions.
 
     Raises:
-        BamIndexError: it is no such index, or not of this BAM.
-        BamCutError: it is of this BAM as it was before its end was lost.
+        BamIndexError: the file is not an index, or not of this BAM.
+        TruncatedBamError: the index is of this BAM as it was before its end was lost.
     """
     index = parse_index(path, bam)
-    _check_extents(index, bam)
-    return index
+    has_unplaced = _check_chunks(index, bam)
+    return index if has_unplaced else index._replace(unplaced=0)
 
 
 def parse_index(path: Path, bam: Bam) -> BamIndex:
-    """Read a BAI index, or a CSI index whether compressed or not, without a look at its BAM.
+    """Read a BAI index, or a CSI index whether compressed or not, without checking the BAM.
 
     Raises:
-        BamIndexError: it is no such index, or not of a BAM with these regions.
+        BamIndexError: the file is not an index, or not of a BAM with these regions.
     """
     with path.open("rb") as file:
         compressed = file.read(2) == b"\x1f\x8b"
-    limit = _get_largest_size(bam)
     try:
         with gzip.open(path) if compressed else path.open("rb") as file:
-            data = file.read(limit + 1)
+            data = file.read(LARGEST_INDEX + 1)
         if not data:
             raise BamIndexError("it is empty")
         if data[:4] not in (b"BAI\1", b"CSI\1"):
             raise BamIndexError("it is neither a BAI nor a CSI index")
-        if len(data) > limit:
-            raise BamIndexError("it is larger than an index of this BAM can be")
-        parse = _parse_bai if data[:4] == b"BAI\1" else _parse_csi
-        extents, record_starts, unplaced = parse(data, len(bam.regions))
-    except (struct.error, EOFError) as error:
+        if len(data) > LARGEST_INDEX:
+            raise BamIndexError("it is too large for a BAM index")
+        return _parse(data, bam)
+    except (struct.error, IndexError, EOFError) as error:
         raise BamIndexError("it is truncated") from error
     except (zlib.error, gzip.BadGzipFile) as error:
         raise BamIndexError(f"it is damaged ({error})") from error
-    ends = [extent.stretch.end for extent in extents if extent]
-    end = max(ends, default=bam.first_record)
-    return BamIndex(path.name, extents, record_starts, unplaced, end)
 
 
-def _get_largest_size(bam: Bam) -> int:
-    """Return how many bytes an index of this BAM takes at most."""
-    windows = sum((length >> 14) + 2 for length in bam.lengths)
-    regions = len(bam.regions) * _REGION_SIZE + windows * _WINDOW_SIZE
-    return _INDEX_SIZE + regions + int(bam.size * _BAM_SHARE)
-
-
-def _check_extents(index: BamIndex, bam: Bam) -> None:
-    """Check that the extents tile the file, as far as a few bytes of it show.
+def _parse(data: bytes, bam: Bam) -> BamIndex:
+    """Parse what is in an index file.
 
     Raises:
-        BamIndexError: they do not.
-        BamCutError: they do, up to the end of the file, and go on.
+        struct.error, IndexError: the data end too early.
+        BamIndexError: the data are damaged, or are of a BAM with other regions.
     """
-    extents = sorted((extent for extent in index.extents if extent), key=lambda one: one.stretch)
-    addresses = {extent.stretch.begin >> 16 for extent in extents}
-    looked_at = addresses
-    if bam.source:
-        looked_at = set(_spread(addresses))
-        bam.source.fetch_heads(looked_at)
-    position = bam.first_record
-    with bam.open() as file:
-        for extent in extents:
-            begin, end = extent.stretch
-            if begin != position:
-                raise BamIndexError(
-                    f"it has records at virtual offset {begin} where the BAM has them at "
-                    f"{position}, {_NOT_OF_THIS_BAM}"
-                )
-            if begin >> 16 in looked_at and not is_block_start(file, begin >> 16):
-                raise BamIndexError(
-                    f"it points to byte {begin >> 16:,}, where the BAM has no block, "
-                    f"{_NOT_OF_THIS_BAM}"
-                )
-            if not begin < end <= bam.size << 16:
-                if end > begin and _agrees_to_the_end(index, bam):
-                    raise BamCutError(f"it has records up to byte {end >> 16:,}")
-                raise BamIndexError(
-                    f"it ends a region at byte {end >> 16:,}, which it cannot, {_NOT_OF_THIS_BAM}"
-                )
-            if (extent.records or 0) > extent.stretch.most_records:
-                raise BamIndexError(
-                    f"it has {extent.records:,} records in {extent.stretch.size:,} bytes, "
-                    "which it cannot"
-                )
-            position = end
-        ends_here = has_no_data_from(file, position)
-    if index.unplaced is None and not ends_here:
+    is_bai = data[:4] == b"BAI\1"
+    at, bin_size, pseudo_bin = 4, _BAI_BIN, _BAI_PSEUDO_BIN
+    if not is_bai:
+        _, depth, auxiliary_size = struct.unpack_from("<III", data, 4)
+        if depth > _CSI_LARGEST_DEPTH:
+            raise BamIndexError(f"it is damaged (depth {depth})")
+        at, bin_size = 16 + auxiliary_size, _CSI_BIN
+        pseudo_bin = ((1 << (depth * 3 + 3)) - 1) // 7 + 1
+    body = data[at:]
+    words = _read_words("I", body)
+    if words[0] != len(bam.regions):
         raise BamIndexError(
-            "it does not say how many unplaced reads follow the last region, as old indexes do"
+            f"it lists {plural(words[0], 'region')} and the BAM {len(bam.regions):,}: "
+            f"{_NOT_OF_THIS_BAM}"
         )
-    if bool(index.unplaced) == ends_here:
-        if ends_here and _agrees_to_the_end(index, bam):
-            raise BamCutError(f"it has {index.unplaced:,} unplaced reads after its last byte")
-        raise BamIndexError(
-            f"it ends at byte {position >> 16:,} with {index.unplaced or 0:,} unplaced reads to "
-            f"come, but the BAM does not, {_NOT_OF_THIS_BAM}"
-        )
-    if (index.unplaced or 0) > Stretch(position, bam.size << 16).most_records:
-        raise BamIndexError(
-            f"it has {index.unplaced:,} unplaced reads, more than there is room for"
-        )
-
-
-def _agrees_to_the_end(index: BamIndex, bam: Bam) -> bool:
-    """Tell whether a block begins wherever the index points between the BAM's header and its end.
-
-    At least one such place is needed; of many, 32 are looked at.
-    """
-    starts = [start for region in index.record_starts for start in region]
-    starts += [extent.stretch.begin for extent in index.extents if extent]
-    inside = {start >> 16 for start in starts if bam.first_record < start < bam.size << 16}
-    sample = _spread(inside - {bam.first_record >> 16})
-    with bam.open() as file:
-        return bool(sample) and all(is_block_start(file, address) for address in sample)
-
-
-def _spread(addresses: Iterable[int]) -> list[int]:
-    """Return a few of many addresses, evenly spread; the last one is among them."""
-    ordered = sorted(addresses)
-    return ordered[:: -(len(ordered) // MOST_LOOKS + 1)]
-
-
-def _parse_bai(data: bytes, regions: int) -> Parsed:
-    """Parse a BAI index."""
-    _check_number_of_regions(_UINT32.unpack_from(data, 4)[0], regions)
-    extents: list[Extent | None] = []
+    chunks: list[Chunk | None] = []
+    counts: list[int | None] = []
     record_starts: list[Sequence[int]] = []
-    at = 8
-    for _ in range(regions):
-        extent, _, at = _parse_bins(data, at, _BAI_BIN, _BAI_PSEUDO_BIN)
-        windows = _UINT32.unpack_from(data, at)[0]
-        at += 4
-        extents.append(extent)
-        record_starts.append(_offsets(data[at : at + 8 * windows]))
-        at += 8 * windows
-    return extents, record_starts, _parse_unplaced(data, at)
-
-
-def _parse_csi(data: bytes, regions: int) -> Parsed:
-    """Parse a CSI index."""
-    extents: list[Extent | None] = []
-    record_starts: list[Sequence[int]] = []
-    _, depth, auxiliary_length = struct.unpack_from("<III", data, 4)
-    if depth > _CSI_LARGEST_DEPTH:
-        raise BamIndexError(f"it is damaged (depth {depth})")
-    pseudo_bin = ((1 << (depth * 3 + 3)) - 1) // 7 + 1
-    at = 16 + auxiliary_length
-    _check_number_of_regions(_UINT32.unpack_from(data, at)[0], regions)
-    at += 4
-    for _ in range(regions):
-        extent, starts, at = _parse_bins(data, at, _CSI_BIN, pseudo_bin)
-        extents.append(extent)
+    at = 1
+    for _ in bam.regions:
+        chunk, count, starts, at = _parse_bins(body, words, at, bin_size, pseudo_bin)
+        if is_bai:
+            begin, at = at + 1, at + 1 + 2 * words[at]
+            starts = _read_words("Q", body[4 * begin : 4 * at])
+        chunks.append(chunk)
+        counts.append(count)
         record_starts.append(starts)
-    return extents, record_starts, _parse_unplaced(data, at)
-
-
-def _check_number_of_regions(listed: int, regions: int) -> None:
-    if listed != regions:
-        raise BamIndexError(
-            f"it lists {listed:,} regions and the BAM {regions:,}, {_NOT_OF_THIS_BAM}"
-        )
+    left = len(body) - 4 * at
+    if left not in (0, 8):
+        raise BamIndexError("it is truncated" if left < 8 else "it has bytes after its end")
+    unplaced = _read_words("Q", body[4 * at :])[0] if left else None
+    end = max((chunk.end for chunk in chunks if chunk), default=bam.first_record)
+    return BamIndex(chunks, counts, record_starts, unplaced, end)
 
 
 def _parse_bins(
-    data: bytes, at: int, layout: struct.Struct, pseudo_bin: int
-) -> tuple[Extent | None, Sequence[int], int]:
+    body: bytes, words: "array[int]", at: int, bin_size: int, pseudo_bin: int
+) -> tuple[Chunk | None, int | None, Sequence[int], int]:
     """Parse the bins of one region.
 
     Args:
-        data: the index.
-        at: where the region's number of bins stands.
-        layout: of a bin up to its chunks: number, start of its first record (CSI only), chunks.
-        pseudo_bin: the number of the bin that holds the extent.
+        body: the index from its number of regions on.
+        words: the same as 32-bit words.
+        at: the word with the region's number of bins.
+        bin_size: of a bin up to its chunks, in words.
+        pseudo_bin: the number of the bin that holds the region's chunk.
 
     Returns:
-        The region's extent, the starts that the bins give, and where the bins end.
+        The region's chunk, its number of records, the record starts that CSI bins give, and the
+        word after the bins.
     """
-    bins = _UINT32.unpack_from(data, at)[0]
-    at += 4
+    bins, at = words[at], at + 1
     first_bin = at
-    extent = None
+    chunk, count = None, None if bins else 0
     starts = array("Q")
-    unpack, size = layout.unpack_from, layout.size
     for _ in range(bins):
-        fields = unpack(data, at)
-        at += size
-        if fields[0] == pseudo_bin and fields[-1] == 2:
-            begin, end, mapped, unmapped = struct.unpack_from("<4Q", data, at)
-            extent = Extent(Stretch(begin, end), mapped + unmapped)
-        elif layout is _CSI_BIN:
-            starts.append(fields[1])
-        at += 16 * fields[-1]
-    if extent is None and bins:
-        extent = Extent(_find_chunk_bounds(data, first_bin, bins, layout), None)
-    if extent and bins == 1 and extent.records == 0:
-        extent = None
-    return extent, starts, at
+        number, chunks = words[at], words[at + bin_size - 1]
+        if number == pseudo_bin and chunks == 2:
+            fields = struct.unpack_from("<4Q", body, 4 * (at + bin_size))
+            begin, end, mapped, unmapped = fields
+            chunk, count = Chunk(begin, end), mapped + unmapped
+        elif bin_size == _CSI_BIN:
+            starts.append(words[at + 1] | words[at + 2] << 32)
+        at += bin_size + _CHUNK * chunks
+    if bins and chunk is None:
+        chunk = _find_bounds(body, words, first_bin, bins, bin_size)
+    if bins == 1 and count == 0:
+        chunk = None
+    return chunk, count, starts, at
 
 
-def _find_chunk_bounds(data: bytes, at: int, bins: int, layout: struct.Struct) -> Stretch:
-    """Return the least begin and the greatest end of all chunks in these bins."""
+def _find_bounds(body: bytes, words: "array[int]", at: int, bins: int, bin_size: int) -> Chunk:
+    """Return the smallest begin and the largest end of all chunks in these bins."""
     begins: list[int] = []
     ends: list[int] = []
     for _ in range(bins):
-        *_, chunks = layout.unpack_from(data, at)
-        at += layout.size
-        offsets = _offsets(data[at : at + 16 * chunks])
+        end = at + bin_size + _CHUNK * words[at + bin_size - 1]
+        offsets = _read_words("Q", body[4 * (at + bin_size) : 4 * end])
         begins += offsets[0::2]
         ends += offsets[1::2]
-        at += 16 * chunks
-    return Stretch(min(begins, default=0), max(ends, default=0))
+        at = end
+    return Chunk(min(begins, default=0), max(ends, default=0))
 
 
-def _parse_unplaced(data: bytes, at: int) -> int | None:
-    """Parse what follows the last region: the number of unplaced reads, or nothing."""
-    left = len(data) - at
-    if left not in (0, 8):
-        raise BamIndexError("it is truncated" if left < 8 else "it has bytes after its end")
-    return int(_UINT64.unpack_from(data, at)[0]) if left else None
-
-
-def _offsets(data: bytes) -> "array[int]":
-    """Return the little-endian virtual offsets in `data`."""
-    offsets = array("Q")
-    offsets.frombytes(data[: len(data) // 8 * 8])
+def _read_words(size: str, data: bytes) -> "array[int]":
+    """Return little-endian numbers of 32 (`I`) or 64 bits (`Q`), as many as there are whole."""
+    words = array(size)
+    words.frombytes(data[: len(data) // words.itemsize * words.itemsize])
     if sys.byteorder == "big":
-        offsets.byteswap()
-    return offsets
+        words.byteswap()
+    return words
+
+
+def _check_chunks(index: BamIndex, bam: Bam) -> bool:
+    """Check that the chunks follow each other, and that blocks of the BAM begin where they should.
+
+    Returns:
+        Whether something follows the last region.
+
+    Raises:
+        BamIndexError: they do not.
+        TruncatedBamError: they do up to the end of the file, and go on.
+    """
+    chunks = [(chunk, number) for number, chunk in enumerate(index.chunks) if chunk]
+    position = bam.first_record
+    for chunk, number in sorted(chunks):
+        count, region = index.counts[number], bam.regions[number]
+        if chunk.begin != position:
+            raise BamIndexError(
+                f"it lists records at virtual offset {chunk.begin}, and the BAM has them at "
+                f"{position}: {_NOT_OF_THIS_BAM}"
+            )
+        if chunk.end <= chunk.begin:
+            raise BamIndexError(f"it lists an end of region {region!r} that is before its begin")
+        if chunk.end > bam.size << 16:
+            end = f"byte {chunk.end >> 16:,}"
+            if _matches_to_the_end(index, bam):
+                raise TruncatedBamError(f"records up to {end}, beyond the end of the file")
+            raise BamIndexError(
+                f"it lists a region that ends at {end}, past the end of the file: "
+                f"{_NOT_OF_THIS_BAM}"
+            )
+        if count is not None and not 0 < count <= chunk.most_records:
+            raise BamIndexError(
+                f"it lists {plural(count, 'record')} in region {region!r}, which cannot be in a "
+                f"chunk of {plural(chunk.size, 'byte')}"
+            )
+        position = chunk.end
+    addresses = {chunk.begin >> 16 for chunk, _ in chunks}
+    with bam.storage.open() as file:
+        bam.storage.fetch_heads(_pick(addresses))
+        for address in _pick(addresses):
+            if not is_block_start(file, address):
+                raise BamIndexError(
+                    f"it points to byte {address:,}, where the BAM has no block: {_NOT_OF_THIS_BAM}"
+                )
+        ends_here = has_no_data_from(file, position)
+    unplaced = index.unplaced or 0
+    if ends_here and unplaced:
+        # So are the indexes of sambamba up to 0.6.6, whose last region includes the unplaced reads.
+        raise BamIndexError(
+            f"it lists {plural(unplaced, 'unplaced read')}, but also a region that ends at the "
+            "end of the file"
+        )
+    if not ends_here and index.unplaced == 0:
+        raise BamIndexError(
+            f"it lists no record after byte {position >> 16:,}, where the BAM goes on: "
+            f"{_NOT_OF_THIS_BAM}"
+        )
+    if unplaced > Chunk(position, bam.size << 16).most_records:
+        raise BamIndexError(
+            f"it lists {plural(unplaced, 'unplaced read')}, more than fit into the rest of the file"
+        )
+    return not ends_here
+
+
+def _matches_to_the_end(index: BamIndex, bam: Bam) -> bool:
+    """Return whether a block begins wherever the index points between header and end of the BAM.
+
+    At least one such place is needed; of many, 32 are checked.
+    """
+    starts = [start for region in index.record_starts for start in region]
+    starts += [chunk.begin for chunk in index.chunks if chunk]
+    inside = {start >> 16 for start in starts if bam.first_record < start < bam.size << 16}
+    picked = _pick(inside - {bam.first_record >> 16})
+    with bam.storage.open() as file:
+        return bool(picked) and all(is_block_start(file, address) for address in picked)
+
+
+def _pick(addresses: Iterable[int]) -> list[int]:
+    """Return a few of many addresses, evenly spread and with the last one."""
+    ordered = sorted(addresses)
+    return ordered[:: -(len(ordered) // MOST_CHECKS + 1)]

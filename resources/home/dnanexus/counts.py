@@ -1,160 +1,86 @@
-"""What the numbers of the calls mean together: how many records each region has.
+"""The counts of all tasks together: how many records each region has.
 
-    parts = [add_counts(calls, results)]
-    counts = merge_counts(bam, index, parts, filters)
+    counts = merge_counts(bam, index, [result.counts for result in results], filters)
     counts[0], counts[UNPLACED]
 
-Counts are by region number, so that no name can be taken for another one. Each is what samtools
-counted. The index only has to agree: where it does not, the file or the index is not what it seems,
-and there are no counts.
+Counts are by region number, so that similar names cannot be confused. Each is what samtools
+counted. If the index lists another count, one of the two files is damaged, and the job fails.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import dxpy
 
-from bam_file import UNPLACED, Bam, find_placed_record, find_second_header
-from bam_index import BamCutError, BamIndex, BamIndexError, read_index
-from filters import Filters
-from job_log import explain_limits, log
-from samtools import CommandResult
-from slices import Call, describe_region
-
-# How much of a BAM that lies elsewhere is read on the look for a second one behind it.
-LARGEST_WALK = 256 << 10  # bytes
-LOOKS = 4
-
-
-def read_counts(call: Call, result: CommandResult) -> Counter[int]:
-    """Return what a call counted: one number of samtools view -c, or a table of samtools idxstats.
-
-    The table has a line for each region, in the order of the header, and one for the unplaced
-    reads: name, length, number of mapped and of unmapped records.
-    """
-    if call.region is not None:
-        return Counter({call.numbers[0]: int(result.stdout)})
-    *regions, unplaced = [line.rsplit("\t", 2) for line in result.stdout.rstrip("\n").split("\n")]
-    counts = Counter({UNPLACED: int(unplaced[1]) + int(unplaced[2])})
-    for number, (_, mapped, unmapped) in enumerate(regions):
-        if records := int(mapped) + int(unmapped):
-            counts[number] = records
-    return counts
-
-
-def add_counts(calls: Sequence[Call], results: Sequence[CommandResult]) -> Counter[int]:
-    """Add up what calls counted; all of them succeeded."""
-    counts: Counter[int] = Counter()
-    for call, result in zip(calls, results, strict=True):
-        counts.update(read_counts(call, result))
-    return counts
+from bam_file import UNPLACED, Bam
+from bam_index import BamIndexError, ChosenIndex, TruncatedBamError, read_index
+from choose_index import explain_mismatch
+from job_log import log, plural, warn
+from options import Filters
 
 
 def merge_counts(
-    bam: Bam, index: BamIndex, parts: Iterable[Counter[int]], filters: Filters
+    bam: Bam, index: ChosenIndex, parts: Iterable[Mapping[int, int]], filters: Filters
 ) -> Counter[int]:
-    """Add up what each machine counted, and hold it against the index.
+    """Add up what the tasks counted, and check it against the index.
 
     Args:
         bam: the file counted.
-        index: the index that the calls were planned by.
-        parts: the counts of each machine; together those of all calls.
-        filters: which records they counted; of those that do not pass, an index knows nothing.
+        index: the index that was used.
+        parts: the counts of all tasks, by region number; that of UNPLACED is the unplaced reads.
+        filters: which records were counted; an index lists only the number of all records.
 
     Returns:
-        Number of records by region number; that of UNPLACED is the unplaced reads.
+        Number of records by region number.
 
     Raises:
-        dxpy.AppError: samtools counted other numbers than the index promises.
+        dxpy.AppError: samtools counts more or less records in a region than the index lists.
     """
     counts: Counter[int] = Counter()
     for part in parts:
         counts.update(part)
-    for number in [*range(len(bam.regions)), UNPLACED]:
-        promised, counted = index.get_promise(number), counts[number]
-        if promised is None or promised == counted or (filters.options and promised > counted):
-            continue
-        region = describe_region(bam.regions, number)
-        contradiction = (
-            f"it promises {promised:,} records in {region}, but samtools counts {counted:,}"
-        )
-        raise contradict(bam, index, contradiction)
+
+    def explain_difference(number: int, listed: int | None) -> str:
+        """Return how an index count differs from the count; nothing if both can be right."""
+        counted = counts[number]
+        if listed in (None, counted) or (filters.view_options and listed > counted):
+            return ""
+        if number == UNPLACED:
+            return f"it lists {plural(listed, 'unplaced read')}, samtools counts {counted:,}"
+        region = bam.regions[number]
+        return f"it lists {plural(listed, 'record')} in {region!r}, samtools counts {counted:,}"
+
+    for number, listed in enumerate(index.content.counts):
+        if difference := explain_difference(number, listed):
+            raise explain_mismatch(bam, index, difference)
+    if difference := explain_difference(UNPLACED, index.content.unplaced):
+        # So is every index of samtools 1.0. It is not part of the counts.
+        warn(f"The index {index.name!r} is wrong about the unplaced reads: {difference}")
+    which = " that pass the filters" if filters.view_options else ""
+    log(f"Unplaced reads{which}, in no region and not in the total: {counts[UNPLACED]:,}")
     return counts
 
 
-def take_counts_from_index(bam: Bam, path: Path) -> tuple[BamIndex, Counter[int]]:
-    """Take the counts that an index promises for those of samtools; no record is read.
+def read_index_counts(bam: Bam, path: Path) -> tuple[ChosenIndex, Counter[int]]:
+    """Return an index and the counts that it lists, by region number; no record is read.
 
     Raises:
-        dxpy.AppError: it does not describe this BAM, does not say how many records some region
-            has, or the file has a second one behind it.
+        dxpy.AppError: the index does not match this BAM, or does not list the counts.
     """
     try:
         index = read_index(path, bam)
-        numbers = [*range(len(bam.regions)), UNPLACED]
-        promises = {number: index.get_promise(number) for number in numbers}
-        for number, records in promises.items():
-            if records is None:
-                region = describe_region(bam.regions, number)
-                raise BamIndexError(f"it has no number of records for {region}, as old indexes do")
-        _check_what_follows(bam, index.end)
-    except (BamIndexError, BamCutError) as error:
+        counts: Counter[int] = Counter()
+        for number, listed in [*enumerate(index.counts), (UNPLACED, index.unplaced)]:
+            if listed is None:
+                what = f"region {bam.regions[number]!r}" if number >= 0 else "the unplaced reads"
+                raise BamIndexError(f"it lists no count for {what}, as old indexes do")
+            counts[number] = listed
+    except (BamIndexError, TruncatedBamError) as error:
+        why = f"it lists {error}" if isinstance(error, TruncatedBamError) else str(error)
         raise dxpy.AppError(
-            f"The index {path.name!r} does not give the counts of {bam.name!r}: {error}. "
-            "Make it anew with samtools index, or leave count_from_index off."
+            f"The index {path.name!r} does not have the counts of {bam.name!r}: {why}. "
+            "Build it again with samtools index, or omit count_from_index."
         ) from error
-    log(f"The counts are those in the index {path.name!r}; no record was read")
-    return index, Counter(promises)
-
-
-def _check_what_follows(bam: Bam, end: int) -> None:
-    """Check that no second BAM follows this one.
-
-    Every block behind the last region is looked at. Where they would have to be fetched, and are
-    many, only a few are, and whether they hold reads of a region: as nearly all of a BAM does.
-
-    Raises:
-        BamIndexError: one does.
-    """
-    if bam.source and bam.size - (end >> 16) > LARGEST_WALK:
-        if address := find_placed_record(bam, end >> 16, LOOKS):
-            raise BamIndexError(f"records of a region follow its last one, at byte {address:,}")
-        return
-    with bam.open() as file:
-        if address := find_second_header(file, end):
-            raise BamIndexError(f"another BAM follows this one from byte {address:,} on")
-
-
-@contextmanager
-def explain_failures(bam: Bam, index: BamIndex) -> Iterator[None]:
-    """Turn what goes wrong in a process that counts into an error for the user.
-
-    Raises:
-        dxpy.AppError: the index is wrong about where records begin, or the machine is too small.
-    """
-    with explain_limits(f"counting {bam.name!r}"):
-        try:
-            yield
-        except BamIndexError as error:
-            raise contradict(bam, index, str(error)) from error
-
-
-def contradict(bam: Bam, index: BamIndex, contradiction: str) -> dxpy.AppError:
-    """Return the error for an index that fits its file but is shown wrong by counting."""
-    if index.origin == "given":
-        return dxpy.AppError(
-            f"The index {index.name!r} is not right for {bam.name!r}: {contradiction}. "
-            "Run the applet again without it."
-        )
-    return dxpy.AppError(
-        f"{bam.name!r} and the index that samtools makes of it disagree: {contradiction}. "
-        "Sort the file anew with samtools sort."
-    )
-
-
-def log_unplaced(counts: Counter[int], filters: Filters) -> None:
-    """Log the number of reads that are in no region."""
-    which = " that pass the filters" if filters.options else ""
-    log(f"Unplaced reads{which}, in no region and not in the total: {counts[UNPLACED]:,}")
+    log(f"The counts are those in the index {path.name!r}; they are not verified")
+    return ChosenIndex(index, path.name), counts

@@ -1,203 +1,33 @@
-"""Runs samtools, and understands what it says.
+"""Understands what samtools says.
 
 The exit status of samtools is not enough: for a region it does not know, or finds ambiguous,
 `samtools view -c` prints 0 and exits with 0, and only stderr tells (`find_errors`).
 """
 
-import os
+import re
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import suppress
+from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, BinaryIO, NamedTuple
 
 import dxpy
 
-from bam_file import Bam, BamFormatError, Stretch, copy_stretches, open_bam
-from bam_index import BamCutError, BamIndex, BamIndexError, read_index
-from job_log import MORE_DISK, MORE_MEMORY, log, log_seconds
-from partial_bam import BamFile, hold_whole
+from bam_file import Bam, BamFormatError, Chunk, Storage, copy_chunks, find_second_header, open_bam
+from job_log import MORE_MEMORY, log
+from processes import CommandResult, run_cmd
 
-# Lines on stderr that are no errors: htslib's warnings; what quickcheck -vv begins with; and that
-# idxstats finds no index of a stream, which it then reads as it should.
-HARMLESS = (
-    "[W::",
-    "verbosity set",
-    "[E::idx_find_and_load] Could not retrieve index file for '-'",
-    'samtools idxstats: fail to load index for "-", reverting to slow method',
+# Lines of htslib that are no errors: warnings, notes, traces.
+NOTE = re.compile(r"\[[A-DF-Z]::")
+WARNING_SIGN = "[W::"
+
+# What makes a line an error though the exit status is 0. It is not every line that is not known, so
+# that a samtools that says something new does not fail every job.
+ERROR_SIGN = re.compile(
+    r"\[E::|error|fail|invalid|unknown|ambiguous|corrupt|truncated|cannot|could not|unable", re.I
 )
 
-# What samtools index says of a file that is not sorted, and of an index that cannot be written.
-UNSORTED_SIGNS = ("Unsorted positions", "not continuous", "NO_COOR reads not in a single block")
-UNWRITTEN_SIGN = "failed to create or write index"
-
-# Bases; a longer region needs a CSI index ("Sequence Alignment/Map Format Specification", 5).
-LONGEST_BAI_REGION = 2**29 - 1
-
-# On some files, most of them damaged, samtools index -@ waits for itself for ever (1.16.1). A
-# process that uses less CPU time than this share of so many seconds is taken for one that does.
-STALL_SECONDS = 30
-STALL_SHARE = 0.005
-
-# htslib takes what follows this in a name for the name of an index.
+# htslib takes what follows this in a file's name for the name of an index.
 INDEX_SEPARATOR = "##idx##"
-
-
-class CommandResult(NamedTuple):
-    """What a finished command left behind."""
-
-    stdout: str
-    """Bytes that are not UTF-8 are surrogates, as in file names."""
-    stderr: str
-    exit_code: int
-    stalled: bool = False
-    """Whether it was killed because it made no progress."""
-
-
-def run_cmd(cmd_arr: Sequence[str]) -> CommandResult:
-    """Run a command, given as a list of arguments, and return its output and exit status.
-
-    Raises:
-        dxpy.AppError: there is no such program.
-    """
-    return run_pipeline([cmd_arr])
-
-
-def run_pipeline(
-    commands: Sequence[Sequence[str]], feed: Callable[[BinaryIO], None] | None = None
-) -> CommandResult:
-    """Run commands of which each reads what the one before writes.
-
-    Args:
-        commands: lists of arguments.
-        feed: writes what the first command reads; by default it reads nothing.
-
-    Returns:
-        The last one's output, what all wrote to stderr, and the first exit status that is not 0.
-
-    Raises:
-        dxpy.AppError: there is no such program.
-    """
-    processes: list[subprocess.Popen[bytes]] = []
-    source: Any = subprocess.PIPE if feed else subprocess.DEVNULL
-    said_end, target = os.pipe()
-    # Each pipe has a thread of its own, because one that nobody empties stops a command.
-    with os.fdopen(said_end, "rb") as said, ThreadPoolExecutor(3) as executor:
-        with os.fdopen(target, "wb") as stderr:
-            for command in commands:
-                processes.append(_start(command, source, stderr))
-                if len(processes) > 1:
-                    source.close()
-                source = processes[-1].stdout
-        with source:
-            reading = [executor.submit(pipe.read) for pipe in (source, said)]
-            feeding = executor.submit(_feed, feed, processes[0].stdin) if feed else None
-            stalled = _wait(processes, reading)
-            stdout, stderr_text = (future.result() for future in reading)
-    exit_code = next((one.returncode for one in processes if one.returncode), 0)
-    if feeding and (damage := feeding.exception()):
-        exit_code, stderr_text = exit_code or 1, f"{damage}\n".encode() + stderr_text
-    text = stderr_text.decode(errors="backslashreplace")
-    # People know their files by name, not by where the job keeps them.
-    for path in (word for command in commands for word in command if word.startswith("/")):
-        text = text.replace(path, Path(path).name)
-    return CommandResult(os.fsdecode(stdout), text, exit_code, stalled)
-
-
-def _start(command: Sequence[str], stdin: Any, stderr: BinaryIO) -> subprocess.Popen[bytes]:
-    try:
-        return subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE, stderr=stderr)
-    except FileNotFoundError as error:
-        raise dxpy.AppError(
-            f"{command[0]} is not installed or not on PATH. On the platform runSpec.execDepends "
-            f"installs it; on your own machine, apt-get install {command[0]} does."
-        ) from error
-
-
-def _feed(feed: Callable[[BinaryIO], None], target: Any) -> None:
-    """Feed a process. If it ends before it has all, its exit status says why."""
-    with suppress(BrokenPipeError), target:
-        feed(target)
-
-
-def _wait(processes: Sequence[subprocess.Popen[bytes]], reading: Sequence[Future[bytes]]) -> bool:
-    """Wait for processes to end, and kill them if none makes progress; return whether they were."""
-    before: dict[int, float] = {}
-    least = STALL_SECONDS * STALL_SHARE
-    while not _end_in_time(processes, reading):
-        running = [process.pid for process in processes if process.poll() is None]
-        used = {pid: _read_cpu_seconds(pid) for pid in running}
-        if used.keys() == before.keys() and all(used[pid] - before[pid] < least for pid in used):
-            for process in processes:
-                process.kill()
-                process.wait()
-            return True
-        before = used
-    return False
-
-
-def _end_in_time(
-    processes: Sequence[subprocess.Popen[bytes]], reading: Sequence[Future[bytes]]
-) -> bool:
-    """Wait for processes, but not for ever; return whether they have ended.
-
-    The end of their output comes first: waiting for a process with a time limit means to ask now
-    and then, up to 50 ms late, which many short calls would feel.
-    """
-    if wait(reading, timeout=STALL_SECONDS).not_done:
-        return False
-    try:
-        for process in processes:
-            process.wait(timeout=STALL_SECONDS)
-    except subprocess.TimeoutExpired:
-        return False
-    return True
-
-
-def _read_cpu_seconds(pid: int) -> float:
-    """Return the CPU time a process has used; where the system does not say, it seems busy."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    except OSError:
-        return time.monotonic()
-
-
-def find_errors(result: CommandResult) -> list[str]:
-    """Return the lines of stderr that tell of an error."""
-    lines = [line.strip() for line in result.stderr.split("\n")]
-    return [line for line in lines if line and not line.startswith(HARMLESS)]
-
-
-def find_warnings(result: CommandResult) -> list[str]:
-    """Return the lines of stderr that are warnings of htslib."""
-    return [line for line in result.stderr.split("\n") if line.startswith("[W::")]
-
-
-def is_killed(result: CommandResult) -> bool:
-    """Tell whether a command did not end by itself."""
-    return result.stalled or result.exit_code < 0
-
-
-def quote_stderr(result: CommandResult) -> str:
-    """Return the first thing a failed samtools said: the cause, where the rest are effects."""
-    if result.stalled:
-        return f"samtools made no progress for {STALL_SECONDS:g} seconds"
-    if result.exit_code < 0:
-        number = -result.exit_code
-        known = number in set(signal.Signals)
-        return (
-            f"samtools was killed by {signal.Signals(number).name if known else f'signal {number}'}"
-        )
-    errors = find_errors(result)
-    if not errors:
-        return f"samtools exits with status {result.exit_code}"
-    return f'samtools says: "{errors[0].removesuffix(".")}"'
 
 
 def get_samtools_version() -> str:
@@ -205,143 +35,142 @@ def get_samtools_version() -> str:
     return run_cmd(["samtools", "--version"]).stdout.partition("\n")[0]
 
 
-def verify_bam(file: BamFile) -> Bam:
-    """Verify that a file is a BAM file, and whole as far as its two ends show.
+def verify_bam(storage: Storage) -> Bam:
+    """Verify that a file is a BAM file, and complete as far as its two ends show.
 
     Raises:
-        dxpy.AppError: it is something else, or is cut off.
+        dxpy.AppError: the file is of another kind, or truncated, or samtools cannot open its name.
     """
-    path, source = (file, None) if isinstance(file, Path) else (file.path, file)
+    name = storage.path.name
+    if INDEX_SEPARATOR in name:
+        raise dxpy.AppError(
+            f"{name!r}: samtools takes what follows {INDEX_SEPARATOR} in a file's name for the "
+            "name of its index. Rename the file."
+        )
     try:
-        bam = open_bam(hide_separator(path), source)._replace(name=path.name)
+        bam = open_bam(storage)
     except BamFormatError as error:
         raise dxpy.AppError(
-            f"{path.name!r} {error}. Give a BAM file sorted by coordinate; samtools sort makes one "
-            "of SAM, BAM or CRAM."
+            f"{name!r} {error}. Give a BAM file sorted by coordinate; samtools sort writes one "
+            "from SAM, BAM or CRAM."
         ) from error
-    result = run_cmd(["samtools", "quickcheck", "-u", "-vv", "--", str(bam.path)])
+    result = run_cmd(["samtools", "quickcheck", "-u", "--", str(storage.path)])
     if result.exit_code:
         raise dxpy.AppError(
-            f"{bam.name!r} is cut off or damaged. {quote_stderr(result)}. "
+            f"{name!r} is truncated or damaged ({quote(result)}). "
             "Upload it again, from a copy that passes samtools quickcheck."
         )
     return bam
 
 
-def hide_separator(path: Path) -> Path:
-    """Return a path of the same file that htslib takes as it is, whatever the file is called."""
-    if INDEX_SEPARATOR not in path.name:
-        return path
-    safe = path.with_name(path.name.replace(INDEX_SEPARATOR, "__idx__"))
-    if not safe.exists():
-        safe.symlink_to(path.name)
-    return safe
+def find_errors(result: CommandResult) -> list[str]:
+    """Return the lines of stderr that are errors.
 
-
-def choose_index(bam: Bam, path: Path | None, cpus: int) -> BamIndex:
-    """Return what the given index says if it describes the BAM, else what a fresh one says.
-
-    Raises:
-        dxpy.AppError: the index shows that the BAM was cut off, or none can be made.
+    samtools idxstats says that there is no index of what it reads from a pipe, and then counts
+    without one, so what it says about an index is no error.
     """
-    reason = "none was given"
-    if path:
-        try:
-            return read_index(path, bam)
-        except BamCutError as error:
-            raise dxpy.AppError(
-                f"{bam.name!r} was cut off: it is as its index {path.name!r} says up to its end, "
-                f"but {error}. Upload it again, or count what is there without the index."
-            ) from error
-        except BamIndexError as error:
-            reason = f"{path.name!r} is not used: {error}"
-            log(f"WARNING: the index {reason}")
-    log(f"Building an index of {bam.name!r}; samtools index reads the whole file once")
-    with hold_whole(bam) as whole, log_seconds("build the index"):
-        return build_index(whole, f"fresh, because {reason}", cpus)
+    is_idxstats = result.name == "samtools idxstats"
+    return [
+        line
+        for line in _split_lines(result)
+        if ERROR_SIGN.search(line)
+        and not NOTE.match(line)
+        and not (is_idxstats and "index" in line)
+    ]
 
 
-def build_index(bam: Bam, origin: str, cpus: int) -> BamIndex:
-    """Have samtools make an index of a BAM file, and read it.
+def find_warnings(result: CommandResult) -> list[str]:
+    """Return the lines of stderr that are warnings of htslib."""
+    return [line for line in _split_lines(result) if line.startswith(WARNING_SIGN)]
 
-    BAI where it will do, because it takes records beyond the end of their region, too.
+
+def _split_lines(result: CommandResult) -> list[str]:
+    return [line.strip() for line in result.stderr.split("\n") if line.strip()]
+
+
+def quote(result: CommandResult) -> str:
+    """Return the first error of a command: the cause, where the others are effects."""
+    lines = [line for line in _split_lines(result) if not NOTE.match(line)]
+    for line in [*find_errors(result), *lines]:
+        return f'{result.name}: "{line.removesuffix(".")}"'
+    return f"{result.name} exits with status {result.exit_code}"
+
+
+def explain_kill(result: CommandResult, failure: str) -> dxpy.AppError:
+    """Return the error for a command that a signal ended.
+
+    Args:
+        result: what the command left behind.
+        failure: what failed, as the beginning of a sentence.
+    """
+    number = -result.exit_code
+    if number == signal.SIGKILL:
+        return dxpy.AppError(
+            f"{failure}: samtools was killed, probably because it ran out of memory. {MORE_MEMORY}"
+        )
+    name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
+    return dxpy.AppError(
+        f"{failure}: {get_samtools_version()} crashed ({name}). "
+        "Check that samtools view -c reads the file to its end."
+    )
+
+
+def explain_failure(
+    bam: Bam, storage: Storage, chunks: Sequence[Chunk], result: CommandResult, failure: str
+) -> dxpy.AppError:
+    """Return the error for a samtools that failed on some chunks of a BAM.
 
     Args:
         bam: the file.
-        origin: why it is made.
-        cpus: how many threads may be used.
-
-    Raises:
-        dxpy.AppError: the file is not sorted or is damaged, or the disk is full.
+        storage: where these chunks are readable.
+        chunks: what samtools read.
+        result: what samtools left behind.
+        failure: what failed, as the beginning of a sentence.
     """
-    kind = "csi" if max(bam.lengths) > LONGEST_BAI_REGION else "bai"
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / f"fresh.{kind}"
-        for threads in (cpus - 1, 0):
-            options = ["-c" if kind == "csi" else "-b", "-@", str(threads)]
-            result = run_cmd(["samtools", "index", *options, "--", str(bam.path), str(path)])
-            if not result.stalled:
-                break
-        if result.exit_code:
-            raise _explain_failed_index(bam, result)
-        try:
-            return read_index(path, bam)._replace(origin=origin, data=path.read_bytes())
-        except BamIndexError as error:
-            raise dxpy.AppError(
-                f"{bam.name!r} and the index that samtools makes of it disagree: {error}. "
-                "Sort the file anew with samtools sort."
-            ) from error
-
-
-def _explain_failed_index(bam: Bam, result: CommandResult) -> dxpy.AppError:
-    said = f"{quote_stderr(result)}."
-    if any(sign in result.stderr for sign in UNSORTED_SIGNS):
+    if result.exit_code < 0:
+        return explain_kill(result, failure)
+    log(f"{failure}. Looking for the damage: reading it once more")
+    with storage.open() as file:
+        headers = [find_second_header(file, chunk) for chunk in chunks]
+    for address in filter(None, headers):
         return dxpy.AppError(
-            f"{bam.name!r} is not sorted by coordinate. {said} Sort it with samtools sort."
+            f"{failure}: a second BAM header follows at byte {address:,} ({quote(result)}). "
+            "Join BAM files with samtools cat instead of cat."
         )
-    if is_killed(result):
-        return dxpy.AppError(f"{bam.name!r} could not be indexed. {said} {MORE_MEMORY}")
-    if UNWRITTEN_SIGN in result.stderr:
+    damage = find_damage(bam, storage, chunks)
+    if damage:
         return dxpy.AppError(
-            f"No space left on the disk for the index of {bam.name!r}? {said} {MORE_DISK}"
+            f"{failure}: {damage} ({quote(result)}). "
+            "Upload it again, from a copy that samtools view -c reads to its end."
         )
-    damage = find_damage(bam, [Stretch(bam.first_record, bam.size << 16)])
     return dxpy.AppError(
-        f"{bam.name!r} could not be indexed: {damage}. {said} "
-        "Upload it again, from a copy that samtools view -c reads to its end."
+        f"{failure}, although {get_samtools_version()} can read every record ({quote(result)}). "
+        "Run the applet again; if it fails again, write the file anew with samtools sort."
     )
 
 
-def explain_failed_call(
-    bam: Bam, what: str, stretches: Sequence[Stretch], result: CommandResult
-) -> dxpy.AppError:
-    """Return the error for a call that failed.
+def find_damage(bam: Bam, storage: Storage, chunks: Sequence[Chunk]) -> str | None:
+    """Read chunks of a BAM file as far as samtools can, and say where that ends; None if nowhere.
 
     Args:
-        bam: the file counted.
-        what: the call counted, as a message names it.
-        stretches: the parts of the file that it read.
-        result: what it left behind.
+        bam: the file.
+        storage: where these chunks are readable.
+        chunks: what to read.
     """
-    failure = f"{bam.name!r} could not be counted in {what}"
-    said = f"{quote_stderr(result)}."
-    if is_killed(result):
-        return dxpy.AppError(f"{failure}. {said} {MORE_MEMORY}")
-    return dxpy.AppError(
-        f"{failure}: {find_damage(bam, stretches)}. {said} "
-        "Upload it again, from a copy that samtools view -c reads to its end."
-    )
-
-
-def find_damage(bam: Bam, stretches: Sequence[Stretch]) -> str:
-    """Read parts of a BAM file as far as samtools can, and say where that is."""
-    result = run_pipeline(
-        [["samtools", "view", "-"], ["tail", "-n", "1"]],
-        feed=partial(copy_stretches, bam, stretches),
-    )
+    feed = partial(copy_chunks, bam, storage, chunks)
+    with subprocess.Popen(
+        ["tail", "-n", "1"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as tail:
+        assert tail.stdin
+        try:
+            result = run_cmd(["samtools", "view", "-"], feed, stdout=tail.stdin)
+        except BamFormatError as error:
+            return str(error)
+        last_line = tail.communicate()[0].decode(errors="backslashreplace")
     if not result.exit_code:
-        return "its records can be read"
-    if not result.stdout:
-        return "it is damaged before its first record"
-    _, _, region, position, *_ = result.stdout.split("\t")
-    return f"it is damaged after a record of region {region!r} at position {int(position):,}"
+        return None
+    fields = last_line.split("\t")
+    # A line that is cut off says nothing.
+    if len(fields) < 11 or not last_line.endswith("\n"):
+        return "it is damaged"
+    return f"it is damaged after a record of region {fields[2]!r} at position {int(fields[3]):,}"

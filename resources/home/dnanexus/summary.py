@@ -9,8 +9,8 @@ from statistics import median
 from typing import NamedTuple
 
 from bam_file import UNPLACED, Bam
-from bam_index import BamIndex
-from filters import Filters
+from bam_index import ChosenIndex
+from options import Options
 
 VERSION = "1.0.0"  # of the applet, as in dxapp.json
 
@@ -211,25 +211,31 @@ def summarize(
     bam: Bam,
     regions: Sequence[str],
     counts: Mapping[int, int],
-    index: BamIndex,
-    filters: Filters,
-    count_from_index: bool,
-    output_prefix: str,
+    index: ChosenIndex,
+    options: Options,
     samtools_version: str,
 ) -> CountSummary:
     """Pair the regions with their counts, and describe how they were counted.
 
     The names of files with filtered counts say so, unless an output prefix is given. The names of
     files with numbers that were not counted always say so.
+
+    Args:
+        bam: the file counted.
+        regions: its regions.
+        counts: number of records by region number; that of UNPLACED is the unplaced reads.
+        index: the index that was used.
+        options: what the job was asked for.
+        samtools_version: of the samtools that counted.
     """
-    sample = output_prefix or bam.name.removesuffix(".bam")
-    prefix = output_prefix or f"{sample}{filters.name}"
-    replaced = " is not used: " in index.origin
+    filters, from_index = options.filters, options.count_from_index
+    sample = options.output_prefix or bam.name.removesuffix(".bam")
+    prefix = options.output_prefix or f"{sample}{filters.suffix}"
     return CountSummary(
         sample=sample,
-        prefix=f"{prefix}_from_index" if count_from_index else prefix,
-        command="none" if count_from_index else filters.describe_command(bam.name, "REGION"),
-        filters=" ".join(filters.options),
+        prefix=f"{prefix}_from_index" if from_index else prefix,
+        command="none" if from_index else filters.describe_command(bam.name),
+        filters=" ".join(filters.view_options),
         regions=[
             RegionCount(region, length, counts[number])
             for number, (region, length) in enumerate(zip(regions, bam.lengths, strict=True))
@@ -238,25 +244,24 @@ def summarize(
         samtools_version=samtools_version,
         applet_version=VERSION,
         date=f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S} UTC",
-        counted=not count_from_index,
-        filtered_out=count_filtered_out(index, counts, len(regions)) if filters.options else None,
-        index="replaced" if replaced else index.origin.partition(",")[0],
-        index_problem=index.origin.removeprefix("fresh, because ") if replaced else "",
+        counted=not from_index,
+        filtered_out=count_filtered_out(index, counts) if filters.view_options else None,
+        index=index.origin,
+        index_problem=index.problem,
     )
 
 
-def count_filtered_out(index: BamIndex, counts: Mapping[int, int], regions: int) -> int | None:
+def count_filtered_out(index: ChosenIndex, counts: Mapping[int, int]) -> int | None:
     """Return how many records in regions did not pass the filters; None if the index has no counts.
 
     Args:
         index: its counts are of all records.
         counts: the records that passed, by region number.
-        regions: the number of regions.
     """
-    index_counts = [index.get_promise(number) for number in range(regions)]
-    if None in index_counts:
+    listed = index.content.counts
+    if None in listed:
         return None
-    return sum(filter(None, index_counts)) - sum(counts[number] for number in range(regions))
+    return sum(filter(None, listed)) - sum(counts[number] for number in range(len(listed)))
 
 
 def join_regions(name: str, regions: Sequence[RegionCount]) -> RegionCount:

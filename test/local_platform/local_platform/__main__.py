@@ -18,49 +18,30 @@ import os
 import shlex
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from aiohttp.typedefs import Middleware
-
-from local_platform.address import HOST, open_in_browser, page_address
-from local_platform.environment import client_environment, is_foreign
-from local_platform.http.server import Server
-from local_platform.jobs.scheduler import Scheduler
-from local_platform.store import tokens
-from local_platform.store.database import Store
+from local_platform import __version__
+from local_platform.address import open_in_browser
+from local_platform.environment import is_foreign
+from local_platform.platform import report_on_stderr, serving
+from local_platform.worker import enter
 
 
-async def serve(
-    state: Path, port: int, command: list[str], middlewares: Iterable[Middleware], with_page: bool
-) -> int:
+async def serve(state: Path, options: argparse.Namespace) -> int:
     """Serve until the command ends, or without one until interrupted; return an exit status."""
-    store = Store(state)
-    token = store.setting("user_token")
-    tokens.add(store, token)
-    configuration = state / "dnanexus_config"
-    configuration.mkdir(exist_ok=True)
-    scheduler = Scheduler(store)
-    server = Server(store, after_change=scheduler.wake, middlewares=middlewares)
-    await server.start(port)
-    serving = asyncio.create_task(scheduler.serve(HOST, server.port))
-    try:
-        variables = client_environment(HOST, server.port, token, configuration)
-        if not command:
-            print_exports(variables)
-        if with_page:
-            url = page_address(HOST, server.port, token)
-            print(f"# In a browser: {url}", flush=True)
-            open_in_browser(url)
-        if command:
-            return await run(command, variables)
-        await until_signalled(ready=lambda: print("# Serving until interrupted.", flush=True))
+    async with serving(state, options.port, keep_failed=options.keep_failed) as platform:
+        if not options.command:
+            print_exports(platform.environment)
+        if options.web:
+            print(f"# In a browser: {platform.page}", flush=True)
+            open_in_browser(platform.page)
+        if options.command:
+            return await platform.until(run(options.command, platform.environment))
+        ready = partial(print, "# Serving until interrupted.", flush=True)
+        await platform.until(until_signalled(ready))
         return 0
-    finally:
-        serving.cancel()
-        await scheduler.close()
-        await server.stop()
-        store.close()
 
 
 async def run(command: list[str], variables: dict[str, str]) -> int:
@@ -74,7 +55,12 @@ async def run(command: list[str], variables: dict[str, str]) -> int:
     loop.add_signal_handler(signal.SIGINT, lambda: None)
     for number in (signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, process.send_signal, number)
-    status = await process.wait()
+    try:
+        status = await process.wait()
+    except asyncio.CancelledError:
+        process.terminate()
+        await process.wait()
+        raise
     return status if status >= 0 else 128 - status
 
 
@@ -95,41 +81,37 @@ async def until_signalled(ready: Callable[[], None]) -> None:
     await signalled.wait()
 
 
-def main(middlewares: Iterable[Middleware] = ()) -> int:
-    """Read the command line and serve; `middlewares` see each request before it is answered."""
+def main() -> int:
+    """Read the command line, and do what it says; return an exit status."""
+    if sys.argv[1:2] == ["enter"]:
+        return enter.main(sys.argv[2:])
     parser = argparse.ArgumentParser(
         prog="dx-local-platform",
         description="DNAnexus on 127.0.0.1, for the real dx and dxpy.",
-        epilog="With a command, serves until it ends; without one, prints the variables to set.",
+        epilog="With a command, serves until it ends; without one, prints the variables to set."
+        " `dx-local-platform enter JOB` looks into a failed job.",
     )
     parser.add_argument("--state", type=Path, help="folder to keep everything in (default: none)")
     parser.add_argument(
         "--port", type=int, default=0, help="port (default: that of last time, or a free one)"
     )
     parser.add_argument("--web", action="store_true", help="open the platform's page in a browser")
+    parser.add_argument(
+        "--keep-failed", action="store_true", help="keep the folders of failed jobs, to enter them"
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.add_argument("command", nargs="*", help="command to run, after --")
-    arguments = parser.parse_args()
+    options = parser.parse_args()
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    # What a command asked in vain, it says itself.
-    level = logging.ERROR if arguments.command else logging.WARNING
-    logging.basicConfig(format="local_platform: %(message)s", level=level)
-    # What is no HTTP is answered by aiohttp, which would log a traceback with it.
-    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
+    # The command itself reports what it could not do.
+    report_on_stderr(logging.ERROR if options.command else logging.WARNING)
     with contextlib.ExitStack() as stack:
-        state = arguments.state
+        state = options.state
         if state is None:
             state = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="local_platform_")))
         try:
-            return asyncio.run(
-                serve(
-                    state.expanduser().absolute(),
-                    arguments.port,
-                    arguments.command,
-                    middlewares,
-                    arguments.web,
-                )
-            )
+            return asyncio.run(serve(state.expanduser().absolute(), options))
         except KeyboardInterrupt:
             return 128 + signal.SIGINT
         except BlockingIOError:

@@ -35,7 +35,7 @@ class Caller:
         """Return whom a token stands for.
 
         Raises:
-            InvalidAuthentication: nobody has this token.
+            InvalidAuthentication: nobody has this token, or its job does not run.
         """
         known, job_id = tokens.holder(store, token) if isinstance(token, str) else (False, None)
         if scheme != "Bearer" or not known:

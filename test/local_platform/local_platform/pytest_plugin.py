@@ -1,20 +1,22 @@
 """Fixtures with which anybody tests an applet, on a local platform or on the service itself.
 
-They are named dx and dx_..., since plain names like `project` and `run` are those that a suite is
-likely to have: its own fixture would take the place of ours, also for those of ours that use it.
+Suites that use none of them are left alone. All are named dx or dx_...: a suite's own fixture
+called `project` or `run` would otherwise replace ours, also for those of ours that use it.
 README.md lists them, and so does `pytest --fixtures -p local_platform.pytest_plugin`.
 """
 
 from __future__ import annotations
 
-import os
-import tempfile
+import contextlib
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from local_platform.testing import PlatformError
+from local_platform.testing.clients import leading_nowhere
 
 # dxpy reads a person's login when it is imported: not before that is set aside.
 if TYPE_CHECKING:
@@ -23,12 +25,12 @@ if TYPE_CHECKING:
     from local_platform.testing.local import LocalPlatform
     from local_platform.testing.project import Dx, Job, Project
 
-NOWHERE = "ask-for-a-dx-fixture.invalid"
-"""The service's host, outside of our fixtures: what a test that forgot them reads in its error."""
+USED = pytest.StashKey[bool]()
+"""Whether a collected test uses a fixture of ours."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option that leads the tests to the service."""
+    """Add the option that points the tests at the service."""
     parser.getgroup("DNAnexus").addoption(
         "--dx-project",
         metavar="PROJECT",
@@ -37,31 +39,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
-    """Set a person's login aside before any file of the suite can import dxpy.
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Set a person's login aside before any test runs, if one of them uses a fixture of ours.
 
-    Without --dx-project no test can reach the service by mistake, with a login or without.
+    Then no test reaches the service by mistake, not even one that forgets to ask for a fixture.
+    All our fixtures need dx_platform.
     """
-    if early_config.known_args_namespace.dx_project:
-        return
-    aside = {name: value for name, value in os.environ.items() if name.startswith("DX_")}
-    for name in aside:
-        del os.environ[name]
-    configuration = tempfile.TemporaryDirectory(prefix="dnanexus_config_")
-    instead = {"DX_USER_CONF_DIR": configuration.name, "DX_APISERVER_HOST": NOWHERE}
-    os.environ.update(instead)
-
-    def restore() -> None:
-        configuration.cleanup()
-        for name in instead:
-            del os.environ[name]
-        os.environ.update(aside)
-
-    early_config.add_cleanup(restore)
+    used = any("dx_platform" in getattr(item, "fixturenames", ()) for item in items)
+    config.stash[USED] = used
+    if used and not config.getoption("dx_project"):
+        aside = contextlib.ExitStack()
+        aside.enter_context(leading_nowhere())
+        config.add_cleanup(aside.close)
 
 
-def pytest_report_header(config: pytest.Config) -> str:
+def pytest_report_collectionfinish(config: pytest.Config) -> str | None:
     """Say where the tests go."""
+    if not config.stash[USED]:
+        return None
     project = config.getoption("dx_project")
     return f"DNAnexus: {project or 'a local platform; your login is set aside'}"
 
@@ -70,33 +65,26 @@ def pytest_report_header(config: pytest.Config) -> str:
 def dx_platform(request: pytest.FixtureRequest) -> Iterator[LocalPlatform | LiveProject]:
     """One platform for all tests: a local one, or with --dx-project the service."""
     with warnings.catch_warnings():
-        # Of dxpy's own source, which a suite that makes warnings errors cannot mend.
+        # dxpy's own source gives warnings that a suite may have turned into errors.
         warnings.simplefilter("ignore")
         from local_platform.testing.live import LiveProject
         from local_platform.testing.local import LocalPlatform
 
-    if project := request.config.getoption("dx_project"):
-        yield LiveProject(project)
-        return
-    with tempfile.TemporaryDirectory(prefix="dx_platform_") as folder:
-        platform = LocalPlatform(Path(folder) / "state")
-        platform.start()
-        yield platform
-        assert platform.stop() == 0, platform.complaints()
-        assert platform.job_processes() == [], "processes of jobs outlived the local platform"
+    with _errors_as_sentences():
+        if project := request.config.getoption("dx_project"):
+            yield LiveProject(project)
+            return
+        with LocalPlatform() as platform:
+            yield platform
 
 
-@pytest.fixture(autouse=True)
-def _dx_no_complaints(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Fail a test in which the local platform met an unknown route or a defect of its own.
-
-    A test that has read the complaints itself has dealt with them.
-    """
-    yield
-    if "dx_platform" not in request.fixturenames or request.config.getoption("dx_project"):
-        return
-    if complaints := request.getfixturevalue("dx_platform").complaints():
-        pytest.fail(f"The local platform could not do what was asked:\n{complaints}", pytrace=False)
+@contextlib.contextmanager
+def _errors_as_sentences() -> Iterator[None]:
+    """Show an error of the platform without the source that raises it."""
+    try:
+        yield
+    except PlatformError as error:
+        pytest.fail(str(error), pytrace=False)
 
 
 @pytest.fixture
@@ -109,7 +97,8 @@ def _dx_new_project(
     if "dx_empty_platform" in request.fixturenames:
         # First, whatever the order in which a test names the two.
         request.getfixturevalue("dx_empty_platform")
-    with dx_platform.new_project(request.node.name, tmp_path_factory.mktemp("dx")) as project:
+    folder = tmp_path_factory.mktemp("dx")
+    with _errors_as_sentences(), dx_platform.new_project(request.node.name, folder) as project:
         yield project
 
 
@@ -145,13 +134,30 @@ def dx_build_applet(_dx_new_project: Project) -> Callable[..., str]:
 
 
 @pytest.fixture
+def dx_applet(_dx_new_project: Project) -> Callable[..., str]:
+    """Make an applet from a string.
+
+    dx_applet("echo hi"), dx_applet("import dxpy", "python3", outputSpec=[...]) return its ID; what
+    is named is a field of dxapp.json.
+    """
+    return _dx_new_project.applet
+
+
+@pytest.fixture
 def dx_run(_dx_new_project: Project) -> Callable[..., Job]:
     """Run an applet to its end, which fails the test if it is not the expected one.
 
-    dx_run(applet, {"number": 1, "bam": Path("a.bam")}, state="done") returns a job with its
-    output, failure_reason, failure_message and log; job.download("name") returns a path.
+    dx_run(applet, {"number": 1, "bam": Path("a.bam")}, state="done", name="trial") returns a job
+    with its output, failure_reason, failure_message and log; job.download("name") returns a path,
+    or a list of paths for an array of files. The options are those of dxpy.DXApplet.run.
     """
     return _dx_new_project.run
+
+
+@pytest.fixture
+def dx_start(_dx_new_project: Project) -> Callable[..., Job]:
+    """Start an applet like dx_run, without waiting: job.wait(state="done") does that."""
+    return _dx_new_project.start
 
 
 @pytest.fixture
@@ -175,10 +181,11 @@ def dx_empty_platform(dx_platform: LocalPlatform | LiveProject) -> LocalPlatform
 def dx_faults(
     dx_platform: LocalPlatform | LiveProject, request: pytest.FixtureRequest
 ) -> Iterator[Faults]:
-    """Spoil downloads to come; a fault that no download has met fails the test. Local only.
+    """Spoil requests to come; a fault that none has met fails the test. Local only.
 
-    dx_faults("cut", file="*.bam", times=1, skip=0) returns a function that tells how often it
-    was met. times=None stands for always.
+    dx_faults("cut", file="*.bam", times=1, skip=0) spoils downloads, dx_faults("503",
+    method="file/describe") calls, dx_faults("SpotInstanceInterruption", job="count") jobs. Each
+    returns a function that returns how often the fault was met. times=None stands for always.
     """
     faults = _local(dx_platform).faults
     failed_before = request.session.testsfailed
@@ -187,7 +194,7 @@ def dx_faults(
     faults.clear()
     # A test that has failed already need not be told.
     if unmet and request.session.testsfailed == failed_before:
-        pytest.fail(f"No download met the fault: {', '.join(unmet)}", pytrace=False)
+        pytest.fail(f"No request met the fault: {', '.join(unmet)}", pytrace=False)
 
 
 def _local(platform: LocalPlatform | LiveProject) -> LocalPlatform:

@@ -1,4 +1,4 @@
-"""Each fault of a download, as it comes over the wire, and what dxpy makes of it."""
+"""Each fault, as it comes over the wire, and what dxpy makes of it."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,9 @@ import pytest
 import urllib3
 from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
-from local_platform.testing.faults import KINDS, Faults
+from local_platform.testing.faults import CALLS, DOWNLOADS, REASONS, Faults
+from local_platform.testing.local import LocalPlatform
+from local_platform.testing.project import Job
 
 CONTENT = bytes(range(100))
 ASKED = {"Range": "bytes=10-29"}
@@ -31,9 +33,9 @@ def get(url: str, timeout: float = 20) -> urllib3.BaseHTTPResponse:
     return urllib3.request("GET", url, headers=ASKED, retries=False, timeout=timeout)
 
 
-def test_every_fault_is_shown_here() -> None:
+def test_every_fault_of_downloads_is_shown_here() -> None:
     shown = {name.removeprefix("test_fault_") for name in globals() if "test_fault_" in name}
-    assert shown == set(KINDS)
+    assert shown == set(DOWNLOADS)
 
 
 def test_fault_cut(url: str, dx_faults: Faults) -> None:
@@ -124,7 +126,7 @@ def test_faults_follow_one_another(url: str, dx_faults: Faults) -> None:
 
 
 def test_unknown_fault_is_refused(dx_faults: Faults) -> None:
-    with pytest.raises(ValueError, match="No fault is called 'Cut', only: cut, early_end"):
+    with pytest.raises(ValueError, match="No fault of downloads is called 'Cut': cut, early_end"):
         dx_faults("Cut")
 
 
@@ -142,3 +144,84 @@ def test_job_meets_faults_too(
     with pytest.raises(dxpy.exceptions.DXJobFailureError):
         job.wait_on_done(interval=1)
     assert met() > 0
+
+
+def test_nothing_counts_downloads_and_lets_other_faults_through(
+    url: str, dx_faults: Faults
+) -> None:
+    asked = dx_faults("nothing", times=None)
+    dx_faults("500")
+    assert [get(url).status for _ in range(2)] == [500, 206]
+    assert asked() == 2
+
+
+def call(dx_platform: LocalPlatform, path: str) -> urllib3.BaseHTTPResponse:
+    """Call a method once."""
+    address = f"http://127.0.0.1:{dx_platform.port}{path}"
+    headers = {"Authorization": f"Bearer {dx_platform.token}"}
+    return urllib3.request("POST", address, json={}, headers=headers, retries=False)
+
+
+@pytest.mark.parametrize("kind", CALLS)
+def test_call_is_answered_with_an_error_of_the_service(
+    dx_platform: LocalPlatform, file: dxpy.DXFile, dx_faults: Faults, kind: str
+) -> None:
+    met = dx_faults(kind, method="file/describe", skip=1)
+    path = f"/{file.get_id()}/describe"
+    replies = [call(dx_platform, one) for one in (path, "/system/whoami", path, path)]
+    assert [reply.status for reply in replies] == [200, 200, int(kind), 200]
+    assert replies[2].json()["error"]["type"] == CALLS[kind]
+    assert met() == 1
+
+
+@pytest.mark.parametrize("kind", CALLS)
+def test_dxpy_calls_again(file: dxpy.DXFile, dx_faults: Faults, kind: str) -> None:
+    dx_faults(kind, method="file/*")
+    assert file.describe()["name"] == "ä b.bam"
+
+
+def test_call_of_a_job_alone_is_spoiled(
+    dx_applet: Callable[..., str], dx_start: Callable[..., Job], dx_faults: Faults
+) -> None:
+    met = dx_faults("500", method="job/describe", job="that one")
+    code = "dx describe $DX_JOB_ID"
+    other, meant = (dx_start(dx_applet(code), name=name) for name in ("this one", "that one"))
+    other.wait()
+    meant.wait()
+    assert met() == 1
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_job_fails_for_a_reason_of_its_machine(
+    dx_applet: Callable[..., str], dx_run: Callable[..., Job], dx_faults: Faults, reason: str
+) -> None:
+    dx_faults(reason, job="lost*", method="project/describe")
+    code = "echo before; dx describe $DX_PROJECT_CONTEXT_ID; echo after"
+    job = dx_run(dx_applet(code), name="lost one", state="failed")
+    assert (job.failure_reason, job.failure_message) == (reason, "The test ordered this fault")
+    assert "before" in job.log
+    assert "after" not in job.log
+
+
+def test_job_is_restarted_after_an_interruption_as_its_policy_says(
+    dx_applet: Callable[..., str], dx_run: Callable[..., Job], dx_faults: Faults
+) -> None:
+    met = dx_faults("SpotInstanceInterruption", times=2)
+    policy = {"executionPolicy": {"restartOn": {"SpotInstanceInterruption": 2}}}
+    job = dx_run(dx_applet("echo done", runSpec=policy))
+    assert job.description["failureCounts"] == {"SpotInstanceInterruption": 2}
+    assert met() == 2
+
+
+@pytest.mark.parametrize(
+    ("order", "refusal"),
+    [
+        ({"kind": "cut", "method": "file/describe"}, "No fault of calls is called 'cut'"),
+        ({"kind": "429"}, "No fault of downloads is called '429'"),
+        ({"kind": "503", "method": "*", "times": None}, "for ever: say how many times"),
+        ({"kind": "500", "method": "*", "file": "*"}, "or calls of a method or job"),
+    ],
+)
+def test_order_that_makes_no_sense_is_refused(dx_faults: Faults, order: dict, refusal: str) -> None:
+    with pytest.raises(ValueError, match=refusal):
+        dx_faults(**order)

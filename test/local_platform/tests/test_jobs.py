@@ -742,7 +742,7 @@ def main():
 def test_job_that_no_longer_runs_starts_no_job(make_applet: MakeApplet) -> None:
     access = {"project": "CONTRIBUTE"}
     description = ended(make_applet(STARTS_LATE, access=access).run({}))
-    assert description["output"] == {"answers": ["InvalidState"] * 3}
+    assert description["output"] == {"answers": ["InvalidAuthentication"] * 3}
 
 
 def test_terminating_a_job_that_starts_subjobs_leaves_no_orphan(

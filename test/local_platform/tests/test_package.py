@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from local_platform import pytest_plugin
+from local_platform import __version__, pytest_plugin
 from local_platform.api import routes
-from local_platform.testing.faults import KINDS
+from local_platform.testing.faults import CALLS, DOWNLOADS, REASONS
 
 PACKAGE = Path(__file__).parents[1]
 PINS = PACKAGE.parent / "requirements.txt"
@@ -34,25 +34,42 @@ def run(command: list[object], folder: Path, **environment: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Install the package in an empty virtual environment, and return where its programs are.
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Run what the page says for CI beside the example; return the folder and what was printed.
 
-    With the versions that we test with; pip fails if they are not among those that it allows.
+    pip gets the versions that we test with; it fails if the package does not allow them.
     """
-    folder = tmp_path_factory.mktemp("installed")
-    run([sys.executable, "-m", "venv", "venv"], folder)
-    pip = [folder / "venv" / "bin" / "python", "-m", "pip", "--disable-pip-version-check"]
+    folder = tmp_path_factory.mktemp("recipe")
+    shutil.copytree(PACKAGE / "example", folder / "example")
+    steps = re.findall("- run: (.*)", README)
+    assert len(steps) == 2
+    if not shutil.which("sysctl"):
+        del steps[0]
+    script = "; ".join(steps).replace("git+URL#subdirectory=test/local_platform", PACKAGE.as_uri())
+    # The setting is the machine's: here it is read, not changed.
+    script = script.replace("sudo ", "").replace("userns=0", "userns")
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     before = sorted(PACKAGE.rglob("*"))
-    run([*pip, "install", "--quiet", "--constraint", PINS, f"{PACKAGE}[pytest]"], folder)
+    printed = run(["bash", "-ec", script], folder, PATH=path, PIP_CONSTRAINT=str(PINS))
     assert sorted(PACKAGE.rglob("*")) == before, "building leaves something behind"
-    return folder / "venv" / "bin"
+    return folder, printed
 
 
-def test_example_passes_where_only_the_package_is_installed(programs: Path, tmp_path: Path) -> None:
-    shutil.copytree(PACKAGE / "example", tmp_path / "example")
-    printed = run([programs / "pytest", "example"], tmp_path)
-    assert "DNAnexus: a local platform" in printed
-    assert "5 passed" in printed
+@pytest.fixture
+def programs(recipe: tuple[Path, str]) -> Path:
+    """Return the folder of the programs in an environment that has only the package."""
+    return recipe[0] / "venv" / "bin"
+
+
+def test_recipe_for_ci_installs_the_package_and_passes(recipe: tuple[Path, str]) -> None:
+    assert "DNAnexus: a local platform" in recipe[1]
+    assert "5 passed" in recipe[1]
+
+
+def test_type_hints_are_installed(programs: Path, tmp_path: Path) -> None:
+    where = "import local_platform, pathlib; print(pathlib.Path(local_platform.__file__).parent)"
+    installed = run([programs / "python", "-c", where], tmp_path).strip()
+    assert Path(installed, "py.typed").exists()
 
 
 def test_what_the_page_says_can_be_pasted_into_an_empty_folder(
@@ -61,6 +78,24 @@ def test_what_the_page_says_can_be_pasted_into_an_empty_folder(
     script = re.search("```sh\n(.*?)```", README, re.DOTALL)[1]
     path = f"{programs}:{os.environ['PATH']}"
     assert "1 passed" in run(["bash", "-ec", script], tmp_path, PATH=path)
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_plugin_is_turned_off_by_one_line_of_settings(
+    programs: Path, tmp_path: Path, on: bool
+) -> None:
+    line = re.search("`(addopts = .*?)`", README)[1]
+    (tmp_path / "pytest.ini").write_text("[pytest]\n" + line * (not on))
+    (tmp_path / "test_it.py").write_text(
+        "def test_it(pytestconfig):\n"
+        f"    assert pytestconfig.pluginmanager.hasplugin('local_platform.pytest_plugin') is {on}\n"
+    )
+    assert "1 passed" in run([programs / "pytest"], tmp_path)
+
+
+def test_command_says_its_version(programs: Path, tmp_path: Path) -> None:
+    printed = run([programs / "dx-local-platform", "--version"], tmp_path)
+    assert printed == f"dx-local-platform {__version__}\n"
 
 
 def test_command_finds_the_dx_that_was_installed_with_it(programs: Path, tmp_path: Path) -> None:
@@ -83,4 +118,6 @@ def test_page_lists_what_is_served() -> None:
 def test_page_lists_every_fixture_and_every_fault() -> None:
     fixtures = {name for name in dir(pytest_plugin) if re.match("dx($|_)", name)}
     assert len(fixtures) > 5
-    assert {name for name in (*fixtures, *KINDS) if f"`{name}`" not in README} == set()
+    assert {
+        name for name in (*fixtures, *CALLS, *DOWNLOADS, *REASONS) if f"`{name}`" not in README
+    } == set()

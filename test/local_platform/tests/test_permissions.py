@@ -1,5 +1,6 @@
 """Who reaches what: tokens, jobs and their trees, hosts, addresses."""
 
+import http.client
 import json
 import re
 import subprocess
@@ -10,11 +11,12 @@ from pathlib import Path
 import dxpy
 import pytest
 import urllib3
+import websocket
 from dxpy.exceptions import InvalidAuthentication, ResourceNotFound
 
 from local_platform.testing.local import LocalPlatform
 from local_platform.testing.project import Dx
-from platform_fixtures import ended, in_state, job_log
+from platform_fixtures import ended, in_state, job_log, until
 
 MakeApplet = Callable[..., dxpy.DXApplet]
 WHOAMI = "/system/whoami"
@@ -87,6 +89,48 @@ def test_token_of_an_ended_job_is_destroyed(make_applet: MakeApplet, dx: Dx) -> 
     context = re.search(r"\{.*\}", log)[0]
     dx.environment["DX_SECURITY_CONTEXT"] = context
     assert "InvalidAuthentication" in dx("whoami", status=3).stderr
+
+
+def token_printed(make_applet: MakeApplet, dx: Dx, then: str) -> tuple[dxpy.DXJob, str]:
+    """Run an applet that prints its token and does something; return its job and the token."""
+    job = make_applet(f'echo "$DX_SECURITY_CONTEXT"\n{then}', "bash").run({})
+    watched = ("watch", job.get_id(), "--no-wait", "--get-stdout", "--no-timestamps")
+    found = until(lambda: re.search(r"\{.*\}", dx(*watched).stdout))
+    return job, json.loads(found[0])["auth_token"]
+
+
+def test_token_whose_job_ends_during_a_call_is_worthless(
+    make_applet: MakeApplet, dx: Dx, dx_platform: LocalPlatform
+) -> None:
+    job, token = token_printed(make_applet, dx, "sleep 600")
+    body = json.dumps({"function": "main", "input": {}})
+    connection = http.client.HTTPConnection("127.0.0.1", int(dx_platform.port))
+    connection.putrequest("POST", "/job/new")
+    connection.putheader("Authorization", f"Bearer {token}")
+    connection.putheader("Content-Length", str(len(body)))
+    connection.endheaders(body[:1].encode())
+    job.terminate()
+    assert ended(job)["state"] == "terminated"
+    connection.send(body[1:].encode())
+    reply = connection.getresponse()
+    assert (reply.status, json.load(reply)["error"]["type"]) == (401, "InvalidAuthentication")
+    connection.close()
+    assert len(list(dxpy.find_executions(root_execution=job.get_id()))) == 1
+
+
+def test_log_is_not_streamed_to_a_job_that_has_ended(
+    make_applet: MakeApplet, dx: Dx, dx_platform: LocalPlatform
+) -> None:
+    job, token = token_printed(make_applet, dx, "sleep 600")
+    address = f"ws://127.0.0.1:{dx_platform.port}/{job.get_id()}/getLog/websocket"
+    stream = websocket.create_connection(address, timeout=60)
+    stream.send(json.dumps({"access_token": token, "token_type": "Bearer", "tail": True}))
+    assert stream.recv()
+    job.terminate()
+    while (frame := stream.recv_data())[0] == websocket.ABNF.OPCODE_TEXT:
+        assert json.loads(frame[1])["msg"] != "END_LOG"
+    assert int.from_bytes(frame[1][:2], "big") == 1008
+    stream.shutdown()
 
 
 def test_job_reads_the_project_and_writes_into_its_workspace(
@@ -328,7 +372,7 @@ def test_unknown_route_names_itself_and_is_logged(
     del dx_project
     with pytest.raises(ResourceNotFound, match="/system/noSuchThing"):
         dxpy.DXHTTPRequest("/system/noSuchThing", {})
-    assert dx_platform.complaints() == "local_platform: unknown route /system/noSuchThing\n"
+    assert dx_platform.complaints() == "unknown route /system/noSuchThing\n"
 
 
 @pytest.mark.parametrize("body", ["[]", "{", '"text"'])

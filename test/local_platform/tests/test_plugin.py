@@ -7,24 +7,15 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import dxpy
 import pytest
 
 from local_platform.testing.local import LocalPlatform
-from local_platform.testing.project import Dx, Project
-from platform_fixtures import until
+from local_platform.testing.project import Dx, Job, Project
+from platform_fixtures import until, write_applet
 
 PROJECT = Path(__file__).parents[1]
 EXAMPLE = PROJECT / "example"
-BASH = {
-    "name": "small",
-    "runSpec": {
-        "interpreter": "bash",
-        "file": "code.sh",
-        "distribution": "Ubuntu",
-        "release": "24.04",
-        "version": "0",
-    },
-}
 
 
 def run_pytest(folder: Path, *arguments: str, **environment: str) -> tuple[int, str]:
@@ -40,17 +31,9 @@ def run_pytest(folder: Path, *arguments: str, **environment: str) -> tuple[int, 
     return done.returncode, done.stdout + done.stderr
 
 
-def make_applet(folder: Path, script: str) -> None:
-    """Write an applet in bash called small."""
-    applet = folder / "small"
-    applet.mkdir()
-    (applet / "dxapp.json").write_text(json.dumps(BASH))
-    (applet / "code.sh").write_text(script)
-
-
 def run_suite(folder: Path, code: str, script: str = "true", **environment: str) -> tuple[int, str]:
     """Run a suite of one file, beside an applet in bash."""
-    make_applet(folder, script)
+    write_applet(folder / "small", script)
     (folder / "test_small.py").write_text(code)
     return run_pytest(folder, **environment)
 
@@ -92,7 +75,7 @@ def test_fault_that_nothing_met_is_told_unless_the_test_has_failed(
     code = f'def test_it(dx_faults):\n    dx_faults("cut")\n    {body}\n'
     status, printed = run_suite(tmp_path, code)
     assert status == 1
-    assert ("No download met the fault: cut" in printed) == told
+    assert ("No request met the fault: cut" in printed) == told
 
 
 def test_job_that_does_not_end_is_terminated(tmp_path: Path) -> None:
@@ -101,7 +84,7 @@ def test_job_that_does_not_end_is_terminated(tmp_path: Path) -> None:
     )
     status, printed = run_suite(tmp_path, code, "echo working; sleep 600")
     assert status == 1
-    assert "Waited 2 seconds in vain: job-" in printed
+    assert "Not ended after 2 seconds: job-" in printed
     assert "working" in printed
 
 
@@ -127,10 +110,9 @@ def test_it(dx_project):
     assert "unknown route /system/noSuchThing" in printed
 
 
-def test_login_is_neither_read_nor_changed(tmp_path: Path) -> None:
+def test_login_is_set_aside_for_a_suite_that_uses_a_fixture(tmp_path: Path) -> None:
     login = tmp_path / "login"
-    ended_session = login / "sessions" / "999999999"
-    ended_session.mkdir(parents=True)
+    login.mkdir()
     (login / "environment.json").write_text(json.dumps({"DX_APISERVER_HOST": "read.invalid"}))
     code = """
 import os
@@ -162,11 +144,29 @@ def test_after():
     }
     status, printed = run_suite(tmp_path, code, **environment)
     assert status == 0, printed
-    assert sorted(path.name for path in login.rglob("*")) == [
-        "999999999",
-        "environment.json",
-        "sessions",
-    ]
+    assert [path.name for path in login.rglob("*")] == ["environment.json"]
+
+
+def test_suite_that_uses_no_fixture_keeps_its_login(tmp_path: Path) -> None:
+    code = """
+import os
+
+import dxpy
+
+
+def test_it():
+    assert dxpy.APISERVER_HOST == os.environ["DX_APISERVER_HOST"] == "mine.invalid"
+    assert dxpy.SECURITY_CONTEXT["auth_token"] == "mine"
+    assert os.environ["https_proxy"] == "http://proxy.invalid:1"
+"""
+    environment = {
+        "DX_APISERVER_HOST": "mine.invalid",
+        "DX_SECURITY_CONTEXT": '{"auth_token": "mine", "auth_token_type": "Bearer"}',
+        "https_proxy": "http://proxy.invalid:1",
+    }
+    status, printed = run_suite(tmp_path, code, **environment)
+    assert status == 0, printed
+    assert "DNAnexus" not in printed
 
 
 def test_fixtures_of_the_suite_do_not_get_in_the_way(tmp_path: Path) -> None:
@@ -198,6 +198,71 @@ def test_theirs(run, dx, tmp_path):
     assert status == 0, printed
 
 
+def test_applet_is_made_of_a_string_and_run_with_options(
+    dx: Dx, dx_applet: Callable[..., str], dx_run: Callable[..., Job]
+) -> None:
+    code = "dx-jobutil-add-output number $((number + 1))"
+    spec = [{"name": "number", "class": "int"}]
+    job = dx_run(
+        dx_applet(code, inputSpec=spec, outputSpec=spec),
+        {"number": 1},
+        name="addition",
+        instance_type="mem2_ssd1_v2_x4",
+        properties={"kind": "trial"},
+        folder="results",
+    )
+    assert job.output == {"number": 2}
+    described = json.loads(dx("describe", job.id, "--json").stdout)
+    assert described["name"] == "addition"
+    assert described["instanceType"] == "mem2_ssd1_v2_x4"
+    assert described["properties"] == {"kind": "trial"}
+    assert described["folder"] == "/results"
+
+
+def test_python_applet_is_made_of_a_string(
+    dx_applet: Callable[..., str], dx_run: Callable[..., Job]
+) -> None:
+    code = "@dxpy.entry_point('main')\ndef main():\n    print('hi')\n"
+    assert "hi\n" in dx_run(dx_applet(code, "python3", name="greeter")).log
+
+
+def test_started_job_is_not_waited_for(
+    dx_applet: Callable[..., str], dx_start: Callable[..., Job]
+) -> None:
+    search = "dx find data --name go --brief --project $DX_PROJECT_CONTEXT_ID"
+    first = dx_start(dx_applet(f"echo working; until {search} | grep file; do sleep 1; done"))
+    second = dx_start(dx_applet("true"), depends_on=[first])
+    until(lambda: "working\n" in first.log)
+    assert (first.state, first.output) == ("running", {})
+    assert second.state in ("idle", "waiting_on_input")
+    dxpy.upload_string("", name="go", wait_on_close=True)
+    assert first.wait(timeout=60) is first
+    assert second.wait(timeout=60).state == "done"
+
+
+def test_option_that_a_run_does_not_have_is_refused(
+    dx_applet: Callable[..., str], dx_start: Callable[..., Job]
+) -> None:
+    with pytest.raises(TypeError, match="No option for a run is called nmae"):
+        dx_start(dx_applet("true"), nmae="typed wrongly")
+
+
+def test_files_of_an_array_are_downloaded_each(
+    dx_applet: Callable[..., str], dx_run: Callable[..., Job]
+) -> None:
+    code = """
+for content in one two; do
+    dx-jobutil-add-output texts "$(echo $content | dx upload - --path same.txt --brief)" --array
+done
+dx-jobutil-add-output text "$(echo three | dx upload - --path same.txt --brief)"
+"""
+    spec = [{"name": "texts", "class": "array:file"}, {"name": "text", "class": "file"}]
+    job = dx_run(dx_applet(code, outputSpec=spec))
+    assert [path.read_text() for path in job.download("texts")] == ["one\n", "two\n"]
+    assert job.download("text").read_text() == "three\n"
+    assert job.download("text").name == "same.txt"
+
+
 def test_folder_is_uploaded_as_it_is(
     dx: Dx, dx_upload_folder: Callable[..., dict[str, str]], dx_project: str, tmp_path: Path
 ) -> None:
@@ -220,10 +285,47 @@ def test_project_of_a_test_is_made_after_its_platform_was_emptied(
 @pytest.fixture
 def another(tmp_path: Path) -> Iterator[LocalPlatform]:
     """Serve a platform apart from the one that all tests share."""
-    platform = LocalPlatform(tmp_path / "state")
-    platform.start()
-    yield platform
-    assert platform.stop() == 0
+    with LocalPlatform(tmp_path / "state") as platform:
+        yield platform
+
+
+def test_platform_is_used_without_pytest(tmp_path: Path) -> None:
+    script = """
+import sys
+
+sys.modules["pytest"] = None
+from local_platform.testing import UnexpectedEndError
+from local_platform.testing.local import LocalPlatform
+
+with LocalPlatform() as platform, platform.new_project("trial") as project:
+    print(project.run(project.build_applet("small")).log)
+    try:
+        project.run(project.applet("exit 3", name="three"))
+    except UnexpectedEndError as error:
+        print(error)
+print(platform.running, platform.state.exists())
+"""
+    write_applet(tmp_path / "small", "echo hi")
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=os.environ | {"PYTHONPATH": str(PROJECT)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    hi, *_, last = done.stdout.splitlines()
+    assert hi == "hi"
+    assert (
+        "of three is failed: AppInternalError: The program ended with exit status 3" in done.stdout
+    )
+    assert last == "False False"
+
+
+def test_what_a_library_prints_is_no_complaint(tmp_path: Path) -> None:
+    warning = 'echo "library.py:1: DeprecationWarning: do not" >&2; exec "$@"'
+    with LocalPlatform(tmp_path / "state", ["sh", "-c", warning, "sh"]) as platform:
+        assert platform.complaints() == ""
 
 
 def test_reset_forgets_everything(another: LocalPlatform, tmp_path: Path) -> None:
@@ -247,7 +349,7 @@ def test_project_and_files_of_a_test_do_not_outlive_it(
 
 def test_job_that_a_test_leaves_running_is_ended(another: LocalPlatform, tmp_path: Path) -> None:
     with another.new_project("left", tmp_path) as project:
-        make_applet(project.dx.folder, "sleep 600")
+        write_applet(project.dx.folder / "small", "sleep 600")
         project.dx("build", "small")
         project.dx("run", "small", "-y")
         until(another.job_processes)

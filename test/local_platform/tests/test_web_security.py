@@ -2,12 +2,19 @@
 
 import http.client
 import json
-from collections.abc import Callable
+import random
+import re
+import socketserver
+import string
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import dxpy
 import pytest
 import websocket
-from playwright.sync_api import FrameLocator, Page, expect
+from playwright.sync_api import FrameLocator, expect
 
 from local_platform.testing.local import LocalPlatform
 from web_page import Tab
@@ -59,10 +66,10 @@ def upload(name: str, content: str, media: str, project: str) -> dxpy.DXFile:
     )
 
 
-def get(platform: LocalPlatform, path: str) -> tuple[int, dict[str, str]]:
-    """Return the status and the headers with which a path is answered."""
+def get(platform: LocalPlatform, path: str, shown_in: str = "") -> tuple[int, dict[str, str]]:
+    """Return the status and the headers with which a path is answered, in a frame say."""
     connection = http.client.HTTPConnection("127.0.0.1", int(platform.port))
-    connection.request("GET", path)
+    connection.request("GET", path, headers={"Sec-Fetch-Dest": shown_in} if shown_in else {})
     reply = connection.getresponse()
     connection.close()
     return reply.status, dict(reply.getheaders())
@@ -79,12 +86,12 @@ def test_hostile_html_reaches_neither_token_nor_api(
     expect(tab.text("h1")).to_have_text("report.html")
     with tab.page.context.expect_page() as opened:
         tab.click("Open in a new tab", "link")
-    assert_refused(opened.value)
+    assert_refused(opened.value.frame_locator("iframe"))
     assert tab.has_only_asked_the_platform()
     assert dx_platform.complaints() == ""
 
 
-def assert_refused(report: FrameLocator | Page) -> None:
+def assert_refused(report: FrameLocator) -> None:
     """Wait for the end of every attempt, and check that none reached anything."""
     expect(report.locator("#name")).to_have_text("report")
     expect(report.locator("li")).to_have_count(ATTEMPTS)
@@ -92,11 +99,60 @@ def assert_refused(report: FrameLocator | Page) -> None:
     assert [end for end in ends if not end.endswith(" refused")] == []
 
 
+@pytest.fixture
+def elsewhere() -> Iterator[tuple[int, list[bytes]]]:
+    """Listen on another port; give it, and what was sent there."""
+    sent: list[bytes] = []
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            sent.append(self.rfile.readline())
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        # A browser may connect and say nothing.
+        server.block_on_close = False
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever).start()
+        yield server.server_address[1], sent
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    "leave",
+    [
+        "<script>location = '{url}'</script>",
+        "<meta http-equiv=refresh content='0; {url}'>",
+        "<a href='{url}'></a><script>document.querySelector('a').click()</script>",
+        "<a download href='{url}'></a><script>document.querySelector('a').click()</script>",
+        "<form action='{url}'></form><script>document.forms[0].submit()</script>",
+    ],
+)
+@pytest.mark.parametrize("alone", [True, False], ids=["in its own tab", "in the page"])
+def test_file_leads_the_browser_nowhere(
+    open_tab: Callable[..., Tab],
+    dx_project: str,
+    elsewhere: tuple[int, list[bytes]],
+    leave: str,
+    alone: bool,
+) -> None:
+    port, sent = elsewhere
+    content = leave.replace("{url}", f"http://127.0.0.1:{port}/?secret")
+    file = upload("report.html", content, "text/html", dx_project)
+    tab, refused = open_tab(), re.compile("violates|Blocked form submission")
+    with tab.page.expect_event("console", lambda message: refused.search(message.text)):
+        if alone:
+            tab.page.goto(tab.origin + inline(file), wait_until="commit")
+        else:
+            tab.open(f"/{file.get_id()}")
+            tab.click("Open report.html")
+    assert sent == []
+
+
 def test_file_is_an_origin_of_its_own_by_its_header_too(
     dx_platform: LocalPlatform, dx_project: str
 ) -> None:
     file = upload("report.html", "<p>", "text/html", dx_project)
-    _, headers = get(dx_platform, inline(file))
+    _, headers = get(dx_platform, inline(file), "iframe")
     policy = headers["Content-Security-Policy"]
     assert policy.startswith("sandbox allow-scripts allow-downloads;")
     assert "allow-same-origin" not in policy
@@ -124,7 +180,7 @@ def test_browser_shows_only_what_is_known_to_be_harmless_in_its_bounds(
     dx_platform: LocalPlatform, dx_project: str, media: str, shown: str | None
 ) -> None:
     file = upload("name", "content", media, dx_project)
-    status, headers = get(dx_platform, inline(file))
+    status, headers = get(dx_platform, inline(file), "iframe")
     assert status == 200
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Content-Disposition"] == ("inline" if shown else "attachment")
@@ -136,9 +192,13 @@ def test_file_is_for_keeping_unless_asked_for_otherwise(
     dx_platform: LocalPlatform, dx_project: str
 ) -> None:
     file = upload("report.html", "<p>", "text/html", dx_project)
-    _, headers = get(dx_platform, inline(file).removesuffix("&inline"))
-    assert headers["Content-Disposition"] == "attachment"
-    assert headers["Content-Type"] == "application/octet-stream"
+    path = inline(file)
+    for _, headers in (
+        get(dx_platform, path.removesuffix("&inline"), "iframe"),
+        get(dx_platform, path),
+    ):
+        assert headers["Content-Disposition"] == "attachment"
+        assert headers["Content-Type"] == "application/octet-stream"
 
 
 def test_page_is_served_with_its_bounds(dx_platform: LocalPlatform) -> None:
@@ -154,12 +214,23 @@ def test_page_is_served_with_its_bounds(dx_platform: LocalPlatform) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/web/../page.py", "/web/%2e%2e/page.py", "/web/nothing.js", "/web/", "/page.py"]
+    "path", ["/web/../access.py", "/web/%2e%2e/access.py", "/web/nothing.js", "/web/", "/access.py"]
 )
 def test_only_the_files_of_the_page_are_served(dx_platform: LocalPlatform, path: str) -> None:
     status, headers = get(dx_platform, path)
     assert status in (404, 405)
     assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_absolute_path_leads_out_of_the_page_for_nobody(dx_platform: LocalPlatform) -> None:
+    # A name of letters only, as those of the page's own files are.
+    letters = "".join(random.choices(string.ascii_lowercase, k=12))
+    secret = Path(tempfile.gettempdir(), letters + ".js")
+    secret.write_text("secret")
+    try:
+        assert get(dx_platform, f"/web/{secret}")[0] in (404, 405)
+    finally:
+        secret.unlink()
 
 
 @pytest.mark.parametrize("origin", FOREIGN)

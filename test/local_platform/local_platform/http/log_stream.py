@@ -2,18 +2,22 @@
 
 import asyncio
 import json
+from collections.abc import Callable
+from functools import partial
 
 from aiohttp import WSMsgType, web
 
 from local_platform.access import Caller
 from local_platform.api.call import Call
-from local_platform.errors import ApiError
+from local_platform.errors import ApiError, InvalidInput
 from local_platform.jobs.log import Reader
 from local_platform.rules.fields import hash_of
 from local_platform.store.database import Store, now
 
 # How often a live log is looked at again, in seconds.
 INTERVAL = 0.1
+# How long the first frame of a client is waited for, in seconds.
+LONGEST_SILENCE = 30
 # WebSocket close code for "policy violation"; the reason holds the API's error.
 REFUSED = 1008
 
@@ -25,19 +29,38 @@ async def stream_log(store: Store, request: web.Request) -> web.WebSocketRespons
     """
     socket = web.WebSocketResponse()
     await socket.prepare(request)
-    job_id = request.match_info["job"]
-    first = await socket.receive()
     try:
-        wishes = hash_of(str(first.data or "").encode())
-        caller = Caller.with_token(store, wishes.get("token_type"), wishes.get("access_token"))
-        caller.job(job_id)
+        wishes = hash_of(await _first_frame(socket))
+        token = (wishes.get("token_type"), wishes.get("access_token"))
+        authenticate = partial(Caller.with_token, store, *token)
+        job_id = request.match_info["job"]
+        call = Call(store, authenticate().job_id, object_id=job_id, body=wishes, base_url="")
+        await _send_until_closed(socket, Reader(call), authenticate)
     except ApiError as error:
         await socket.close(code=REFUSED, message=json.dumps(error.body()["error"]).encode())
-        return socket
-    call = Call(store, caller.job_id, object_id=job_id, body=wishes, base_url="")
+    return socket
+
+
+async def _first_frame(socket: web.WebSocketResponse) -> bytes:
+    """Return what a client sends first."""
+    try:
+        first = await socket.receive(timeout=LONGEST_SILENCE)
+    except asyncio.TimeoutError:
+        raise InvalidInput("The first frame, with the token, did not come") from None
+    return str(first.data or "").encode()
+
+
+async def _send_until_closed(
+    socket: web.WebSocketResponse, reader: Reader, authenticate: Callable[[], Caller]
+) -> None:
+    """Send a log, and wait for the client to close.
+
+    Raises:
+        ApiError: the caller may not read it, or no longer.
+    """
     # The client sends nothing more, but its pings and its close come in through here.
     closed = asyncio.create_task(_until_closed(socket))
-    sending = asyncio.create_task(_send_log(socket, Reader(call)))
+    sending = asyncio.create_task(_send_log(socket, reader, authenticate))
     try:
         done, _ = await asyncio.wait((closed, sending), return_when=asyncio.FIRST_COMPLETED)
         if sending in done:
@@ -47,7 +70,6 @@ async def stream_log(store: Store, request: web.Request) -> web.WebSocketRespons
     finally:
         closed.cancel()
         sending.cancel()
-    return socket
 
 
 async def _until_closed(socket: web.WebSocketResponse) -> None:
@@ -57,9 +79,12 @@ async def _until_closed(socket: web.WebSocketResponse) -> None:
             return
 
 
-async def _send_log(socket: web.WebSocketResponse, reader: Reader) -> None:
+async def _send_log(
+    socket: web.WebSocketResponse, reader: Reader, authenticate: Callable[[], Caller]
+) -> None:
     """Send what there is, and what comes until the reader has all it wishes."""
     while not reader.complete:
+        authenticate()
         before = reader.last
         for frame in reader.read():
             await socket.send_json(frame)

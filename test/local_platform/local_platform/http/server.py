@@ -15,7 +15,7 @@ from aiohttp.typedefs import Middleware
 
 from local_platform.access import Caller
 from local_platform.address import HOST
-from local_platform.api import routes
+from local_platform.api import routes, unserved
 from local_platform.api.call import Call
 from local_platform.errors import (
     ApiError,
@@ -54,8 +54,8 @@ class Server:
         self._after_change = after_change
         app = web.Application(middlewares=[self._guard, *middlewares], client_max_size=LARGEST_TEXT)
         app.on_response_prepare.append(browser.add_bounds)
-        app.router.add_get("/", browser.send_page)
-        app.router.add_get(f"/web/{browser.NAMES}", browser.send_page)
+        for path in browser.FILES:
+            app.router.add_get(path, browser.send_page)
         app.router.add_get("/{job}/getLog/websocket", partial(log_stream.stream_log, store))
         app.router.add_get("/F/{path:.+}", partial(transfer.send_bytes, store))
         app.router.add_put("/F/{path:.+}", partial(transfer.receive_part, store))
@@ -100,7 +100,10 @@ class Server:
         except web.HTTPException as error:
             kind = ResourceNotFound if error.status in (404, 405) else InvalidInput
             refusal = kind(f"{request.method} {request.path}: {error.reason}")
-            return _refusal(refusal, error.status)
+            response = _refusal(refusal, error.status)
+            if "Content-Range" in error.headers:
+                response.headers["Content-Range"] = error.headers["Content-Range"]
+            return response
         except web.RequestPayloadError as error:
             return _refusal(MalformedJSON(f"The body cannot be read: {error}"))
         except ConnectionError:
@@ -123,8 +126,10 @@ class Server:
                 " the variables that it has set are the login already"
             )
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        caller = Caller.with_token(self._store, scheme, token)
+        Caller.with_token(self._store, scheme, token)
         content = await request.read() or b"{}"
+        # A job may have ended while it sent its body.
+        caller = Caller.with_token(self._store, scheme, token)
         found = routes.find(request.path)
         if found is None:
             LOG.warning("unknown route %s", request.path)
@@ -141,6 +146,7 @@ class Server:
         )
         before = self._store.changes
         with self._store.transaction():
+            unserved.check(call)
             reply = self._once(request.path, handler, call)
         if self._store.changes != before:
             self._after_change()

@@ -6,6 +6,7 @@ import logging
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from urllib.parse import unquote
 
 from aiohttp import web
 
@@ -54,9 +55,13 @@ async def send_bytes(store: Store, request: web.Request) -> web.StreamResponse:
     """Send a file or a range of it."""
     path, signature = _signed(request)
     parts = files.readable_parts(store, path, signature)
+    if browser.is_shown(request, "document"):
+        return browser.send_frame(request, unquote(path.rpartition("/")[2]))
     total = sum(size for _, size in parts)
     begin, end = _range(request, total)
-    headers = browser.file_headers(files.media_type(store, path), "inline" in request.query)
+    headers = browser.file_headers(
+        files.media_type(store, path), browser.is_shown(request, "iframe")
+    )
     response = web.StreamResponse(headers=headers | {"Accept-Ranges": "bytes"})
     response.content_length = end - begin
     if "Range" in request.headers:

@@ -50,7 +50,9 @@ class Reader:
         for self.last, frame in lines:
             if self._wanted(frame):
                 yield frame
-        self.complete = not lines and (ended or not tail)
+        # A job that prints faster than it is read would never be read to its end.
+        reached = len(lines) < logs.LARGEST_PAGE
+        self.complete = reached if not tail else ended and not lines
 
     def _wanted(self, frame: Hash) -> bool:
         """Apply the filters that the client leaves to the server."""

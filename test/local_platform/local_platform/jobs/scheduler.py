@@ -21,7 +21,7 @@ from local_platform.rules import links
 from local_platform.store import entities, parts, tokens
 from local_platform.store.database import Store
 from local_platform.strict_json import Hash
-from local_platform.worker import private_root, process
+from local_platform.worker import enter, private_root, process
 from local_platform.worker.outcome import Outcome
 from local_platform.worker.packages import Bundle
 from local_platform.worker.run import Assignment, Run
@@ -34,9 +34,10 @@ LONGEST_STOP = 15
 class Scheduler:
     """Owns the running jobs, and decides what happens to a job next."""
 
-    def __init__(self, store: Store) -> None:
-        """Prepare a scheduler."""
+    def __init__(self, store: Store, keep_failed: bool = False) -> None:
+        """Prepare a scheduler; it keeps the folders of failed jobs if asked to."""
         self._store = store
+        self._keep_failed = keep_failed
         self._slots = os.cpu_count() or 1
         self._running: dict[str, Run] = {}
         self._awakened = asyncio.Event()
@@ -75,12 +76,24 @@ class Scheduler:
         if self._endings:
             await asyncio.wait(self._endings, timeout=LONGEST_STOP)
 
+    def fail(self, job_id: str, reason: str, message: str) -> None:
+        """Fail a running job as its machine would, or restart it if its policy says so."""
+        self._change(job_id, "running", lambda job: states.fail(self._store, job, reason, message))
+        self.wake()
+
     def _recover(self) -> None:
         """Settle the jobs that an earlier process of this platform left running."""
         for job in entities.oldest(self._store, "job", ("running",)):
             self._change(job["id"], "running", self._lose)
-        private_root.remove(self._store.jobs)
         self._store.jobs.mkdir(exist_ok=True)
+        kept = {
+            folder
+            for job_id, folder in enter.kept_folders(self._store.jobs)
+            if (one := entities.find(self._store, job_id))
+            and entities.find(self._store, one["project"])
+        }
+        for folder in set(self._store.jobs.iterdir()) - kept:
+            private_root.remove(folder)
 
     def _lose(self, job: Hash) -> None:
         """Fail, or restart, a job whose worker went with an earlier process."""
@@ -114,9 +127,9 @@ class Scheduler:
         """
         try:
             with self._store.transaction():
-                # Another change may have ended its tree meanwhile.
-                job = entities.get(self._store, job_id)
-                if job["state"] == state:
+                # Another change may have ended its tree, or destroyed its project, meanwhile.
+                job = entities.find(self._store, job_id)
+                if job and job["state"] == state:
                     change(job)
         except Exception as error:
             LOG.exception("%s", job_id)
@@ -170,7 +183,8 @@ class Scheduler:
             "DX_RESOURCES_ID": job["project"],
         }
         folder = self._store.jobs / f"{job['id']}-{job['try']}"
-        run = Run(Assignment(job, executable, bundles, folder, environment), self._log_writer(job))
+        assignment = Assignment(job, executable, bundles, folder, environment, self._keep_failed)
+        run = Run(assignment, self._log_writer(job))
         self._running[job["id"]] = run
         ending = asyncio.create_task(self._follow(job["id"], run))
         self._endings.add(ending)

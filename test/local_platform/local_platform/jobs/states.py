@@ -6,7 +6,6 @@ Nobody else changes a state. Only descriptions change here: the scheduler starts
 jobs that run, and stops those of jobs that no longer do.
 """
 
-from local_platform.errors import InvalidState
 from local_platform.jobs.request import Origin
 from local_platform.rules import links
 from local_platform.store import containers, entities, places, tokens
@@ -39,13 +38,8 @@ RESTARTABLE = (
 def create(store: Store, description: Hash, executable: Hash, origin: Origin) -> str:
     """Make a job from its description, and return its ID.
 
-    Raises:
-        InvalidState: the job that starts it is not running.
+    What a job starts, it starts while it runs: its token is good no longer.
     """
-    caller = origin.caller
-    if caller and caller["state"] != "running":
-        # Whoever ends a tree has seen all of it: nothing may be added behind its back.
-        raise InvalidState(f"{caller['id']} is {caller['state']}: only a running job starts jobs")
     entities.save(store, description | _place(store, description["id"], executable, origin))
     job_id: str = description["id"]
     return job_id
@@ -108,7 +102,6 @@ def finish(store: Store, job: Hash, output: Hash) -> None:
             folder = top if below == "/" else top.rstrip("/") + below
             containers.share(store, [object_id], container, folder)
     _end(store, job, "done", output=output)
-    store.promise()
 
 
 def _folder(store: Store, object_id: str, workspace: str) -> str:
@@ -212,8 +205,7 @@ def _end(store: Store, job: Hash, state: str, **changes: object) -> None:
     """Put a job into a final state; its token ends, and the workspace if it is its own."""
     tokens.remove_of(store, job["id"])
     if job["outputFolder"] and not job["delayWorkspaceDestruction"]:
-        containers.empty(store, job["workspace"])
-        entities.delete(store, job["workspace"])
+        containers.destroy(store, job["workspace"])
     if "startedRunning" in job:
         # Clients take this field as a sign that "startedRunning" is there.
         changes["stoppedRunning"] = now()

@@ -70,6 +70,12 @@ def empty(store: Store, container_id: str, folder: str = "/") -> None:
         places.remove(store, place.object, container_id)
 
 
+def destroy(store: Store, container_id: str) -> None:
+    """Remove a container with what lies in no other."""
+    empty(store, container_id)
+    entities.delete(store, container_id)
+
+
 def share(store: Store, object_ids: list[str], container_id: str, folder: str) -> None:
     """Put objects into a container under their own IDs, unless they are there."""
     for object_id in object_ids:

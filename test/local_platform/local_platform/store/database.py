@@ -1,14 +1,12 @@
 """All state of the platform: SQLite for descriptions, a folder for file parts and jobs.
 
 Everything is written inside a transaction, and a part is renamed into place before its row is
-written, so a server killed at any moment leaves a state that can be opened again. What is promised
-to a client (`promise`) survives a power cut too.
+written, so a server killed at any moment leaves a state that can be opened again.
 """
 
 import contextlib
 import fcntl
 import hashlib
-import os
 import secrets
 import shutil
 import sqlite3
@@ -28,15 +26,6 @@ def now() -> int:
 def sha256(text: str) -> str:
     """Return the hexadecimal SHA-256 of a text."""
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
-
-
-def sync(path: Path) -> None:
-    """Have a file or folder written to the disk itself."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 class Store:
@@ -60,11 +49,10 @@ class Store:
         self._migrate()
         self._database.executescript(SCHEMA)
         self._unused_parts: list[Path] = []
-        self._promised = False
+        self.url_key = self.setting("url_key").encode()
         shutil.rmtree(self.incoming, ignore_errors=True)
         self.incoming.mkdir()
         (root / "parts").mkdir(exist_ok=True)
-        sync(root)
         files = self._database.execute("SELECT id FROM entity WHERE class = 'file'")
         known = {file_id for (file_id,) in files}
         for folder in (root / "parts").glob("*"):
@@ -101,7 +89,7 @@ class Store:
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         """Keep everything written inside, or nothing when an exception passes."""
-        self._database.execute("BEGIN IMMEDIATE")
+        self._database.execute("BEGIN")
         try:
             yield
             self._database.execute("COMMIT")
@@ -110,12 +98,7 @@ class Store:
             if self._database.in_transaction:
                 self._database.execute("ROLLBACK")
             self._unused_parts.clear()
-            self._promised = False
             raise
-        if self._promised:
-            self._promised = False
-            # It writes the log of changes to the disk, and syncs it, before anything else.
-            self._database.execute("PRAGMA wal_checkpoint(PASSIVE)")
         # Only now: a description must never outlive its bytes.
         while self._unused_parts:
             shutil.rmtree(self._unused_parts.pop(), ignore_errors=True)
@@ -123,10 +106,6 @@ class Store:
     def discard(self, folder: Path) -> None:
         """Remove a folder of bytes once this transaction is complete."""
         self._unused_parts.append(folder)
-
-    def promise(self) -> None:
-        """Let what this transaction writes, and all before it, survive a power cut."""
-        self._promised = True
 
     @property
     def changes(self) -> int:

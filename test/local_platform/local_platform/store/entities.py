@@ -69,6 +69,7 @@ def delete(store: Store, object_id: str) -> None:
         ("folder", "container"),
         ("part", "file"),
         ("log", "job"),
+        ("token", "job"),
     ):
         store.execute(f"DELETE FROM {table} WHERE {column} = ?", (object_id,))  # noqa: S608
     store.discard(parts.folder(store, object_id))
@@ -116,6 +117,17 @@ def parents(store: Store, job_ids: Iterable[str], states: Iterable[str]) -> set[
         listed,
     )
     return {job_id for (job_id,) in [*own, *of_analyses]}
+
+
+def executions_in(store: Store, project: str) -> list[Hash]:
+    """Return every job and analysis of a project, oldest first."""
+    rows = store.execute(
+        "SELECT description FROM entity"
+        " WHERE class IN ('job', 'analysis')"
+        " AND json_extract(description, '$.project') = ? ORDER BY seq",
+        (project,),
+    )
+    return [json.loads(description) for (description,) in rows]
 
 
 def tree(store: Store, root_execution: str) -> list[Hash]:

@@ -49,8 +49,7 @@ def download_path(file_id: str, name: str, expires: int, mark: str) -> str:
 
 def sign(store: Store, path: str) -> str:
     """Return the signature of a path."""
-    key = store.setting("url_key").encode()
-    return hmac.new(key, path.encode(), hashlib.sha256).hexdigest()
+    return hmac.new(store.url_key, path.encode(), hashlib.sha256).hexdigest()
 
 
 def expected_part(store: Store, path: str, signature: str) -> Part:
@@ -115,7 +114,6 @@ def close(store: Store, file_id: str) -> None:
         "modified": now(),
     }
     entities.save(store, description | changes)
-    store.promise()
 
 
 def _verified(store: Store, path: str, signature: str) -> list[str]:

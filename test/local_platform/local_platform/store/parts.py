@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from local_platform.store.database import Store, sync
+from local_platform.store.database import Store
 from local_platform.strict_json import Hash
 
 
@@ -20,10 +20,7 @@ def keep(store: Store, received: Path, file_id: str, number: int) -> None:
     """Move the bytes of a part to their place, to stay there."""
     path = path_of(store, file_id, number)
     path.parent.mkdir(exist_ok=True)
-    sync(received)
     received.replace(path)
-    for folder in (path.parent, path.parent.parent):
-        sync(folder)
 
 
 def save(store: Store, file_id: str, number: int, size: int, md5: str, state: str) -> None:

@@ -9,8 +9,15 @@ def add(store: Store, token: str, job: str | None = None) -> None:
 
 
 def holder(store: Store, token: str) -> tuple[bool, str | None]:
-    """Return whether a token is known, and the job it belongs to (None: the user)."""
-    row = store.execute("SELECT job FROM token WHERE signature = ?", (sha256(token),)).fetchone()
+    """Return whether a token is good, and the job it belongs to (None: the user).
+
+    A job's token is good while the job runs.
+    """
+    row = store.execute(
+        "SELECT job FROM token LEFT JOIN entity ON id = job"
+        " WHERE signature = ? AND (job IS NULL OR state = 'running')",
+        (sha256(token),),
+    ).fetchone()
     return (True, row[0]) if row else (False, None)
 
 

@@ -1,125 +1,210 @@
-"""Faults of downloads, for tests: what the network and the service can do to a range.
+"""Faults, for tests: what the network, the service and its machines can do to a request.
 
-A fault is a file in a folder that only the test and the platform it started know. There is no
-route to set one, and a platform that was not started for tests has no faults.
+A fault meets requests: downloads of files, or calls of the API, of one job if need be. Tests order
+faults through the standard input of the platform that they started; no route orders one.
 """
 
 import asyncio
-import contextlib
-import json
+import re
 import secrets
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
-from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import aiohttp
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-FOLDER_VARIABLE = "LOCAL_PLATFORM_FAULTS"
+from local_platform.access import Caller
+from local_platform.errors import ApiError
+from local_platform.platform import Platform
+from local_platform.store import entities
+from local_platform.strict_json import Hash
+
+NOTHING = "nothing"
+"""The fault that spoils nothing, and so counts requests."""
 EXPIRED = "expired"
 """The fault of the first URL that is used: refused for ever, while one asked for anew works."""
-RETRY_AFTER = 1
-"""Seconds after which the client is told to try again."""
+RETRY_AFTER = {"Retry-After": "1"}
+"""Tells the client when to try again, in seconds."""
+CALLS = {"429": "RateLimitConditional", "500": "InternalError", "503": "ServiceUnavailable"}
+"""Faults of calls: their statuses, and the types of their errors."""
+REASONS = ("SpotInstanceInterruption", "UnresponsiveWorker", "AppInsufficientResourceError")
+"""Faults of machines: the reasons for which a job fails in the middle of a call."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Fault:
-    """What happens to downloads of files with a name: `skip` are let pass, then `times` fail."""
+    """What happens to some requests: `skip` of them pass, then `times` are spoiled."""
 
     kind: str
-    file: str
+    file: str | None
+    """Name or ID of the files whose downloads are concerned; None: calls are."""
+    method: str
+    job: str | None
+    """Name or ID of the jobs whose calls are concerned; None: anybody's."""
     times: int | None
     skip: int
     met: int = 0
     path: str | None = None
     """The one URL that is refused, once it is known; of a fault that refuses one."""
 
-    def concerns(self, path: str) -> bool:
-        """Tell whether a download has this fault: D/EXPIRES/FILE-ID/NAME, as it was sent."""
-        *_, file_id, name = path.split("/")
-        named = fnmatchcase(unquote(name), self.file) or file_id == self.file
-        return named and self.times != 0 and self.path in (None, path)
-
-    def count(self, path: str) -> "Fault":
-        """Return what is left of the fault after one download that it concerns."""
+    def count(self, path: str) -> bool:
+        """Count a request that the fault concerns, and tell whether it is spoiled."""
         if self.skip:
-            return replace(self, skip=self.skip - 1)
-        times = None if self.times is None else self.times - 1
-        refused = path if self.kind == EXPIRED else None
-        return replace(self, times=times, met=self.met + 1, path=refused)
+            self.skip -= 1
+            return False
+        if self.times is not None:
+            self.times -= 1
+        if self.kind == EXPIRED:
+            self.path = path
+        self.met += 1
+        return self.kind != NOTHING
 
 
 class Faults:
     """The test's side: orders faults, and tells how often each was met."""
 
-    def __init__(self, folder: Path) -> None:
-        """Order faults from the platform that looks into a folder."""
-        self._folder = folder
+    def __init__(self, order: Callable[[object], list[Hash]]) -> None:
+        """Order faults through a function that has an Injector obey."""
+        self._order = order
 
     def __call__(
-        self, kind: str, file: str = "*", times: int | None = 1, skip: int = 0
+        self,
+        kind: str,
+        file: str | None = None,
+        times: int | None = 1,
+        skip: int = 0,
+        *,
+        method: str | None = None,
+        job: str | None = None,
     ) -> Callable[[], int]:
-        """Spoil downloads to come.
+        """Spoil requests to come: calls if a method or a job is named, else downloads.
 
         Args:
-            kind: what happens, a key of KINDS.
-            file: name of the files concerned, * and ? standing for anything, or a file's ID.
-            times: how many downloads are spoiled; None: all.
-            skip: how many downloads are let pass before.
+            kind: what happens: one of DOWNLOADS, CALLS or REASONS, or nothing, which just counts.
+            file: name of the files, * and ? standing for anything, or a file's ID.
+            times: how many requests are spoiled; None: all.
+            skip: how many requests pass before.
+            method: name of the calls, such as file/describe, * and ? standing for anything.
+            job: name of the jobs that call, * and ? standing for anything, or a job's ID.
 
         Returns:
-            A function that tells how many downloads were spoiled so far.
+            A function that returns how many requests were spoiled so far.
 
         Raises:
-            ValueError: there is no such kind.
+            ValueError: there is no such fault, or its end would never come.
         """
-        if kind not in KINDS:
-            raise ValueError(f"No fault is called {kind!r}, only: {', '.join(KINDS)}")
-        # An expired URL stays expired.
-        fault = Fault(kind, file, None if kind == EXPIRED else times, skip)
-        self._folder.mkdir(exist_ok=True)
-        path = self._folder / f"{len(list(self._folder.iterdir())):06}"
-        _save(path, fault)
-        return lambda: _load(path).met
+        of_calls = method is not None or job is not None or kind in REASONS
+        known = (*CALLS, *REASONS, NOTHING) if of_calls else (*DOWNLOADS, NOTHING)
+        if kind not in known:
+            concerned = "calls" if of_calls else "downloads"
+            raise ValueError(f"No fault of {concerned} is called {kind!r}: {', '.join(known)}")
+        if of_calls and file is not None:
+            raise ValueError("A fault concerns downloads of a file, or calls of a method or job")
+        if of_calls and kind in ("429", "503") and times is None:
+            raise ValueError(f"dxpy calls again after {kind} for ever: say how many times")
+        fault = Fault(
+            kind,
+            file=None if of_calls else file or "*",
+            method=method or "*",
+            job=job or ("*" if kind in REASONS else None),
+            # An expired URL stays expired.
+            times=None if kind == EXPIRED else times,
+            skip=skip,
+        )
+        number = len(self._order(asdict(fault))) - 1
+        return lambda: int(self._order(None)[number]["met"])
 
     def unmet(self) -> list[str]:
-        """Return the kinds of the faults that no download has met."""
-        return [fault.kind for _, fault in _faults(self._folder) if not fault.met]
+        """Return the kinds of the faults that no request has met."""
+        return [fault["kind"] for fault in self._order(None) if not fault["met"]]
 
     def clear(self) -> None:
         """Take every fault back."""
-        for path, _ in _faults(self._folder):
-            path.unlink()
+        self._order("clear")
 
 
 class Injector:
-    """The platform's side: a middleware that spoils the downloads for which a fault was ordered."""
+    """The platform's side: a middleware that spoils the requests for which a fault was ordered."""
 
-    def __init__(self, folder: Path) -> None:
-        """Look for faults in a folder."""
-        self._folder = folder
+    platform: Platform
+
+    def __init__(self) -> None:
+        """Begin without faults."""
+        self._faults: list[Fault] = []
         self._pass = secrets.token_hex(16)
+
+    def obey(self, order: Any) -> list[Hash]:
+        """Add a fault, or "clear" all, or do nothing; return the faults that there are."""
+        if order == "clear":
+            self._faults = []
+        elif order:
+            self._faults.append(Fault(**order))
+        return [asdict(fault) for fault in self._faults]
 
     @web.middleware
     async def spoil(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Answer a download as its fault wants it, anything else as usual."""
-        path = request.rel_url.raw_path.removeprefix("/F/")
-        if (
-            request.method != "GET"
-            or not path.startswith("D/")
-            or request.headers.get("X-Pass") == self._pass
-        ):
+        """Answer a request as its fault wants it, anything else as usual."""
+        if request.headers.get("X-Pass") == self._pass:
             return await handler(request)
-        for file, fault in _faults(self._folder):
-            if fault.concerns(path):
-                left = fault.count(path)
-                _save(file, left)
-                if left.met > fault.met:
-                    return await KINDS[fault.kind](request, self._pass)
+        for fault in self._faults:
+            concerned = fault.times != 0 and self._concerns(fault, request)
+            if not concerned or not fault.count(request.rel_url.raw_path):
+                continue
+            if fault.file is not None:
+                return await DOWNLOADS[fault.kind](request, self._pass)
+            if fault.kind in REASONS:
+                return self._fail_job(request, fault.kind)
+            return _error(int(fault.kind), CALLS[fault.kind])
         return await handler(request)
+
+    def _concerns(self, fault: Fault, request: web.Request) -> bool:
+        """Tell whether a request is one that a fault may spoil."""
+        path = request.rel_url.raw_path
+        if fault.file is not None:
+            # /F/D/EXPIRES/FILE-ID/NAME, as it was sent
+            if request.method != "GET" or not path.startswith("/F/D/"):
+                return False
+            *_, file_id, name = path.split("/")
+            return _matches(fault.file, unquote(name), file_id) and fault.path in (None, path)
+        # /CLASS/METHOD or /ID/METHOD
+        method = re.sub(r"-\w+/", "/", path[1:])
+        if request.method != "POST" or not fnmatchcase(method, fault.method):
+            return False
+        if fault.job is None:
+            return True
+        job = self._calling_job(request)
+        return job is not None and _matches(fault.job, job["name"], job["id"])
+
+    def _calling_job(self, request: web.Request) -> Hash | None:
+        """Return the job that calls, if a job does."""
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        try:
+            job_id = Caller.with_token(self.platform.store, scheme, token).job_id
+        except ApiError:
+            return None
+        return entities.get(self.platform.store, job_id) if job_id else None
+
+    def _fail_job(self, request: web.Request, reason: str) -> web.Response:
+        """End the job that calls, as if its machine had failed it."""
+        if job := self._calling_job(request):
+            self.platform.scheduler.fail(job["id"], reason, "The test ordered this fault")
+        # The job's processes are killed before they can ask again.
+        return _error(503, CALLS["503"])
+
+
+def _matches(pattern: str, name: str, object_id: str) -> bool:
+    """Tell whether a pattern stands for something with a name and an ID."""
+    return fnmatchcase(name, pattern) or pattern == object_id
+
+
+def _error(status: int, kind: str) -> web.Response:
+    """Return an error as the service sends it; after 429 and 503 clients wait as they are told."""
+    body = {"error": {"type": kind, "message": "The test ordered this fault"}}
+    return web.json_response(body, status=status, headers=RETRY_AFTER if status != 500 else {})
 
 
 @dataclass(frozen=True)
@@ -217,7 +302,7 @@ async def _server_error(request: web.Request, passing: str) -> web.StreamRespons
 async def _unavailable(request: web.Request, passing: str) -> web.StreamResponse:
     """Status 503 with Retry-After, which clients wait for and try again."""
     del request, passing
-    return web.Response(status=503, headers={"Retry-After": str(RETRY_AFTER)})
+    return web.Response(status=503, headers=RETRY_AFTER)
 
 
 async def _refused(request: web.Request, passing: str) -> web.StreamResponse:
@@ -226,7 +311,7 @@ async def _refused(request: web.Request, passing: str) -> web.StreamResponse:
     return web.Response(status=403)
 
 
-KINDS: dict[str, Callable[[web.Request, str], Awaitable[web.StreamResponse]]] = {
+DOWNLOADS: dict[str, Callable[[web.Request, str], Awaitable[web.StreamResponse]]] = {
     "cut": _cut,
     "early_end": _early_end,
     "stall": _stall,
@@ -238,22 +323,3 @@ KINDS: dict[str, Callable[[web.Request, str], Awaitable[web.StreamResponse]]] = 
     "503": _unavailable,
     EXPIRED: _refused,
 }
-
-
-def _faults(folder: Path) -> Iterator[tuple[Path, Fault]]:
-    """Yield the faults in a folder with their files, in the order in which they were given."""
-    with contextlib.suppress(FileNotFoundError):
-        for path in sorted(folder.glob("*[0-9]")):
-            yield path, _load(path)
-
-
-def _load(path: Path) -> Fault:
-    """Read a fault."""
-    return Fault(**json.loads(path.read_text()))
-
-
-def _save(path: Path, fault: Fault) -> None:
-    """Write a fault so that nobody reads half of it."""
-    temporary = path.with_suffix(".new")
-    temporary.write_text(json.dumps(asdict(fault)))
-    temporary.replace(path)

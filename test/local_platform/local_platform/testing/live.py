@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import dxpy
-import pytest
 
+from local_platform.testing import PlatformError
 from local_platform.testing.clients import lead_clients, restoring_clients
 from local_platform.testing.project import Project
 
@@ -19,19 +19,21 @@ class LiveProject:
         """Use a project of the person who is logged in.
 
         Raises:
-            pytest.fail.Exception: it cannot be reached; with the service's words.
+            PlatformError: it cannot be reached; with the service's words.
         """
         try:
             self._id = str(dxpy.DXProject(project_id).describe()["id"])
         except dxpy.exceptions.DXError as error:
-            pytest.fail(f"--dx-project {project_id}: {error}\nLog in with: dx login", pytrace=False)
+            raise PlatformError(
+                f"--dx-project {project_id}: {error}\nLog in with: dx login"
+            ) from None
 
     @contextlib.contextmanager
     def new_project(self, name: str, folder: Path) -> Iterator[Project]:
-        """Make a folder and lead all clients into it, until the end of the block.
+        """Make a folder and point all clients at it, until the end of the block.
 
         Args:
-            name: said by nobody here, as the project has its own.
+            name: unused; the project already has a name.
             folder: here, for what dx keeps; it runs in a folder `work` of it.
         """
         del name

@@ -3,20 +3,21 @@
 import contextlib
 import json
 import os
-import shlex
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import dxpy
-import pytest
 
 import local_platform
+from local_platform.testing import COMPLAINT, PlatformError
 from local_platform.testing.clients import lead_clients, restoring_clients, set_login_aside
-from local_platform.testing.faults import FOLDER_VARIABLE, Faults
+from local_platform.testing.faults import Faults
 from local_platform.testing.project import Project
 
 PACKAGES = Path(local_platform.__file__).parents[1]
@@ -26,59 +27,84 @@ PATIENCE = 30
 
 
 class LocalPlatform:
-    """A platform of our own, which can be killed and started again."""
+    """A platform of our own, which runs in a `with` block; it can be killed and started again."""
 
-    def __init__(self, state: Path, prefix: Sequence[str] = (), **variables: str) -> None:
-        """Prepare a platform that keeps everything in a folder, which need not exist.
+    def __init__(
+        self, state: Path | None = None, prefix: Sequence[str] = (), **variables: str
+    ) -> None:
+        """Prepare a platform.
 
         Args:
-            state: the folder.
+            state: folder that it keeps everything in, which need not exist; what the platform
+                reports goes into a file beside it. None: one that is removed after the block.
             prefix: a command that runs it, such as one that changes the user.
             variables: of its environment, beside those of this process.
         """
+        self._left = contextlib.ExitStack()
+        if state is None:
+            folder = tempfile.TemporaryDirectory(prefix="dx_platform_")
+            state = Path(self._left.enter_context(folder)) / "state"
         self.state = state
-        self._prefix = prefix
-        self.environment: dict[str, str] = {}
-        faults = state.with_suffix(".faults")
-        self.faults = Faults(faults)
-        self._variables = {FOLDER_VARIABLE: str(faults)} | variables
         self._log = state.with_suffix(".log")
+        self._prefix = prefix
+        self._variables = variables
         self._seen = 0
+        self.environment: dict[str, str] = {}
+        """The variables that point clients here."""
+        self.faults = Faults(self._order)
+
+    def __enter__(self) -> "LocalPlatform":
+        """Start it."""
+        self.start()
+        return self
+
+    def __exit__(self, raised: object, *_: object) -> None:
+        """End it.
+
+        Raises:
+            PlatformError: it ended with an error, left processes of jobs behind, or could not do
+                something that nothing else has reported.
+        """
+        with self._left:
+            status, processes = self.stop(), self.job_processes()
+            said = self.complaints()
+        if raised is None and (status or processes or said):
+            raise PlatformError(
+                f"The local platform ended with exit status {status}; processes of jobs that"
+                f" outlived it: {', '.join(processes) or 'none'}\n{said}"
+            )
 
     def start(self, port: str = "0") -> None:
-        """Start it, on the port of last time unless one is given, and read how to reach it."""
+        """Start it, on the port of last time unless one is given, and read how to reach it.
+
+        Raises:
+            PlatformError: it did not start.
+        """
         path = os.pathsep.join(filter(None, [str(PACKAGES), os.environ.get("PYTHONPATH")]))
         module = [sys.executable, "-m", "local_platform.testing"]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*self._prefix, *module, "--state", str(self.state), "--port", port],
+                [*self._prefix, *module, str(self.state), port],
                 env=os.environ | self._variables | {"PYTHONPATH": path},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
             )
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            word, _, assignment = line.partition(" ")
-            if word == "export":
-                name, _, value = assignment.partition("=")
-                self.environment[name] = shlex.split(value)[0]
-            elif word == "#":
-                return
-        pytest.fail(f"The local platform did not start:\n{self._log.read_text()}")
+        self.environment = self._reply()
 
     def use(self) -> None:
-        """Lead the clients here; after a start on another port, once more."""
+        """Point the clients here; after a start on another port, once more."""
         lead_clients(self.environment)
 
     def stop(self) -> int:
-        """End it as a person would; return its exit status."""
-        return self._end(signal.SIGINT)
+        """End it; return its exit status."""
+        return self._end()
 
     def kill(self) -> None:
         """End it without warning."""
-        self._end(signal.SIGKILL)
+        self._process.send_signal(signal.SIGKILL)
+        self._end()
 
     def reset(self) -> None:
         """Stop it, forget everything, and start it again on the same port."""
@@ -86,14 +112,34 @@ class LocalPlatform:
         shutil.rmtree(self.state)
         self.start(self.port)
 
-    def _end(self, number: int) -> int:
-        process = self._process
-        process.send_signal(number)
-        status = process.wait(PATIENCE)
-        for stream in (process.stdin, process.stdout):
+    def _end(self) -> int:
+        """Close its standard input, with which it ends, and wait for that."""
+        for stream in (self._process.stdin, self._process.stdout):
             if stream:
                 stream.close()
-        return status
+        return self._process.wait(PATIENCE)
+
+    def _order(self, order: object) -> Any:
+        """Give it an order, and return its reply."""
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps(order) + "\n")
+            self._process.stdin.flush()
+        except (OSError, ValueError):
+            raise self._ended() from None
+        return self._reply()
+
+    def _reply(self) -> Any:
+        """Read a line that it prints."""
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise self._ended()
+        return json.loads(line)
+
+    def _ended(self) -> PlatformError:
+        """Return what to raise when it is no longer there."""
+        return PlatformError(f"The local platform has ended:\n{self._log.read_text()}")
 
     @property
     def running(self) -> bool:
@@ -117,10 +163,11 @@ class LocalPlatform:
         return token
 
     def complaints(self) -> str:
-        """Return what it logged since the last time: unknown routes and its own defects."""
+        """Return what it reported since the last time: unknown routes and its own defects."""
         text = self._log.read_text()
         new, self._seen = text[self._seen :], len(text)
-        return new
+        lines = [line for line in new.splitlines() if line.startswith(COMPLAINT)]
+        return "".join(f"{json.loads(line.removeprefix(COMPLAINT))}\n" for line in lines)
 
     def job_processes(self) -> list[str]:
         """Return the process IDs of its jobs."""
@@ -132,16 +179,23 @@ class LocalPlatform:
         ]
 
     @contextlib.contextmanager
-    def new_project(self, name: str, folder: Path) -> Iterator[Project]:
-        """Make a project and lead all clients into it, until the end of the block.
+    def new_project(self, name: str, folder: Path | None = None) -> Iterator[Project]:
+        """Make a project and point all clients at it, until the end of the block.
 
         Args:
             name: of the project.
-            folder: here, for what dx keeps; it runs in a folder `work` of it.
+            folder: here, for what dx keeps; it runs in a folder `work` of it. None: one that is
+                removed with the project.
+
+        Raises:
+            PlatformError: the platform has ended, or could not do what was asked in the block.
         """
         if not self.running:
-            pytest.fail(f"The local platform has ended:\n{self._log.read_text()}")
-        with restoring_clients():
+            raise self._ended()
+        with contextlib.ExitStack() as stack:
+            if folder is None:
+                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dx_")))
+            stack.enter_context(restoring_clients())
             set_login_aside()
             lead_clients(self.environment)
             project_id = dxpy.api.project_new({"name": name})["id"]
@@ -151,6 +205,8 @@ class LocalPlatform:
             finally:
                 if self.running:
                     _leave(project_id)
+        if complaints := self.complaints():
+            raise PlatformError(f"The local platform could not do what was asked:\n{complaints}")
 
 
 def _leave(project_id: str) -> None:

@@ -1,5 +1,6 @@
-"""What a test does in its project, with the real dx and dxpy."""
+"""What a test or a script does in its project, with the real dx and dxpy."""
 
+import inspect
 import json
 import os
 import shlex
@@ -12,14 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import dxpy
-import pytest
+
+from local_platform.testing import UnexpectedEndError
 
 FINAL = ("done", "failed", "terminated")
 PATIENCE = 3600
 """Seconds after which a job that has not ended is terminated, unless a test says otherwise."""
 LONGEST_PAUSE = 5
 LOG_LINES = 40
-"""So many of the last lines of a job's log are shown when a test fails."""
+"""Number of lines shown from the end of a job's log when a test fails."""
+RELEASE = {"distribution": "Ubuntu", "release": "24.04", "version": "0"}
+"""The part of a runSpec that says where an applet runs."""
+RUN_OPTIONS = set(inspect.signature(dxpy.bindings.DXExecutable.run).parameters) - {
+    *("self", "executable_input", "project", "kwargs")
+}
 
 
 @dataclass(frozen=True)
@@ -40,7 +47,15 @@ class Dx:
         self.folder = folder
 
     def __call__(self, *arguments: object, status: int | None = 0) -> Result:
-        """Run dx to its end; fail the test if its exit status is another (None: any is right)."""
+        """Run dx to its end.
+
+        Args:
+            arguments: its command line.
+            status: the exit status expected; None: any.
+
+        Raises:
+            UnexpectedEndError: it ended with another status.
+        """
         __tracebackhide__ = True
         words = [str(argument) for argument in arguments]
         done = subprocess.run(
@@ -52,7 +67,7 @@ class Dx:
             text=True,
         )
         if status not in (None, done.returncode):
-            pytest.fail(
+            raise UnexpectedEndError(
                 f"{shlex.join(['dx', *words])} ended with exit status {done.returncode},"
                 f" not {status}.\n{done.stdout}{done.stderr}"
             )
@@ -60,35 +75,88 @@ class Dx:
 
 
 class Job:
-    """A job that has ended."""
+    """A job, as it is when it is asked about."""
 
-    def __init__(self, description: Mapping[str, Any], dx: Dx) -> None:
-        """Take a job's description, as the API gives it."""
-        self.description = description
-        self.id: str = description["id"]
-        self.state: str = description["state"]
-        self.output: dict[str, Any] = description.get("output") or {}
-        self.failure_reason: str = description.get("failureReason", "")
-        self.failure_message: str = description.get("failureMessage", "")
+    def __init__(self, handler: dxpy.DXJob, dx: Dx) -> None:
+        """Take a job that has been started."""
+        self.id = str(handler.get_id())
+        self._handler = handler
         self._dx = dx
+        self._description: dict[str, Any] = {}
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """What the API says about it."""
+        if self._description.get("state") not in FINAL:
+            self._description = self._handler.describe()
+        return self._description
+
+    @property
+    def state(self) -> str:
+        """Its state, such as running or done."""
+        return str(self.description["state"])
+
+    @property
+    def output(self) -> dict[str, Any]:
+        """Its outputs by name; empty until there are any."""
+        return self.description.get("output") or {}
+
+    @property
+    def failure_reason(self) -> str:
+        """Why it failed, such as AppError; empty if it did not."""
+        return str(self.description.get("failureReason", ""))
+
+    @property
+    def failure_message(self) -> str:
+        """The sentence that says why it failed; empty if it did not."""
+        return str(self.description.get("failureMessage", ""))
 
     @property
     def log(self) -> str:
-        """What the job printed, standard output and standard error, without times."""
-        watch = ("watch", self.id, "--get-streams", "--no-timestamps", "--quiet")
-        return self._dx(*watch, status=None).stdout
+        """What it has printed so far, standard output and standard error, without times."""
+        options = ("--get-streams", "--no-timestamps", "--no-wait", "--quiet")
+        return self._dx("watch", self.id, *options, status=None).stdout
 
-    def download(self, output: str) -> Path:
-        """Download the file that is the output of this name, and return its path."""
-        file = dxpy.DXFile(self.output[output])
+    def wait(self, state: str = "done", timeout: float = PATIENCE) -> "Job":
+        """Wait until it has ended, and return it.
+
+        Args:
+            state: how it should end: done, failed or terminated.
+            timeout: seconds after which it is terminated.
+
+        Raises:
+            UnexpectedEndError: it ended in another state, or not in time.
+        """
+        __tracebackhide__ = True
+        end, pause = time.monotonic() + timeout, 0.05
+        while self.state not in FINAL:
+            if time.monotonic() > end:
+                self._handler.terminate()
+                raise UnexpectedEndError(f"Not ended after {timeout:g} seconds: {self}")
+            time.sleep(pause)
+            pause = min(pause * 1.2, LONGEST_PAUSE)
+        if self.state != state:
+            raise UnexpectedEndError(f"Expected a job that is {state}, but {self}")
+        return self
+
+    def download(self, output: str) -> Any:
+        """Download the file, or the files, of an output.
+
+        Args:
+            output: its name.
+
+        Returns:
+            The path of a file; for an array of files, a list of paths.
+        """
+        value = self.output[output]
         folder = self._dx.folder / self.id / output
-        folder.mkdir(parents=True, exist_ok=True)
-        path: Path = folder / file.describe()["name"].replace("/", "%2F")
-        dxpy.download_dxfile(file, str(path))
-        return path
+        if isinstance(value, list):
+            # Files of one array may have the same name.
+            return [_download(link, folder / str(at)) for at, link in enumerate(value)]
+        return _download(value, folder)
 
     def __str__(self) -> str:
-        """Tell how it ended, for a person whose test failed."""
+        """Describe how it ended, for a person whose test failed."""
         text = f"{self.id} of {self.description['executableName']} is {self.state}"
         if self.failure_reason:
             text += f": {self.failure_reason}: {self.failure_message}"
@@ -97,6 +165,15 @@ class Job:
             lines = [f"({len(lines) - LOG_LINES} lines before)", *lines[-LOG_LINES:]]
         head = "Its log:" if lines else "Its log is empty."
         return "\n".join([text, head, *(f"  {line}" for line in lines)])
+
+
+def _download(link: object, folder: Path) -> Path:
+    """Download a file into a folder, and return its path."""
+    file = dxpy.DXFile(link)
+    folder.mkdir(parents=True, exist_ok=True)
+    path: Path = folder / file.describe()["name"].replace("/", "%2F")
+    dxpy.download_dxfile(file, str(path))
+    return path
 
 
 class Project:
@@ -139,44 +216,63 @@ class Project:
         built = self.dx("build", *options, "--", folder).stdout
         return str(json.loads(built.splitlines()[-1])["id"])
 
+    def applet(self, code: str, interpreter: str = "bash", **fields: Any) -> str:
+        """Make an applet from a string, as dx build would from a folder, and return its ID.
+
+        Args:
+            code: its program.
+            interpreter: bash or python3.
+            fields: of dxapp.json, such as inputSpec; those of runSpec are added to the usual ones.
+        """
+        run_spec = {"interpreter": interpreter, "code": code} | RELEASE | fields.pop("runSpec", {})
+        usual = {"name": "applet", "dxapi": "1.0.0", "project": self.id, "folder": self.folder}
+        return str(dxpy.api.applet_new(usual | fields | {"runSpec": run_spec})["id"])
+
+    def start(self, applet: str, inputs: Mapping[str, object] | None = None, **options: Any) -> Job:
+        """Start an applet, and return its job at once.
+
+        Args:
+            applet: its ID.
+            inputs: values by name. A Path is uploaded, also in a list; the rest is sent as it is.
+            options: of dxpy.DXApplet.run, such as name, instance_type, properties and depends_on,
+                which also takes what this returns; folder is one below the project's.
+
+        Raises:
+            TypeError: there is no such option.
+            dxpy.exceptions.DXAPIError: the platform refuses to run it, because of an input say.
+        """
+        __tracebackhide__ = True
+        if unknown := options.keys() - RUN_OPTIONS:
+            raise TypeError(f"No option for a run is called {', '.join(sorted(unknown))}")
+        values = {name: self._input(value) for name, value in (inputs or {}).items()}
+        options["folder"] = self._below(options.get("folder", ""))
+        needed = options.get("depends_on") or []
+        options["depends_on"] = [one.id if isinstance(one, Job) else one for one in needed]
+        try:
+            job = dxpy.DXApplet(applet, project=self.id).run(values, project=self.id, **options)
+        except dxpy.exceptions.DXAPIError as error:
+            # pytest would show pages of dxpy's source before the sentence that matters.
+            raise error.with_traceback(None) from None
+        return Job(job, self.dx)
+
     def run(
         self,
         applet: str,
         inputs: Mapping[str, object] | None = None,
         state: str = "done",
         timeout: float = PATIENCE,
+        **options: Any,
     ) -> Job:
-        """Run an applet to its end; fail the test if it ends in another state.
-
-        Args:
-            applet: its ID.
-            inputs: values by name. A Path is uploaded, also in a list; the rest is sent as it is.
-            state: done, failed or terminated.
-            timeout: seconds after which the job is terminated and the test fails.
-
-        Raises:
-            dxpy.exceptions.DXAPIError: the platform refuses to run it, because of an input say.
-        """
+        """Run an applet to its end: `start` it, and `wait` for its job."""
         __tracebackhide__ = True
-        values = {name: self._input(value) for name, value in (inputs or {}).items()}
-        try:
-            job = dxpy.DXApplet(applet, project=self.id).run(
-                values, project=self.id, folder=self.folder
-            )
-        except dxpy.exceptions.DXAPIError as error:
-            # pytest would show pages of dxpy's source before the sentence that matters.
-            raise error.with_traceback(None) from None
-        ended = self._wait(job, timeout)
-        if ended.state != state:
-            pytest.fail(f"Expected a job that is {state}, but {ended}")
-        return ended
+        return self.start(applet, inputs, **options).wait(state, timeout)
 
     def upload(self, path: Path, folder: str = "") -> str:
         """Upload a file into a folder below the project's, and return its ID."""
         file = dxpy.upload_local_file(
             str(path),
             project=self.id,
-            folder=f"{self.folder.rstrip('/')}/{folder}".rstrip("/") or "/",
+            folder=self._below(folder),
             parents=True,
             wait_on_close=True,
         )
@@ -207,15 +303,6 @@ class Project:
             return [self._input(item) for item in value]
         return value
 
-    def _wait(self, job: dxpy.DXJob, timeout: float) -> Job:
-        """Return a job once it has ended."""
-        __tracebackhide__ = True
-        end, pause = time.monotonic() + timeout, 0.05
-        while (description := job.describe())["state"] not in FINAL:
-            if time.monotonic() > end:
-                job.terminate()
-                late = Job(description, self.dx)
-                pytest.fail(f"Waited {timeout:g} seconds in vain: {late}")
-            time.sleep(pause)
-            pause = min(pause * 1.2, LONGEST_PAUSE)
-        return Job(description, self.dx)
+    def _below(self, folder: str) -> str:
+        """Return the path of a folder that is named from the project's."""
+        return f"{self.folder.rstrip('/')}/{folder.strip('/')}".rstrip("/") or "/"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ from platform_fixtures import ended, job_log, until
 
 APPLET = Path(__file__).parent.parent
 NAME = json.loads((APPLET / "dxapp.json").read_text())["name"]
-CONTIGS = [*((f"chr{n}", 200_000) for n in range(1, 6)), ("HLA-A*01:01", 3_000), ("empty", 9)]
+REGIONS = [*((f"chr{n}", 200_000) for n in range(1, 6)), ("HLA-A*01:01", 3_000), ("empty", 9)]
 UNPLACED = 300
 
 # Most regions take several blocks of the file, so that there is something to share.
@@ -34,12 +35,12 @@ def build(path: Path, reads: dict[str, int], unplaced: int = 0) -> Path:
         for name, number in reads.items()
         for n in range(number)
     ]
-    return build_bam(path, CONTIGS, [*lines, *(sam_line(f"u{n}") for n in range(unplaced))])
+    return build_bam(path, REGIONS, [*lines, *(sam_line(f"u{n}") for n in range(unplaced))])
 
 
 def count_file(reads: dict[str, int]) -> str:
     """Return the right count file."""
-    lines = [f"Region {name}: {reads.get(name, 0)}\n" for name, _ in CONTIGS]
+    lines = [f"Region {name}: {reads.get(name, 0)}\n" for name, _ in REGIONS]
     return "".join(lines) + f"Total reads: {sum(reads.values())}"
 
 
@@ -81,7 +82,7 @@ def read_counts(job: dxpy.DXJob) -> str:
     return dxpy.DXFile(described["output"]["count_file"]).read()
 
 
-def parts_of(job: dxpy.DXJob) -> list[dict]:
+def subjobs_of(job: dxpy.DXJob) -> list[dict]:
     """Return the descriptions of a job's subjobs."""
     found = dxpy.find_jobs(parent_job=job.get_id(), describe=True)
     return [one["describe"] for one in found]
@@ -92,9 +93,10 @@ def test_every_number_of_machines_writes_the_same_file(built, sample):
     assert {number: read_counts(job) for number, job in jobs.items()} == dict.fromkeys(
         jobs, count_file(READS)
     )
-    assert [len(parts_of(job)) for job in jobs.values()][:3] == [0, 2, 3]
-    assert {one["function"] for one in parts_of(jobs[8])} == {"count_part"}
-    assert "Fetched " in job_log(dxpy.DXJob(parts_of(jobs[2])[0]["id"]))
+    assert [len(subjobs_of(job)) for job in jobs.values()][:3] == [0, 1, 2]
+    assert {one["function"] for one in subjobs_of(jobs[8])} == {"count_share"}
+    assert "Fetched " in job_log(jobs[2])
+    assert "Fetched " in job_log(dxpy.DXJob(subjobs_of(jobs[2])[0]["id"]))
 
 
 @pytest.mark.parametrize(
@@ -102,39 +104,46 @@ def test_every_number_of_machines_writes_the_same_file(built, sample):
     [({}, 0), ({}, 5_000), ({"chr5": 3}, 0)],
     ids=["header only", "all unplaced", "one block"],
 )
-def test_of_more_machines_than_calls_some_are_not_started(built, reads, unplaced):
+def test_of_more_machines_than_tasks_some_are_not_used(built, reads, unplaced):
     files = upload(built, build(built.folder / f"few{len(reads)}_{unplaced}.bam", reads, unplaced))
     job = start(built, files, "-imachines=5")
     assert read_counts(job) == count_file(reads)
-    assert 1 <= len(parts_of(job)) < 5
+    machines = len(subjobs_of(job)) + 1
+    assert machines < 5
+    assert f"Using {machines} machine" in job_log(job)
 
 
-def test_filters_reach_the_parts(built, sample):
+def test_filters_reach_the_subjobs(built, sample):
     job = start(built, sample, "-imachines=2", "-iexclude_flags=1024", "-imin_mapping_quality=1")
     passing = {name: number - -(-number // 10) for name, number in READS.items()}
     assert read_counts(job) == count_file(passing)
 
 
-def test_parts_find_the_index_that_was_built_for_them(built, sample):
+def test_subjobs_find_the_index_that_was_built_for_them(built, sample):
     job = start(built, sample[:1], "-imachines=2")
     assert read_counts(job) == count_file(READS)
     assert "That needs all of 'sample.bam' on this machine" in job_log(job)
 
 
-def test_the_sentence_of_a_part_that_fails_is_that_of_the_job(built):
+def test_the_sentence_of_a_subjob_that_fails_is_that_of_the_job(built):
     bam = build(built.folder / "damaged.bam", READS)
     index_bam(bam, built.folder / "x.bai")
-    data = bytearray(bam.read_bytes())
-    middle = len(data) // 5
-    data[middle : middle + 200] = bytes(200)
-    files = upload_both(built, "damaged.bam", bytes(data), "x.bai")
-    failures = [ended(start(built, files, f"-imachines={number}")) for number in (1, 2)]
-    assert [one["failureReason"] for one in failures] == ["AppError"] * 2
-    for one in failures:
-        message = one["failureMessage"]
-        assert message.startswith("'damaged.bam' could not be counted in ")
-        assert "it is damaged after a record of region 'chr1'" in message
-    assert failures[1]["failureFrom"]["name"].startswith("count_part ")
+    data = bam.read_bytes()
+    failed_in = set()
+    for number, share in enumerate((0.2, 0.6)):
+        middle = int(len(data) * share)
+        damaged = data[:middle] + bytes(200) + data[middle + 200 :]
+        files = upload_both(built, f"damaged{number}.bam", damaged, "x.bai")
+        failures = [ended(start(built, files, f"-imachines={n}")) for n in (1, 2)]
+        assert [one["failureReason"] for one in failures] == ["AppError"] * 2
+        failed_in.add(failures[1]["failureFrom"]["name"])
+        for one in failures:
+            assert re.match(
+                rf"'damaged{number}\.bam' could not be counted in .*: "
+                r"(it is damaged after a record of region|the block at byte .* is damaged)",
+                one["failureMessage"],
+            )
+    assert "count_share 2 of 2" in failed_in
 
 
 def upload_both(dx: Dx, name: str, data: bytes, index: str) -> tuple[str, str]:
@@ -144,17 +153,17 @@ def upload_both(dx: Dx, name: str, data: bytes, index: str) -> tuple[str, str]:
     return files[0], files[1]
 
 
-# What the first part does, the first time.
+# What the subjob does, the first time.
 WAIT_TO_BE_KILLED = """
     described = dxpy.describe(dxpy.JOB_ID)
-    if (described["name"], described["try"]) == ("count_part 1", 0):
+    if (described["name"], described["try"]) == ("count_share 2 of 2", 0):
         time.sleep(30)
 """
 
 
 @pytest.fixture(scope="module")
 def slow(built: Dx) -> str:
-    """Build an applet whose first part takes long, and whose parts are run again if one is lost."""
+    """Build an applet whose subjob takes long the first time, and is run again if it is lost."""
     folder = built.folder / "slow_applet"
     shutil.copytree(APPLET / "src", folder / "src")
     shutil.copytree(APPLET / "resources", folder / "resources")
@@ -163,21 +172,18 @@ def slow(built: Dx) -> str:
     specification["runSpec"]["executionPolicy"] = {"restartOn": {"*": 1}}
     (folder / "dxapp.json").write_text(json.dumps(specification))
     source = folder / "src" / "applet.py"
-    begin = "    bam, index, calls, filters = prepare_part("
+    begin = "    bam, index, share, filters = prepare_share("
     assert source.read_text().count(begin) == 1
     source.write_text(source.read_text().replace(begin, WAIT_TO_BE_KILLED + begin))
     built("build", str(folder), "-f")
     return "slow_applet"
 
 
-def running_part(job: dxpy.DXJob) -> str:
-    """Wait until the first part of a job runs, and return its ID."""
+def running_subjob(job: dxpy.DXJob) -> str:
+    """Wait until the subjob of a job runs, and return its ID."""
 
     def find() -> str | None:
-        parts = parts_of(job)
-        return next(
-            (one["id"] for one in parts if one["name"] == "count_part 1" and is_running(one)), None
-        )
+        return next((one["id"] for one in subjobs_of(job) if is_running(one)), None)
 
     return until(find)
 
@@ -193,27 +199,21 @@ def find_processes(job_id: str) -> list[int]:
     return [int(path.parent.name) for path in processes if mark in read_environment(path)]
 
 
-def test_a_part_that_is_killed_is_run_again_and_the_counts_are_right(built, sample, slow):
+def test_a_subjob_that_is_killed_is_run_again_and_the_counts_are_right(built, sample, slow):
     job = start(built, sample, "-imachines=2", name=slow)
-    part = running_part(job)
-    for process in find_processes(part):
+    subjob = running_subjob(job)
+    for process in find_processes(subjob):
         os.kill(process, signal.SIGKILL)
     assert read_counts(job) == count_file(READS)
-    assert dxpy.describe(part)["try"] == 1
+    assert dxpy.describe(subjob)["try"] == 1
 
 
-def test_nothing_is_left_of_the_parts_when_main_is_terminated(built, sample, slow):
+def test_nothing_is_left_of_subjobs_when_main_is_terminated(built, sample, slow):
     job = start(built, sample, "-imachines=2", name=slow)
-    part = running_part(job)
+    subjob = running_subjob(job)
     built("terminate", job.get_id())
     ended(job)
     assert all(
-        until(lambda one=one: dxpy.describe(one["id"])["state"] in FINAL) for one in parts_of(job)
+        until(lambda one=one: dxpy.describe(one["id"])["state"] in FINAL) for one in subjobs_of(job)
     )
-    until(lambda: not find_processes(part))
-
-
-@pytest.mark.parametrize("machines", ["0", "65"])
-def test_a_number_of_machines_that_there_is_not_is_refused(built, sample, machines):
-    failed = ended(start(built, sample, f"-imachines={machines}"))
-    assert failed["failureMessage"] == f"machines is {machines}. Give a number from 1 to 64."
+    until(lambda: not find_processes(subjob))

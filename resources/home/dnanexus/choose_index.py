@@ -1,0 +1,115 @@
+"""Chooses the index that says where to cut the file: the one given, or one that is built."""
+
+import signal
+from multiprocessing import cpu_count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import dxpy
+
+from bam_file import Bam, Chunk, Storage
+from bam_index import BamIndexError, ChosenIndex, TruncatedBamError, read_index
+from job_log import MORE_DISK, log, log_seconds, warn
+from processes import CommandResult, run_cmd
+from samtools import explain_failure, get_samtools_version, quote
+
+# What samtools index says of a file that is not sorted, of a read that is beyond the end of every
+# region that an index can hold, and of an index that cannot be written.
+UNSORTED_SIGNS = ("Unsorted positions", "not continuous", "NO_COOR reads not in a single block")
+BEYOND_SIGN = "cannot be stored in a"
+UNWRITTEN_SIGN = "failed to create or write index"
+
+# Bases; a longer region needs a CSI index ("Sequence Alignment/Map Format Specification", 5).
+LONGEST_BAI_REGION = 2**29 - 1
+
+
+def choose_index(bam: Bam, given: Path | None) -> ChosenIndex:
+    """Return the given index if it matches the BAM, else one that samtools builds.
+
+    Raises:
+        dxpy.AppError: the index shows that the BAM is truncated, or none can be built.
+    """
+    problem = ""
+    if given:
+        try:
+            return ChosenIndex(read_index(given, bam), given.name)
+        except TruncatedBamError as error:
+            raise dxpy.AppError(
+                f"{bam.name!r} is truncated: its index {given.name!r} lists {error}. Upload the "
+                "file again, or count what is left of it without the index."
+            ) from error
+        except BamIndexError as error:
+            problem = f"{given.name!r} does not match {bam.name!r}: {error}"
+            warn(f"The index {problem}")
+    log(f"Building an index of {bam.name!r}: samtools index reads the whole file once")
+    with bam.storage.fetch_all() as storage, log_seconds("build the index"):
+        return _build_index(bam, storage)._replace(
+            origin="replaced" if given else "fresh", problem=problem
+        )
+
+
+def explain_mismatch(bam: Bam, index: ChosenIndex, mismatch: str) -> dxpy.AppError:
+    """Return the error for an index that matches its file until the records are counted."""
+    if index.origin == "given":
+        return dxpy.AppError(
+            f"The index {index.name!r} does not match {bam.name!r}: {mismatch}. "
+            "Run the applet again without it."
+        )
+    return dxpy.AppError(
+        f"The index that {get_samtools_version()} built does not match {bam.name!r}: {mismatch}. "
+        "Write the file anew with samtools sort."
+    )
+
+
+def _build_index(bam: Bam, storage: Storage) -> ChosenIndex:
+    """Build an index of a BAM file, and read it.
+
+    BAI where it is possible, because it takes records beyond the end of their region, too.
+
+    Args:
+        bam: the file.
+        storage: where all of it is readable.
+
+    Raises:
+        dxpy.AppError: the file is not sorted or is damaged, or the disk is full.
+    """
+    kind = "csi" if max(bam.lengths) > LONGEST_BAI_REGION else "bai"
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / f"fresh.{kind}"
+        command = ["samtools", "index", "-c" if kind == "csi" else "-b"]
+        # On some files, most of them damaged, samtools index -@ waits for itself for ever (1.16.1).
+        for threads in (cpu_count() - 1, 0):
+            options = ["-@", str(threads), "--", str(storage.path), str(path)]
+            result = run_cmd([*command, *options], may_stall=threads > 0)
+            if result.exit_code != -signal.SIGKILL:
+                break
+        if result.exit_code:
+            raise _explain_failed_index(bam, storage, result)
+        try:
+            content = read_index(path, bam)
+        except BamIndexError as error:
+            raise dxpy.AppError(
+                f"The index that {get_samtools_version()} built does not match {bam.name!r}: "
+                f"{error}. Write the file anew with samtools sort."
+            ) from error
+        return ChosenIndex(content, path.name, data=path.read_bytes())
+
+
+def _explain_failed_index(bam: Bam, storage: Storage, result: CommandResult) -> dxpy.AppError:
+    said = quote(result)
+    if any(sign in result.stderr for sign in UNSORTED_SIGNS):
+        return dxpy.AppError(
+            f"{bam.name!r} is not sorted by coordinate ({said}). Sort it with samtools sort."
+        )
+    if BEYOND_SIGN in result.stderr:
+        return dxpy.AppError(
+            f"The header of {bam.name!r} does not match its records: one is beyond the end of its "
+            f"region ({said}). Give a file with the header that the reads were aligned with."
+        )
+    if UNWRITTEN_SIGN in result.stderr:
+        return dxpy.AppError(
+            f"The index of {bam.name!r} could not be written, probably because the disk is full "
+            f"({said}). {MORE_DISK}"
+        )
+    whole = [Chunk(bam.first_record, bam.size << 16)]
+    return explain_failure(bam, storage, whole, result, f"{bam.name!r} could not be indexed")

@@ -1,0 +1,301 @@
+"""Splits the workload into tasks: which runs of samtools count a BAM file, and what each one reads.
+
+Counting should cost about one pass over the file, shared evenly by all CPUs, whatever the regions
+look like. So large regions are cut into chunks, and there are two kinds of task:
+
+- A `ViewTask` counts one chunk of one region with samtools view -c. The chunk begins and ends at a
+  record of the region. A sorted file has only records of that region between two of them, so
+  samtools, which stops at the first record of another region, reads the chunk to its end.
+- An `IdxstatsTask` counts chunks of several regions, small ones and both ends of each large one.
+  samtools idxstats reads them through a pipe and counts by region whatever it meets.
+
+Together, the tasks read every record exactly once. So a wrong index makes counting slow or makes
+the job fail, but it cannot make a count wrong.
+
+    for task in split_workload(bam, index, cpus=4, machines=1)[0]:
+        with bam.fetch(task.chunks, task.describe(bam)) as storage:
+            counts = task.parse(bam, task.run(bam, storage, filters))
+"""
+
+import heapq
+import struct
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import NamedTuple
+
+from bam_file import UNPLACED, Bam, Chunk, Storage, copy_chunks, has_no_data_from, read_reference_id
+from bam_index import BamIndex, BamIndexError
+from options import Filters
+from processes import CommandResult, run_cmd
+
+# While the last task runs, every other CPU may be idle; so the more CPUs there are, the smaller a
+# task must be. But none is so small that starting samtools (5 ms, or 1 MB of reading) matters.
+TASKS_PER_OTHER_CPU = 20
+SMALLEST_TASK = 12 << 20  # compressed bytes
+
+# A task that is fetched needs this much disk. Larger tasks would not be faster.
+LARGEST_TASK = 256 << 20  # compressed bytes
+
+# A chunk gets a ViewTask if copying it into the pipe of an IdxstatsTask would cost more than
+# starting samtools.
+SMALLEST_CHUNK = 2 << 20  # compressed bytes
+
+# A task that could not be cut gets more threads, which decompress. One thread still has to read the
+# records, a third of all work, so a fifth thread would not help (measured).
+MOST_THREADS = 4
+
+# In the index of a chunk, the one bin 0 covers every position of a region of any length.
+_MIN_SHIFT, _DEPTH = 40, 0
+
+
+class ViewTask(NamedTuple):
+    """Counts a chunk that begins and ends at records of one region, with samtools view -c."""
+
+    chunks: list[Chunk]
+    """The one chunk."""
+    number: int
+    """Of the region."""
+
+    @property
+    def size(self) -> int:
+        """How much of the file the task reads, in compressed bytes."""
+        return self.chunks[0].size
+
+    def describe(self, bam: Bam) -> str:
+        """Return what a message calls the task."""
+        return f"region {bam.regions[self.number]!r}"
+
+    def run(self, bam: Bam, storage: Storage, filters: Filters) -> CommandResult:
+        """Run samtools view -c with an index of the chunk."""
+        region = bam.regions[self.number]
+        with NamedTemporaryFile(suffix=".csi") as file:
+            index = Path(file.name)
+            write_chunk_index(index, self.number, self.chunks[0])
+            return run_cmd(create_region_view_cmd(storage.path, index, region, filters))
+
+    def parse(self, bam: Bam, stdout: str) -> dict[int, int]:  # noqa: ARG002 - one number only
+        """Return the number of records, by region number."""
+        return {self.number: int(stdout)}
+
+
+class IdxstatsTask(NamedTuple):
+    """Counts chunks of several regions by region, with samtools idxstats."""
+
+    chunks: list[Chunk]
+    """In file order."""
+    numbers: list[int]
+    """Of the regions that the index lists there; UNPLACED for the unplaced reads."""
+    threads: int = 1
+    """More than one if the file could not be cut."""
+
+    @property
+    def size(self) -> int:
+        """How much of the file the task reads, in compressed bytes."""
+        return sum(chunk.size for chunk in self.chunks)
+
+    def describe(self, bam: Bam) -> str:
+        """Return what a message calls the task."""
+        regions = [bam.regions[number] for number in self.numbers if number != UNPLACED]
+        parts = [f"region {region!r}" for region in regions]
+        if len(regions) > 1:
+            parts = [f"the {len(regions):,} regions from {regions[0]!r} to {regions[-1]!r}"]
+        if UNPLACED in self.numbers:
+            parts.append("the unplaced reads")
+        return " and ".join(parts)
+
+    def run(self, bam: Bam, storage: Storage, filters: Filters) -> CommandResult:
+        """Run samtools idxstats on a copy of the chunks."""
+        feed = partial(copy_chunks, bam, storage, self.chunks)
+        return run_cmd(create_idxstats_cmd(filters, self.threads), feed)
+
+    def parse(self, bam: Bam, stdout: str) -> dict[int, int]:
+        """Return the numbers of records, by region number; that of UNPLACED is the unplaced reads.
+
+        samtools prints a row for each region of the header, and one for the unplaced reads: name,
+        length, number of mapped and of unmapped records.
+
+        Raises:
+            ValueError: the rows are not those of the header.
+        """
+        *rows, unplaced = stdout.removesuffix("\n").split("\n")
+        counts = {UNPLACED: int(unplaced.removeprefix("*\t0\t0\t"))}
+        for number, (row, empty_row) in enumerate(zip(rows, bam.empty_rows, strict=True)):
+            if row != empty_row:
+                region, mapped, unmapped = row.rsplit("\t", 2)
+                if region != empty_row.removesuffix("\t0\t0"):
+                    raise ValueError(f"row {number + 1} is {row!r}")
+                counts[number] = int(mapped) + int(unmapped)
+        return counts
+
+
+Task = ViewTask | IdxstatsTask
+
+
+def create_region_view_cmd(bam: Path, index: Path, region: str, filters: Filters) -> list[str]:
+    """Return the command that counts the records of a region.
+
+    Args:
+        bam: the BAM file.
+        index: an index of the file or of a chunk of it; thanks to -X it may be anywhere.
+        region: its name. In braces samtools takes the whole of it as a name: without them
+            HLA-A*01:01 could also be base 1 of a region HLA-A*01.
+        filters: which records to count.
+    """
+    options = ["-c", *filters.view_options]
+    return ["samtools", "view", *options, "-X", "--", str(bam), str(index), f"{{{region}}}"]
+
+
+def create_idxstats_cmd(filters: Filters, threads: int) -> list[str]:
+    """Return the command that counts by region the records of a BAM that it reads from a pipe."""
+    options = ["-@", str(threads)] if threads > 1 else []
+    if filters.expression:
+        options += ["--input-fmt-option", f"filter={filters.expression}"]
+    return ["samtools", "idxstats", *options, "-"]
+
+
+def split_workload(bam: Bam, index: BamIndex, cpus: int, machines: int) -> list[list[Task]]:
+    """Split the workload into a share of tasks for each machine.
+
+    The tasks cover the file from the end of the header to the end of the file, nothing twice.
+
+    Args:
+        bam: the file.
+        index: of the file.
+        cpus: of each machine.
+        machines: how many there are. If there are fewer tasks, there are fewer shares.
+
+    Returns:
+        The shares, about equal in size; the largest tasks of each come first.
+    """
+    task_size = get_task_size(bam.size, cpus, machines)
+    view_tasks: list[Task] = []
+    rest: list[tuple[int, Chunk]] = []
+    chunks = [(chunk, number) for number, chunk in enumerate(index.chunks) if chunk]
+    for chunk, number in sorted(chunks):
+        starts = index.record_starts[number] if chunk.size >= SMALLEST_CHUNK else []
+        first, inner, last = split_off_ends(chunk, starts)
+        if inner.begin < inner.end and inner.size >= SMALLEST_CHUNK:
+            pieces = cut_chunk(inner, starts, task_size)
+            view_tasks += [ViewTask([piece], number) for piece in pieces]
+            rest += [(number, first), (number, last)]
+        else:
+            rest.append((number, chunk))
+    rest.append((UNPLACED, Chunk(index.end, bam.size << 16)))
+    tasks = view_tasks + _group(rest, task_size, cpus)
+    return _share(sorted(tasks, key=lambda task: task.size, reverse=True), machines)
+
+
+def get_task_size(size: int, cpus: int, machines: int) -> float:
+    """Return how large a task should be at most, for a file of this size; in compressed bytes.
+
+    Every machine that was asked for should have something to do.
+    """
+    other_cpus = max(1, cpus * machines - 1)
+    task_size = size / (other_cpus * TASKS_PER_OTHER_CPU)
+    task_size = min(max(task_size, SMALLEST_TASK), LARGEST_TASK)
+    return task_size if machines == 1 else min(task_size, size / machines)
+
+
+def split_off_ends(chunk: Chunk, record_starts: Iterable[int]) -> tuple[Chunk, Chunk, Chunk]:
+    """Split a region's chunk at the first and the last record start that is known within it.
+
+    Returns:
+        The part before, the part between, which begins and ends at a record of the region, and the
+        part after.
+    """
+    inside = [start for start in record_starts if chunk.begin < start < chunk.end]
+    first, last = min(inside, default=chunk.end), max(inside, default=chunk.end)
+    return Chunk(chunk.begin, first), Chunk(first, last), Chunk(last, chunk.end)
+
+
+def cut_chunk(chunk: Chunk, record_starts: Iterable[int], size: float) -> list[Chunk]:
+    """Cut a chunk at record starts into chunks of equal size, as nearly as they allow.
+
+    Args:
+        chunk: what to cut.
+        record_starts: virtual offsets of records, in any order; those outside are ignored.
+        size: the largest wanted size, in compressed bytes.
+
+    Returns:
+        The chunks in file order; together they are the chunk.
+    """
+    wanted = max(1, -(-chunk.size // max(1, int(size))))
+    starts = sorted({start for start in record_starts if chunk.begin < start < chunk.end})
+    cuts = [chunk.begin]
+    for number in range(1, wanted):
+        at = bisect_left(starts, chunk.begin + ((chunk.size * number // wanted) << 16))
+        if at < len(starts) and starts[at] > cuts[-1]:
+            cuts.append(starts[at])
+    return [Chunk(*pair) for pair in zip(cuts, [*cuts[1:], chunk.end], strict=True)]
+
+
+def _group(parts: Iterable[tuple[int, Chunk]], task_size: float, cpus: int) -> list[Task]:
+    """Group chunks, each with the number of its region, into tasks of at most a size."""
+    tasks: list[IdxstatsTask] = []
+    size = 0
+    for number, chunk in parts:
+        if not tasks or size + chunk.size > task_size:
+            threads = min(max(1, round(chunk.size / task_size)), cpus, MOST_THREADS)
+            tasks.append(IdxstatsTask([chunk], [number], threads))
+            size = chunk.size
+            continue
+        size += chunk.size
+        chunks, numbers = tasks[-1].chunks, tasks[-1].numbers
+        if chunks[-1].end == chunk.begin:
+            chunks[-1] = Chunk(chunks[-1].begin, chunk.end)
+        else:
+            chunks.append(chunk)
+        if number != numbers[-1]:
+            numbers.append(number)
+    return list(tasks)
+
+
+def _share(tasks: Sequence[Task], machines: int) -> list[list[Task]]:
+    """Share tasks, the largest first, among machines: each to the one with the least to do."""
+    shares: list[list[Task]] = [[] for _ in range(min(machines, len(tasks)))]
+    sizes = [(0, number) for number in range(len(shares))]
+    for task in tasks:
+        size, number = sizes[0]
+        shares[number].append(task)
+        heapq.heapreplace(sizes, (size + task.size, number))
+    return shares
+
+
+def write_chunk_index(path: Path, number: int, chunk: Chunk) -> None:
+    """Write an index in which samtools finds only one chunk of a region.
+
+    It is an uncompressed CSI index in which the region has the single bin 0, with the one chunk:
+    samtools reads exactly the records that begin in the chunk. Loading the whole index would take
+    three quarters of the time of a small task.
+
+    Args:
+        path: the file to write.
+        number: of the region.
+        chunk: the chunk.
+    """
+    head = struct.pack("<4siiii", b"CSI\1", _MIN_SHIFT, _DEPTH, 0, number + 1)
+    bins = struct.pack("<iIQiQQ", 1, 0, chunk.begin, 1, chunk.begin, chunk.end)
+    path.write_bytes(head + bytes(4 * number) + bins + bytes(8))
+
+
+def check_chunk_ends(bam: Bam, storage: Storage, task: Task) -> None:
+    """Check that each chunk of a task begins and ends at a record; of its region, in a ViewTask.
+
+    Raises:
+        BamIndexError: a chunk does not.
+        BamFormatError: a block is damaged.
+    """
+    region = task.number if isinstance(task, ViewTask) else None
+    with storage.open() as file:
+        for offset in sorted({offset for chunk in task.chunks for offset in chunk}):
+            number = read_reference_id(file, offset)
+            if number is None and has_no_data_from(file, offset):
+                continue
+            if number is None or region not in (None, number):
+                what = "a record" if region is None else f"a record of {task.describe(bam)}"
+                raise BamIndexError(
+                    f"it lists {what} at byte {offset >> 16:,}, where there is none"
+                )

@@ -1,0 +1,153 @@
+"""What a worker process of the pool does, and how the pool is followed to its end.
+
+A killed process takes the result of its task with it, and may hold a lock that the other processes
+and the pool itself wait for. Nothing here waits for ever for either.
+"""
+
+import multiprocessing
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from ctypes import c_bool
+from multiprocessing import active_children
+from multiprocessing.pool import IMapIterator, Pool
+from multiprocessing.process import BaseProcess
+from threading import Thread
+from typing import NamedTuple
+
+import dxpy
+
+from bam_file import Bam, BamFormatError
+from bam_index import BamIndexError, ChosenIndex
+from choose_index import explain_mismatch
+from job_log import MORE_MEMORY, explain_limits, log
+from options import Filters
+from samtools import explain_failure, find_errors, find_warnings
+from tasks import Task, check_chunk_ends
+
+PROGRESS_SECONDS = 5.0
+
+UPLOAD_AGAIN = "Upload it again, from a copy that samtools view -c reads to its end."
+
+
+class TaskResult(NamedTuple):
+    """What became of a task."""
+
+    counts: dict[int, int]
+    """Number of records by region number; regions without records may be missing."""
+    warnings: list[str]
+    """Of samtools."""
+    failure: dxpy.AppError | dxpy.AppInternalError | None = None
+
+
+class Shared(NamedTuple):
+    """What all worker processes share."""
+
+    bam: Bam
+    chosen_index: ChosenIndex
+    filters: Filters
+    stop: c_bool
+    """Whether no further task is started. Without a lock, which a killed process might hold."""
+
+
+# Set in each worker process, once.
+_shared: Shared
+
+
+def start_worker(shared: Shared) -> None:
+    """Receive what all worker processes share: the initializer of the pool."""
+    global _shared
+    _shared = shared
+
+
+def count_task(task: Task) -> TaskResult:
+    """Run a task: this is what the pool maps. Every failure is returned, none is raised."""
+    bam, index, filters, stop = _shared
+    if stop.value:
+        return TaskResult({}, [])
+    what = task.describe(bam)
+    failure = f"{bam.name!r} could not be counted in {what}"
+    try:
+        with explain_limits(f"counting {bam.name!r}"), bam.fetch(task.chunks, what) as storage:
+            check_chunk_ends(bam, storage, task)
+            result = task.run(bam, storage, filters)
+            # Without output or with an error on stderr, exit status 0 is a failure, too.
+            if result.exit_code or find_errors(result) or not result.stdout:
+                raise explain_failure(bam, storage, task.chunks, result, failure)
+            return TaskResult(task.parse(bam, result.stdout), find_warnings(result))
+    except dxpy.AppError as error:
+        return TaskResult({}, [], error)
+    except BamIndexError as error:
+        return TaskResult({}, [], explain_mismatch(bam, index, str(error)))
+    except BamFormatError as error:
+        return TaskResult({}, [], dxpy.AppError(f"{failure}: {error}. {UPLOAD_AGAIN}"))
+    except Exception as error:
+        sentence = f"{failure}: {type(error).__name__}: {error}"
+        return TaskResult({}, [], dxpy.AppInternalError(sentence))
+
+
+def follow_progress(
+    results: "IMapIterator[TaskResult]", workers: Sequence[BaseProcess], tasks: int
+) -> Iterator[TaskResult]:
+    """Yield the results of a pool as they come, and log every few seconds how many came.
+
+    Args:
+        results: what Pool.imap_unordered returns.
+        workers: the processes of the pool.
+        tasks: how many results will come.
+
+    Raises:
+        dxpy.AppError: a process of the pool was killed; its result would never come.
+    """
+    done, logged = 0, time.monotonic()
+    while done < tasks:
+        try:
+            yield results.next(timeout=PROGRESS_SECONDS)
+            done += 1
+        except multiprocessing.TimeoutError:
+            if _are_any_killed(workers):
+                raise dxpy.AppError(
+                    "A worker process was killed, probably because it ran out of memory. "
+                    f"{MORE_MEMORY}"
+                ) from None
+        if time.monotonic() - logged >= PROGRESS_SECONDS:
+            logged = time.monotonic()
+            log(f"{done:,} of {tasks:,} tasks are done")
+
+
+@contextmanager
+def join_at_end(pool: Pool, stop: c_bool) -> Iterator[list[BaseProcess]]:
+    """Yield the processes of a pool, and wait at the end until they have ended.
+
+    This is not `with pool:`, which ends in terminate(): that may kill a process that holds a lock
+    of the pool, and then wait for the lock for ever (CPython issue 96995).
+    """
+    workers = active_children()
+    try:
+        yield workers
+    finally:
+        stop.value = True
+        pool.close()
+        joining = Thread(target=pool.join, daemon=True)
+        joining.start()
+        while joining.is_alive() and not _are_any_killed(workers):
+            joining.join(PROGRESS_SECONDS)
+        if joining.is_alive():
+            _give_up(pool)
+
+
+def _are_any_killed(workers: Sequence[BaseProcess]) -> bool:
+    return any(worker.exitcode for worker in workers)
+
+
+def _give_up(pool: Pool) -> None:
+    """End a pool of which a process was killed, without waiting for any of its locks."""
+
+    def terminate() -> None:
+        with suppress(Exception):
+            pool.terminate()
+
+    # This stops the pool from starting new processes, and then may wait for ever.
+    Thread(target=terminate, daemon=True).start()
+    for worker in active_children():
+        worker.kill()
