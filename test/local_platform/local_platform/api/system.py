@@ -122,7 +122,10 @@ def _in_scope(call: Call, scope: Fields) -> list[str]:
     """Return the containers to be searched: the one named, or every project in reach."""
     if named := scope.optional("project", str):
         if call.body.get("type") == "AssetBundle" and entities.find(call.store, named) is None:
-            raise unserved.missing_asset(f'"{call.body.get("name")}", nor the project {named}')
+            raise unserved.missing_asset(
+                f'"{call.body.get("name")}", nor the project {named}',
+                "A stand-in needs the ID of a record: name the asset by that",
+            )
         return [call.container(named, "VIEW")["id"]]
     projects = [one["id"] for _, one in entities.newest(call.store, "project")]
     return [one for one in projects if call.level(one) != "NONE"]

@@ -2,7 +2,7 @@
 
 from local_platform.api.call import Call
 from local_platform.errors import ApiError, InvalidState, ResourceNotFound
-from local_platform.store import entities
+from local_platform.store import entities, stand_ins
 from local_platform.strict_json import Hash
 
 
@@ -51,11 +51,11 @@ WITHOUT_ASSETS = (
 )
 
 
-def missing_asset(wanted: str) -> ApiError:
+def missing_asset(wanted: str, advice: str) -> ApiError:
     """Return the refusal of an asset that a dxapp.json names and nobody has here."""
     return ResourceNotFound(
-        f'An asset in "assetDepends" is missing: the local platform has no {wanted}. To go on'
-        f" without it, take it out, and {WITHOUT_ASSETS}"
+        f'An asset in "assetDepends" is missing: the local platform has no {wanted}. {advice}. To'
+        f" go on without it, take it out, and {WITHOUT_ASSETS}"
     )
 
 
@@ -63,7 +63,7 @@ def check_asset(call: Call) -> None:
     """Refuse an asset that dx build asks for by its ID, if nobody has it here."""
     is_record = call.object_id.startswith("record-")
     if call.command == "build" and is_record and entities.find(call.store, call.object_id) is None:
-        raise missing_asset(call.object_id)
+        raise missing_asset(call.object_id, stand_ins.advice(call.store, call.object_id))
 
 
 def logout(_call: Call) -> Hash:
