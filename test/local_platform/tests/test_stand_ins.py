@@ -99,13 +99,22 @@ def test_asset_is_unpacked_like_any_bundle(
     assert "the tool runs" in printed
 
 
+def test_asset_is_found_by_its_name_and_version(dx: Dx, dx_stand_in: StandIn, asset: Path) -> None:
+    project = service_id("project", "P4")
+    dx_stand_in(f"{project}:/assets/tool asset version 2.0.0", asset)
+    named = {"name": "tool asset", "project": project, "folder": "/assets/", "version": "2.0.0"}
+    write_applet(dx.folder / "user", "tool", runSpec={"assetDepends": [named]})
+    dx("build", "user")
+    assert "the tool runs" in dx("run", "user", "-y", "--watch").stdout
+
+
 def test_empty_asset_installs_nothing_and_says_so(dx: Dx, dx_stand_in: StandIn) -> None:
     record = service_id("record", "R2")
     dx_stand_in(record)
     write_applet(dx.folder / "user", "echo done", runSpec={"assetDepends": [{"id": record}]})
     dx("build", "user")
     printed = dx("run", "user", "-y", "--watch").stdout
-    assert f"Unpacking {record}, an empty stand-in that installs nothing" in printed
+    assert f"Unpacking asset {record}, an empty stand-in that installs nothing" in printed
 
 
 def test_empty_file_has_no_bytes(dx: Dx, dx_stand_in: StandIn) -> None:
@@ -125,12 +134,23 @@ def test_changed_file_takes_the_place_of_the_one_before(
     assert dx("cat", file).stdout == "other\n"
 
 
-def test_build_without_the_asset_names_its_id_and_the_line_to_add(dx: Dx) -> None:
-    record = service_id("record", "R3")
-    write_applet(dx.folder / "user", "tool", runSpec={"assetDepends": [{"id": record}]})
+@pytest.mark.parametrize(
+    ("asset", "line"),
+    [
+        ({"id": service_id("record", "R3")}, service_id("record", "R3")),
+        (
+            {"name": "tool", "project": service_id("project", "P5"), "version": "1.0.0"}
+            | {"folder": "/assets/"},
+            service_id("project", "P5") + ":/assets/tool version 1.0.0",
+        ),
+    ],
+)
+def test_build_without_the_asset_names_its_id_and_the_line_to_add(
+    dx: Dx, asset: dict, line: str
+) -> None:
+    write_applet(dx.folder / "user", "tool", runSpec={"assetDepends": [asset]})
     refused = dx("build", "user", status=3).stderr
-    assert f"the local platform has no {record}. If the service has it, give it a" in refused
-    assert f"--stand-in '{record} = PATH', or with that line in /" in refused
+    assert f"start the platform with --stand-in '{line} = PATH', or with that line" in refused
 
 
 def test_run_without_the_default_names_its_id_and_the_line_to_add(

@@ -2,8 +2,12 @@
 
 from local_platform.api.call import Call
 from local_platform.errors import ApiError, InvalidState, ResourceNotFound
-from local_platform.store import entities, stand_ins
+from local_platform.store import entities, places, stand_ins
 from local_platform.strict_json import Hash
+
+WITHOUT_ASSETS = (
+    'name the packages in "execDepends" of dxapp.json, or put the files under resources/'
+)
 
 
 def _refuse(what: str) -> ApiError:
@@ -40,30 +44,36 @@ def executable(call: Call) -> Hash:
     raise ResourceNotFound(f'The entity "{call.object_id}" could not be found')
 
 
-def check_command(call: Call) -> None:
-    """Refuse dx build_asset at its first call, which is the last before it uploads."""
+def check(call: Call) -> None:
+    """Refuse, whatever the method, what dx does for an asset that is not here."""
     if call.command == "build_asset":
         raise _refuse(f"asset builds: {WITHOUT_ASSETS}")
+    wanted = call.object_id
+    is_asset = call.command == "build" and wanted.startswith("record-")
+    if is_asset and entities.find(call.store, wanted) is None:
+        raise _missing_asset(wanted, stand_ins.advice(call.store, wanted))
+    if call.command == "build" and call.body.get("type") == "AssetBundle":
+        _check_named_asset(call)
 
 
-WITHOUT_ASSETS = (
-    'name the packages in "execDepends" of dxapp.json, or put the files under resources/'
-)
+def _check_named_asset(call: Call) -> None:
+    """Refuse a search for an asset by its name, if nothing here has it."""
+    scope, name = call.within("scope"), call.field("name", str)
+    project, folder = scope.field("project", str), scope.folder()
+    lying = places.contents(call.store, project, folder)
+    if any(places.describe(call.store, place)["name"] == name for place in lying):
+        return
+    version = call.within("properties").field("version", str, "")
+    place = f"{folder.rstrip('/')}/{name} version {version}"
+    raise _missing_asset(f'"{name}" in {project}', stand_ins.advice(call.store, project, place))
 
 
-def missing_asset(wanted: str, advice: str) -> ApiError:
-    """Return the refusal of an asset that a dxapp.json names and nobody has here."""
+def _missing_asset(wanted: str, advice: str) -> ApiError:
+    """Return the refusal of an asset that a dxapp.json names and nothing here has."""
     return ResourceNotFound(
         f'An asset in "assetDepends" is missing: the local platform has no {wanted}. {advice}. To'
         f" go on without it, take it out, and {WITHOUT_ASSETS}"
     )
-
-
-def check_asset(call: Call) -> None:
-    """Refuse an asset that dx build asks for by its ID, if nobody has it here."""
-    is_record = call.object_id.startswith("record-")
-    if call.command == "build" and is_record and entities.find(call.store, call.object_id) is None:
-        raise missing_asset(call.object_id, stand_ins.advice(call.store, call.object_id))
 
 
 def logout(_call: Call) -> Hash:

@@ -4,6 +4,7 @@ A line says which: `ID = PATH`. The ID is one of these; a record stands for an a
 
     file-xxxx    record-xxxx    project-xxxx:file-xxxx    project-xxxx:record-xxxx
     project-xxxx:/folder/name
+    project-xxxx:/folder/name version 1.0.0    an asset by its name
 
 Without a path the stand-in is empty: a file without bytes, an asset that installs nothing.
 """
@@ -21,8 +22,8 @@ from local_platform.store.database import Store, now
 from local_platform.strict_json import Hash
 
 LINE = re.compile(
-    r"((?P<project>project-\w{24}):)?(?P<object>(file|record)-\w{24}|(?<=:)/[^=]*[^=/\s])"
-    r"\s*=\s*(?P<path>.*)"
+    r"((?P<project>project-\w{24}):)?(?P<object>(file|record)-\w{24}|(?<=:)/[^=]*?[^=/\s])"
+    r"( version (?P<version>\S+))?\s*=\s*(?P<path>.*)"
 )
 FILE_NAME = "stand_ins.txt"
 """The file in the state folder whose lines are read when a platform starts."""
@@ -40,7 +41,9 @@ class StandIn:
 
     project: str
     object: str
-    """An ID, or the absolute path of a file in the project."""
+    """An ID, or the absolute path of a file or an asset in the project."""
+    version: str | None
+    """The version of an asset that is found by its name; None: the object is anything else."""
     path: Path | None
     """The local file; None: empty."""
 
@@ -56,12 +59,13 @@ def read(line: str, folder: Path) -> StandIn:
     if match is None:
         raise LineError(
             f"{line.strip()!r} is no stand-in. Write ID = PATH, or ID = for an empty one; the ID is"
-            " file-xxxx, record-xxxx or project-xxxx:/folder/name, with all of its 24 characters"
+            " file-xxxx, record-xxxx or project-xxxx:/folder/name, with all its 24 characters; for"
+            " an asset, `version 1.0.0` may follow the name"
         )
     path = folder / Path(match["path"]).expanduser() if match["path"] else None
     if path:
         path.open("rb").close()
-    return StandIn(match["project"] or PROJECT, match["object"], path)
+    return StandIn(match["project"] or PROJECT, match["object"], match["version"], path)
 
 
 def read_file(store: Store) -> list[StandIn]:
@@ -89,20 +93,27 @@ def add(store: Store, stand_in: StandIn) -> None:
                 container_id=stand_in.project,
                 permissions={containers.USER: "ADMINISTER", containers.EVERYBODY: "VIEW"},
             )
-        if stand_in.object.startswith("record-"):
-            _put_asset(store, stand_in)
-        elif stand_in.object.startswith("file-"):
-            name = stand_in.path.name if stand_in.path else stand_in.object
-            _put_file(store, stand_in.object, stand_in, "/", name)
+        folder, _, name = stand_in.object.rpartition("/")
+        if stand_in.version:
+            _put_asset(store, _derived_id("record", stand_in), stand_in, folder or "/", name)
+        elif name.startswith("record-"):
+            _put_asset(store, name, stand_in, "/", f"asset {name}")
+        elif folder or stand_in.object.startswith("/"):
+            _put_file(store, _derived_id("file", stand_in), stand_in, folder or "/", name)
         else:
-            folder, _, name = stand_in.object.rpartition("/")
-            file_id = _derived_id(stand_in)
-            _put_file(store, file_id, stand_in, folder or "/", name)
+            own_name = stand_in.path.name if stand_in.path else name
+            _put_file(store, name, stand_in, "/", own_name)
 
 
-def advice(store: Store, object_id: str) -> str:
-    """Return the sentence that tells how to go on without something that the service has."""
-    which = f"{object_id}:/folder/name" if object_id.startswith("project-") else object_id
+def advice(store: Store, object_id: str, name: str = "/folder/name") -> str:
+    """Return the sentence that tells how to go on without something that the service has.
+
+    Args:
+        store: the state that does not have it.
+        object_id: its ID, or that of its project.
+        name: in a project, what follows the ID.
+    """
+    which = f"{object_id}:{name}" if object_id.startswith("project-") else object_id
     return (
         f"If the service has it, give it a stand-in: start the platform with --stand-in"
         f" '{which} = PATH', or with that line in {store.root / FILE_NAME}. PATH is a local file;"
@@ -110,21 +121,25 @@ def advice(store: Store, object_id: str) -> str:
     )
 
 
-def _derived_id(stand_in: StandIn) -> str:
-    """Return an ID for a file that has none in its line, always the same."""
-    text = f"{stand_in.project}:{stand_in.object}"
-    return "file-" + hashlib.sha256(text.encode()).hexdigest()[:24]
+def _derived_id(class_name: str, stand_in: StandIn) -> str:
+    """Return an ID for something that has none in its line, always the same."""
+    text = f"{stand_in.project}:{stand_in.object} {stand_in.version}"
+    return f"{class_name}-{hashlib.sha256(text.encode()).hexdigest()[:24]}"
 
 
-def _put_asset(store: Store, stand_in: StandIn) -> None:
+def _put_asset(store: Store, record: str, stand_in: StandIn, folder: str, name: str) -> None:
     """Put a record as dx build_asset makes it, and the archive that it links to."""
-    archive = _derived_id(stand_in)
-    empty = f"{stand_in.object}, an empty stand-in that installs nothing"
-    name = stand_in.path.name if stand_in.path else empty
-    _put_file(store, archive, stand_in, "/", name, hidden=True)
-    details = {"archiveFileId": {"$dnanexus_link": archive}}
-    fields = {"name": f"asset {name}", "types": ["AssetBundle"], "details": details}
-    _put(store, stand_in.object, stand_in.project, "/", fields)
+    archive = _derived_id("file", stand_in)
+    empty = f"{name}, an empty stand-in that installs nothing"
+    archive_name = stand_in.path.name if stand_in.path else empty
+    _put_file(store, archive, stand_in, folder, archive_name, hidden=True)
+    fields = {
+        "name": name,
+        "types": ["AssetBundle"],
+        "properties": {"version": stand_in.version} if stand_in.version else {},
+        "details": {"archiveFileId": {"$dnanexus_link": archive}},
+    }
+    _put(store, record, stand_in.project, folder, fields)
 
 
 def _put_file(
@@ -141,7 +156,8 @@ def _put_file(
     received = store.incoming / file_id
     if stand_in.path:
         _link_or_copy(stand_in.path, received)
-    elif stand_in.object.startswith("record-"):
+    elif hidden:
+        # An archive.
         tarfile.open(received, "w:gz").close()
     else:
         received.touch()
