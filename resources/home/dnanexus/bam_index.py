@@ -133,7 +133,7 @@ def _parse(data: bytes, bam: Bam) -> BamIndex:
             raise BamIndexError(f"it is damaged (depth {depth})")
         at, bin_size = 16 + auxiliary_size, _CSI_BIN
         pseudo_bin = ((1 << (depth * 3 + 3)) - 1) // 7 + 1
-    body = data[at:]
+    body = memoryview(data)[at:]
     words = _read_words("I", body)
     if words[0] != len(bam.regions):
         raise BamIndexError(
@@ -161,7 +161,7 @@ def _parse(data: bytes, bam: Bam) -> BamIndex:
 
 
 def _parse_bins(
-    body: bytes, words: "array[int]", at: int, bin_size: int, pseudo_bin: int
+    body: memoryview, words: Sequence[int], at: int, bin_size: int, pseudo_bin: int
 ) -> tuple[Chunk | None, int | None, Sequence[int], int]:
     """Parse the bins of one region.
 
@@ -196,7 +196,7 @@ def _parse_bins(
     return chunk, count, starts, at
 
 
-def _find_bounds(body: bytes, words: "array[int]", at: int, bins: int, bin_size: int) -> Chunk:
+def _find_bounds(body: memoryview, words: Sequence[int], at: int, bins: int, bin_size: int) -> Chunk:
     """Return the smallest begin and the largest end of all chunks in these bins."""
     begins: list[int] = []
     ends: list[int] = []
@@ -209,7 +209,7 @@ def _find_bounds(body: bytes, words: "array[int]", at: int, bins: int, bin_size:
     return Chunk(min(begins, default=0), max(ends, default=0))
 
 
-def _read_words(size: str, data: bytes) -> "array[int]":
+def _read_words(size: str, data: memoryview) -> Sequence[int]:
     """Return little-endian numbers of 32 (`I`) or 64 bits (`Q`), as many as there are whole."""
     words = array(size)
     words.frombytes(data[: len(data) // words.itemsize * words.itemsize])
