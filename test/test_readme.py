@@ -42,11 +42,6 @@ def test_an_excerpt_is_a_piece_of_the_source(excerpt):
     assert any(squeeze(excerpt) in squeeze(source) for source in SOURCES)
 
 
-def test_an_excerpt_of_dxapp_is_in_it():
-    (excerpt,) = re.findall(r"```json\n(.*?)```", LESSON, re.DOTALL)
-    assert squeeze(excerpt) in squeeze((ROOT / "dxapp.json").read_text())
-
-
 @pytest.mark.parametrize("name", sorted(set(re.findall(r"`([a-z]+_[a-z_]+)`", LESSON))))
 def test_a_name_in_the_lesson_is_one_of_the_source(name):
     assert any(re.search(rf"\b{name}\b", source) for source in SOURCES)

@@ -26,18 +26,19 @@ from local_platform import __version__
 from local_platform.address import open_in_browser
 from local_platform.environment import is_foreign
 from local_platform.platform import report_on_stderr, serving
+from local_platform.worker import enter
 
 
-async def serve(state: Path, port: int, command: list[str], with_page: bool) -> int:
+async def serve(state: Path, options: argparse.Namespace) -> int:
     """Serve until the command ends, or without one until interrupted; return an exit status."""
-    async with serving(state, port) as platform:
-        if not command:
+    async with serving(state, options.port, keep_failed=options.keep_failed) as platform:
+        if not options.command:
             print_exports(platform.environment)
-        if with_page:
+        if options.web:
             print(f"# In a browser: {platform.page}", flush=True)
             open_in_browser(platform.page)
-        if command:
-            return await platform.until(run(command, platform.environment))
+        if options.command:
+            return await platform.until(run(options.command, platform.environment))
         ready = partial(print, "# Serving until interrupted.", flush=True)
         await platform.until(until_signalled(ready))
         return 0
@@ -81,35 +82,40 @@ async def until_signalled(ready: Callable[[], None]) -> None:
 
 
 def main() -> int:
-    """Read the command line and serve; return an exit status."""
+    """Read the command line, and do what it says; return an exit status."""
+    if sys.argv[1:2] == ["enter"]:
+        return enter.main(sys.argv[2:])
     parser = argparse.ArgumentParser(
         prog="dx-local-platform",
         description="DNAnexus on 127.0.0.1, for the real dx and dxpy.",
-        epilog="With a command, serves until it ends; without one, prints the variables to set.",
+        epilog="With a command, serves until it ends; without one, prints the variables to set."
+        " `dx-local-platform enter JOB` looks into a failed job.",
     )
     parser.add_argument("--state", type=Path, help="folder to keep everything in (default: none)")
     parser.add_argument(
         "--port", type=int, default=0, help="port (default: that of last time, or a free one)"
     )
     parser.add_argument("--web", action="store_true", help="open the platform's page in a browser")
+    parser.add_argument(
+        "--keep-failed", action="store_true", help="keep the folders of failed jobs, to enter them"
+    )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.add_argument("command", nargs="*", help="command to run, after --")
-    arguments = parser.parse_args()
+    options = parser.parse_args()
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     # The command itself reports what it could not do.
-    report_on_stderr(logging.ERROR if arguments.command else logging.WARNING)
+    report_on_stderr(logging.ERROR if options.command else logging.WARNING)
     with contextlib.ExitStack() as stack:
-        state = arguments.state
+        state = options.state
         if state is None:
             state = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="local_platform_")))
-        state = state.expanduser().absolute()
         try:
-            return asyncio.run(serve(state, arguments.port, arguments.command, arguments.web))
+            return asyncio.run(serve(state.expanduser().absolute(), options))
         except KeyboardInterrupt:
             return 128 + signal.SIGINT
         except BlockingIOError:
-            parser.error(f"{arguments.state} is in use by another local platform")
+            parser.error(f"{state} is in use by another local platform")
         except OSError as error:
             parser.error(str(error))
 

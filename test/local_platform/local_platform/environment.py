@@ -4,6 +4,12 @@ import json
 from pathlib import Path
 
 PROXIES = ("http_proxy", "https_proxy", "all_proxy")
+API_VARIABLES = (
+    "DX_APISERVER_PROTOCOL",
+    "DX_APISERVER_HOST",
+    "DX_APISERVER_PORT",
+    "DX_SECURITY_CONTEXT",
+)
 
 
 def is_foreign(variable: str) -> bool:
@@ -13,12 +19,8 @@ def is_foreign(variable: str) -> bool:
 
 def api_environment(host: str, port: int, token: str) -> dict[str, str]:
     """Return the variables that lead dx and dxpy to one platform, as the holder of a token."""
-    return {
-        "DX_APISERVER_PROTOCOL": "http",
-        "DX_APISERVER_HOST": host,
-        "DX_APISERVER_PORT": str(port),
-        "DX_SECURITY_CONTEXT": json.dumps({"auth_token_type": "Bearer", "auth_token": token}),
-    }
+    context = json.dumps({"auth_token_type": "Bearer", "auth_token": token})
+    return dict(zip(API_VARIABLES, ("http", host, str(port), context), strict=True))
 
 
 def client_environment(host: str, port: int, token: str, configuration: Path) -> dict[str, str]:

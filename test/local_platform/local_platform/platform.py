@@ -52,7 +52,7 @@ class Platform:
 
 @contextlib.asynccontextmanager
 async def serving(
-    state: Path, port: int = 0, middlewares: Iterable[Middleware] = ()
+    state: Path, port: int = 0, middlewares: Iterable[Middleware] = (), keep_failed: bool = False
 ) -> AsyncIterator[Platform]:
     """Serve a platform in a block.
 
@@ -60,6 +60,7 @@ async def serving(
         state: folder that it keeps everything in; made if it is not there.
         port: port to listen on; 0: that of last time, or a free one.
         middlewares: see each request before it is answered.
+        keep_failed: whether the folders of failed jobs stay, to be entered.
 
     Raises:
         BlockingIOError: another platform uses the folder.
@@ -72,7 +73,7 @@ async def serving(
         tokens.add(store, token)
         configuration = state / "dnanexus_config"
         configuration.mkdir(exist_ok=True)
-        scheduler = Scheduler(store)
+        scheduler = Scheduler(store, keep_failed)
         server = Server(store, after_change=scheduler.wake, middlewares=middlewares)
         await server.start(port)
         stack.push_async_callback(server.stop)

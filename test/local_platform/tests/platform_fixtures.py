@@ -1,8 +1,10 @@
 """What the tests of the local platform have in common, beyond its own fixtures."""
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import dxpy
 import pytest
@@ -10,7 +12,7 @@ from dxpy.utils.job_log_client import DXJobLogStreamClient
 
 from faulty_server import FaultyServer
 from local_platform.testing.local import LocalPlatform
-from local_platform.testing.project import FINAL
+from local_platform.testing.project import FINAL, RELEASE
 
 PATIENCE = 60
 """Seconds after which a job that does not end is a failure."""
@@ -42,6 +44,15 @@ def server(dx_platform: LocalPlatform, dx_project: str) -> Iterator[FaultyServer
         dxpy.set_api_server_info(host="127.0.0.1", port=server.port, protocol="http")
         yield server
         dx_platform.use()
+
+
+def write_applet(folder: Path, code: str, interpreter: str = "bash", **fields: Any) -> None:
+    """Write the source of an applet, as dx build reads it; fields are those of dxapp.json."""
+    folder.mkdir(parents=True)
+    (folder / "code").write_text(code)
+    run_spec = {"interpreter": interpreter, "file": "code"} | RELEASE | fields.pop("runSpec", {})
+    dxapp = {"name": folder.name, "dxapi": "1.0.0", "inputSpec": [], "outputSpec": []}
+    (folder / "dxapp.json").write_text(json.dumps(dxapp | fields | {"runSpec": run_spec}))
 
 
 def until(condition: Callable[[], object]) -> object:

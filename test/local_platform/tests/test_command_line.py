@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from platform_fixtures import write_applet
+
 PROJECT = Path(__file__).parents[1]
 
 
@@ -122,3 +124,50 @@ def test_exports_can_be_pasted_and_serving_ends_on_a_signal(number: int) -> None
     assert pasted.stdout == "local\n"
     assert "unset http_proxy\n" in printed
     assert serving.returncode == 0
+
+
+BROKEN = """
+main() {
+    echo half > result
+    packages=$(python3 -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')
+    echo answer = 42 > "$packages/own.py"
+    exit 3
+}
+"""
+ENTER = """
+dx-local-platform() { python -m local_platform "$@"; }
+job=$(dx find jobs --brief)
+dx-local-platform enter $job -- bash -c '
+    . ./environment; pwd; cat result; echo $who; python3 -c "import own; print(own.answer)"
+    dx describe $DX_JOB_ID --json
+'
+"""
+
+
+def test_failed_job_is_entered_with_its_files_variables_and_packages(tmp_path: Path) -> None:
+    write_applet(tmp_path / "broken", BROKEN, inputSpec=[{"name": "who", "class": "string"}])
+    run = f"dx new project --select trial; dx build {tmp_path}/broken; dx run broken -iwho=Ada -y"
+    script = f"set -e; {run} --watch || true; {ENTER}"
+    done = local_platform("--keep-failed", "--", "bash", "-c", script)
+    assert "Look into this job with: dx-local-platform enter job-" in done.stdout
+    assert "half\nAda\n42\n" in done.stdout, done.stderr
+    assert '"state": "failed"' in done.stdout
+
+
+def test_kept_job_outlasts_the_platform_and_goes_with_its_project(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    write_applet(tmp_path / "broken", BROKEN)
+    run = f"dx new project --select trial; dx build {tmp_path}/broken; dx run broken -y --watch"
+    local_platform("--state", state, "--keep-failed", "--", "bash", "-c", run)
+    job = local_platform("--state", state, "--", "dx", "find", "jobs", "--brief").stdout.strip()
+    inside = local_platform("enter", "--state", state, job, "--", "cat", "result")
+    assert (inside.stdout, inside.returncode) == ("half\n", 0), inside.stderr
+    local_platform("--state", state, "--", "dx", "rmproject", "--yes", "trial")
+    local_platform("--state", state, "--", "true")
+    assert list((state / "jobs").iterdir()) == []
+
+
+def test_job_of_which_nothing_is_kept_is_named(tmp_path: Path) -> None:
+    done = local_platform("enter", "job-x", "--state", tmp_path)
+    assert done.returncode == 2
+    assert f"nothing is kept of job-x in {tmp_path}: start the platform with --keep" in done.stderr

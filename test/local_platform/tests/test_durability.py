@@ -12,10 +12,10 @@ import dxpy
 import pytest
 
 from local_platform.testing.local import LocalPlatform
+from local_platform.testing.project import RELEASE
 from platform_fixtures import ended, in_state, until
 
 MEBIBYTE = 2**20
-RUN_SPEC = {"distribution": "Ubuntu", "release": "24.04", "version": "0"}
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def restart(mortal: LocalPlatform) -> Callable[[], None]:
 
 def run(code: str, **run_spec: object) -> dxpy.DXJob:
     """Make an applet from bash code and run it."""
-    spec = RUN_SPEC | {"interpreter": "bash", "code": code} | run_spec
+    spec = RELEASE | {"interpreter": "bash", "code": code} | run_spec
     request = {"project": dxpy.WORKSPACE_ID, "name": "a", "dxapi": "1.0.0", "runSpec": spec}
     return dxpy.DXApplet(dxpy.api.applet_new(request)["id"]).run({})
 
@@ -102,7 +102,7 @@ def test_running_job_is_restarted_if_its_policy_says_so(restart: Callable[[], No
 
 def test_waiting_job_goes_on(restart: Callable[[], None]) -> None:
     file = dxpy.new_dxfile(name="late")
-    spec = RUN_SPEC | {"interpreter": "bash", "code": "true"}
+    spec = RELEASE | {"interpreter": "bash", "code": "true"}
     request = {"project": dxpy.WORKSPACE_ID, "name": "a", "dxapi": "1.0.0", "runSpec": spec}
     applet = dxpy.DXApplet(dxpy.api.applet_new(request)["id"])
     job = applet.run({"file": dxpy.dxlink(file.get_id())})

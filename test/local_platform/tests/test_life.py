@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from local_platform.testing.project import Dx
+from local_platform.testing.project import RELEASE, Dx
 
 CODE = """
 import time
@@ -32,13 +32,7 @@ DXAPP = {
         {"name": "times", "class": "int", "default": 2},
     ],
     "outputSpec": [{"name": "repeated", "class": "file"}],
-    "runSpec": {
-        "interpreter": "python3",
-        "file": "src/repeat.py",
-        "distribution": "Ubuntu",
-        "release": "24.04",
-        "version": "0",
-    },
+    "runSpec": {"interpreter": "python3", "file": "src/repeat.py", **RELEASE},
 }
 
 

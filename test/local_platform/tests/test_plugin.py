@@ -11,12 +11,11 @@ import dxpy
 import pytest
 
 from local_platform.testing.local import LocalPlatform
-from local_platform.testing.project import RELEASE, Dx, Job, Project
-from platform_fixtures import until
+from local_platform.testing.project import Dx, Job, Project
+from platform_fixtures import until, write_applet
 
 PROJECT = Path(__file__).parents[1]
 EXAMPLE = PROJECT / "example"
-BASH = {"name": "small", "runSpec": {"interpreter": "bash", "file": "code.sh", **RELEASE}}
 
 
 def run_pytest(folder: Path, *arguments: str, **environment: str) -> tuple[int, str]:
@@ -32,17 +31,9 @@ def run_pytest(folder: Path, *arguments: str, **environment: str) -> tuple[int, 
     return done.returncode, done.stdout + done.stderr
 
 
-def make_applet(folder: Path, script: str) -> None:
-    """Write an applet in bash called small."""
-    applet = folder / "small"
-    applet.mkdir()
-    (applet / "dxapp.json").write_text(json.dumps(BASH))
-    (applet / "code.sh").write_text(script)
-
-
 def run_suite(folder: Path, code: str, script: str = "true", **environment: str) -> tuple[int, str]:
     """Run a suite of one file, beside an applet in bash."""
-    make_applet(folder, script)
+    write_applet(folder / "small", script)
     (folder / "test_small.py").write_text(code)
     return run_pytest(folder, **environment)
 
@@ -314,7 +305,7 @@ with LocalPlatform() as platform, platform.new_project("trial") as project:
         print(error)
 print(platform.running, platform.state.exists())
 """
-    make_applet(tmp_path, "echo hi")
+    write_applet(tmp_path / "small", "echo hi")
     done = subprocess.run(
         [sys.executable, "-c", script],
         env=os.environ | {"PYTHONPATH": str(PROJECT)},
@@ -358,7 +349,7 @@ def test_project_and_files_of_a_test_do_not_outlive_it(
 
 def test_job_that_a_test_leaves_running_is_ended(another: LocalPlatform, tmp_path: Path) -> None:
     with another.new_project("left", tmp_path) as project:
-        make_applet(project.dx.folder, "sleep 600")
+        write_applet(project.dx.folder / "small", "sleep 600")
         project.dx("build", "small")
         project.dx("run", "small", "-y")
         until(another.job_processes)

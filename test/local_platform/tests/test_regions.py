@@ -2,14 +2,13 @@
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 
 import dxpy
 import pytest
 from dxpy.exceptions import InvalidInput
 
 from local_platform.testing.project import Dx
-from platform_fixtures import ended
+from platform_fixtures import ended, write_applet
 
 MakeApplet = Callable[..., dxpy.DXApplet]
 LONDON = "aws:eu-west-2-g"
@@ -19,17 +18,6 @@ LONDON = "aws:eu-west-2-g"
 def london(dx: Dx) -> str:
     """Make a project in another region than the test's own."""
     return dx("new", "project", "london", "--region", LONDON, "--brief").stdout.strip()
-
-
-def write_applet(folder: Path, regions: dict[str, dict]) -> None:
-    """Write the source of an applet for some regions."""
-    folder.mkdir()
-    (folder / "main.sh").write_text("main() { true; }\n")
-    run_spec = {"interpreter": "bash", "file": "main.sh", "distribution": "Ubuntu"}
-    run_spec |= {"release": "24.04", "version": "0"}
-    dxapp = {"name": folder.name, "dxapi": "1.0.0", "inputSpec": [], "outputSpec": []}
-    dxapp |= {"runSpec": run_spec, "regionalOptions": regions}
-    (folder / "dxapp.json").write_text(json.dumps(dxapp))
 
 
 def test_project_is_found_by_its_region(dx: Dx, dx_project: str, london: str) -> None:
@@ -49,7 +37,7 @@ def test_applet_of_several_regions_is_built_in_each(dx: Dx, dx_project: str, lon
         "aws:us-east-1": {"systemRequirements": {"*": {"instanceType": "mem1_ssd1_v2_x2"}}},
         LONDON: {"systemRequirements": {"*": {"instanceType": "mem2_ssd1_v2_x2"}}},
     }
-    write_applet(dx.folder / "both", machines)
+    write_applet(dx.folder / "both", "true", regionalOptions=machines)
     for destination, region in ((dx_project, "aws:us-east-1"), (london, LONDON)):
         applet = json.loads(dx("build", "both", "-d", f"{destination}:/").stdout)["id"]
         run_spec = dxpy.describe(applet)["runSpec"]
@@ -63,7 +51,7 @@ def test_applet_of_several_regions_is_built_in_each(dx: Dx, dx_project: str, lon
 
 
 def test_applet_is_not_built_outside_its_regions(dx: Dx, london: str) -> None:
-    write_applet(dx.folder / "one", {"aws:us-east-1": {}})
+    write_applet(dx.folder / "one", "true", regionalOptions={"aws:us-east-1": {}})
     assert "regionalOptions" in dx("build", "one", "-d", f"{london}:/", status=3).stderr
 
 

@@ -9,24 +9,16 @@ import dxpy
 import pytest
 
 from local_platform.testing.project import Dx
+from platform_fixtures import write_applet
 
 NOWHERE = "project-" + "B" * 24
-RUN_SPEC = {
-    "interpreter": "bash",
-    "file": "main.sh",
-    "distribution": "Ubuntu",
-    "release": "24.04",
-    "version": "0",
-}
 
 
-def write_applet(folder: Path, **run_spec: object) -> None:
+def write_source(folder: Path, **run_spec: object) -> None:
     """Write the source of an applet that has something to upload."""
-    (folder / "resources").mkdir(parents=True)
+    write_applet(folder, "main() { true; }\n", version="1.0.0", runSpec=run_spec)
+    (folder / "resources").mkdir()
     (folder / "resources" / "large").write_text("large")
-    (folder / "main.sh").write_text("main() { true; }\n")
-    dxapp = {"name": folder.name, "version": "1.0.0", "inputSpec": [], "outputSpec": []}
-    (folder / "dxapp.json").write_text(json.dumps(dxapp | {"runSpec": RUN_SPEC | run_spec}))
 
 
 def uploaded(project: str) -> list[str]:
@@ -46,7 +38,7 @@ def uploaded(project: str) -> list[str]:
 def test_build_of_another_kind_is_refused_before_an_upload(
     dx: Dx, dx_project: str, command: tuple[str, ...], sentence: str
 ) -> None:
-    write_applet(dx.folder / "source")
+    write_source(dx.folder / "source")
     projects = len(list(dxpy.find_projects()))
     assert sentence in dx(*command, "source", status=3).stderr
     assert uploaded(dx_project) == []
@@ -80,7 +72,7 @@ def test_asset_build_is_refused_before_an_upload(dx: Dx, dx_project: str) -> Non
     [{"name": "htslib", "version": "1.15", "project": NOWHERE}, {"id": "record-" + "B" * 24}],
 )
 def test_missing_asset_is_named_with_how_to_go_on(dx: Dx, dx_project: str, asset: dict) -> None:
-    write_applet(dx.folder / "source", assetDepends=[asset])
+    write_source(dx.folder / "source", assetDepends=[asset])
     refused = dx("build", "source", status=3).stderr
     assert 'An asset in "assetDepends" is missing' in refused
     assert asset.get("name", asset.get("id")) in refused
@@ -120,10 +112,10 @@ def test_asset_that_is_here_is_bundled(dx: Dx, dx_project: str) -> None:
         details={"archiveFileId": dxpy.dxlink(archive)},
         close=True,
     )
-    write_applet(dx.folder / "source", assetDepends=[{"id": asset.get_id()}])
+    write_source(dx.folder / "source", assetDepends=[{"id": asset.get_id()}])
     (dx.folder / "by_name").mkdir()
     named = {"name": "tool", "version": "1.0", "project": dx_project}
-    write_applet(dx.folder / "by_name" / "other", assetDepends=[named])
+    write_source(dx.folder / "by_name" / "other", assetDepends=[named])
     for source in ("source", "by_name/other"):
         applet = json.loads(dx("build", source).stdout)["id"]
         bundles = dxpy.describe(applet)["runSpec"]["bundledDepends"]

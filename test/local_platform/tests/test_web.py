@@ -17,7 +17,7 @@ from playwright.sync_api import expect
 from bam_builder import build_bam, index_bam, sam_line
 from local_platform.testing.local import LocalPlatform
 from local_platform.testing.project import Dx
-from platform_fixtures import ended, in_state
+from platform_fixtures import ended, in_state, write_applet
 from run_applet import APPLET
 from web_page import Tab
 
@@ -230,16 +230,6 @@ def test_platform_that_is_killed_and_started_again_is_found_again(
         expect(form.locator("h1")).to_have_text("half filled in")
     finally:
         platform.stop()
-
-
-def write_applet(folder: Path, code: str, **fields: object) -> None:
-    """Write the source of an applet in bash, as dx build reads it."""
-    (folder / "src").mkdir(parents=True)
-    (folder / "src" / "code.sh").write_text(code)
-    run_spec = {"interpreter": "bash", "file": "src/code.sh", "distribution": "Ubuntu"}
-    run_spec |= {"release": "24.04", "version": "0", "timeoutPolicy": {"*": {"hours": 1}}}
-    dxapp = {"name": folder.name, "dxapi": "1.0.0", "runSpec": run_spec} | fields
-    (folder / "dxapp.json").write_text(json.dumps(dxapp))
 
 
 def test_everything_is_done_by_the_keyboard_alone(

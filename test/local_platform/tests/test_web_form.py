@@ -1,5 +1,6 @@
 """The launch form: what it asks, what it refuses, and the dx run line that does the same."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -268,6 +269,10 @@ def test_chooser_shows_what_matches_the_patterns_and_all_if_asked(
     tab.click("Cancel")
     expect(tab.page.get_by_role("dialog")).to_have_count(0)
     assert "-ibam" not in tab.command()
+    tab.click("Choose ...")
+    tab.page.get_by_label("All, not only *.bam").check()
+    tab.click(re.compile("b.bam.bai"))
+    expect(tab.field("bam")).to_contain_text("b.bam.bai does not match *.bam.")
 
 
 def test_index_follows_the_bam_file_that_is_chosen(

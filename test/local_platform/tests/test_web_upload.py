@@ -7,6 +7,7 @@ import dxpy
 import pytest
 from playwright.sync_api import Route, expect
 
+from platform_fixtures import until
 from web_page import Tab
 
 PART = 16 * 2**20
@@ -63,12 +64,13 @@ def test_files_arrive_whole_in_parts_though_a_connection_breaks_off(
     arrived = contents(dx_project)
     assert arrived.pop("/reads/dropped 'ä'.txt") == b"dropped"
     assert arrived == {f"/reads/{name}": content for name, content in files.items()}
-    large = dxpy.find_one_data_object(name="large.bin", project=dx_project)["id"]
-    assert len(dxpy.describe(large, fields={"parts": True})["parts"]) == 3
+    for name, parts in (("large.bin", 3), ("empty.txt", 1)):
+        file = dxpy.find_one_data_object(name=name, project=dx_project)["id"]
+        assert len(dxpy.describe(file, fields={"parts": True})["parts"]) == parts
     assert len(broken) == 1
 
 
-def test_cancelled_upload_leaves_nothing_and_the_next_one_begins(
+def test_upload_that_is_cancelled_or_whose_tab_is_closed_leaves_nothing(
     folder: Tab, dx_project: str, tmp_path: Path
 ) -> None:
     for name in ("first.txt", "second.txt"):
@@ -80,8 +82,13 @@ def test_cancelled_upload_leaves_nothing_and_the_next_one_begins(
     with folder.page.expect_request("**/removeObjects"):
         folder.click("Cancel the upload of first.txt")
     expect(folder.page.get_by_role("link", name="second.txt")).to_be_visible()
-    assert contents(dx_project) == {"/reads/second.txt": b"second.txt"}
+    assert list(contents(dx_project)) == ["/reads/second.txt"]
     assert folder.complaints == []
+    held.clear()
+    choose(folder, tmp_path / "first.txt")
+    until(lambda: len(list(dxpy.find_data_objects(project=dx_project))) == 2)
+    folder.page.close()
+    until(lambda: len(list(dxpy.find_data_objects(project=dx_project))) == 1)
 
 
 def test_file_that_cannot_be_read_is_named_and_leaves_nothing(

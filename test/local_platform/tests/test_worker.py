@@ -18,7 +18,7 @@ import pytest
 import ordinary_user
 from local_platform.testing.clients import restoring_clients
 from local_platform.testing.local import LocalPlatform
-from local_platform.testing.project import Dx
+from local_platform.testing.project import RELEASE, Dx
 from platform_fixtures import ended, read_log, until
 
 SITE_PACKAGES = Path(sysconfig.get_paths()["purelib"])
@@ -98,8 +98,7 @@ class Machine:
 
     def start(self, code: str, interpreter: str = "bash", **run_spec: object) -> dxpy.DXJob:
         """Start a program."""
-        run_spec |= {"interpreter": interpreter, "code": code, "version": "0"}
-        run_spec = {"distribution": "Ubuntu", "release": "24.04"} | run_spec
+        run_spec = RELEASE | run_spec | {"interpreter": interpreter, "code": code}
         request = {"project": self.project, "name": "a", "dxapi": "1.0.0", "runSpec": run_spec}
         return dxpy.DXApplet(dxpy.api.applet_new(request)["id"]).run({}, project=self.project)
 

@@ -6,7 +6,6 @@ https://documentation.dnanexus.com/developer/api/introduction-to-data-object-cla
 import re
 from typing import Any
 
-from local_platform.api import unserved
 from local_platform.api.call import Call
 from local_platform.api.search import Selection
 from local_platform.errors import InvalidInput, InvalidState, ResourceNotFound
@@ -125,7 +124,6 @@ def _parts(store: Store, file_id: str) -> Hash:
 
 def describe(call: Call) -> Hash:
     """/class-x/describe."""
-    unserved.check_asset(call)
     place = call.placement(call.object_id, "VIEW", call.optional("project", str))
     return view(call.store, place, places.describe(call.store, place), selection(call.body))
 
@@ -190,53 +188,3 @@ def set_details(call: Call) -> Hash:
 def set_visibility(call: Call) -> Hash:
     """/class-x/setVisibility."""
     return change_open(call, hidden=call.field("hidden", bool))
-
-
-def set_properties(call: Call) -> Hash:
-    """/class-x/setProperties: null removes one."""
-    return relabel(call, properties=merged_properties(call, _copy(call)))
-
-
-def _copy(call: Call) -> Hash:
-    """Return the description of the copy of an object whose labels a call changes."""
-    project = call.optional("project", str)
-    return places.describe(call.store, call.placement(call.object_id, "CONTRIBUTE", project))
-
-
-def merged_properties(call: Call, entity: Hash) -> Hash:
-    """Return an entity's properties with the call's changes, of which null removes one."""
-    removed = [name for name, value in call.field("properties", dict).items() if value is None]
-    properties = entity["properties"] | call.properties()
-    return {name: value for name, value in properties.items() if name not in removed}
-
-
-def with_labels(call: Call, entity: Hash, field: str) -> list[str]:
-    """Return an entity's tags or types with the call's added."""
-    return list(dict.fromkeys(entity[field] + call.strings(field)))
-
-
-def without_labels(call: Call, entity: Hash, field: str) -> list[str]:
-    """Return an entity's tags or types with the call's removed."""
-    removed = call.strings(field)
-    return [label for label in entity[field] if label not in removed]
-
-
-def add_tags(call: Call) -> Hash:
-    """/class-x/addTags."""
-    return relabel(call, tags=with_labels(call, _copy(call), "tags"))
-
-
-def remove_tags(call: Call) -> Hash:
-    """/class-x/removeTags."""
-    return relabel(call, tags=without_labels(call, _copy(call), "tags"))
-
-
-def add_types(call: Call) -> Hash:
-    """/class-x/addTypes."""
-    checked_types(call)
-    return change_open(call, types=with_labels(call, _copy(call), "types"))
-
-
-def remove_types(call: Call) -> Hash:
-    """/class-x/removeTypes."""
-    return change_open(call, types=without_labels(call, _copy(call), "types"))

@@ -104,29 +104,6 @@ def terminate(call: Call) -> Hash:
 
 def update(call: Call) -> Hash:
     """/job-x/update."""
-    return _change(call, rank=call.field("rank", int))
-
-
-def _change(call: Call, **changes: object) -> Hash:
-    call.execution(call.object_id)
-    entities.change(call.store, call.object_id, **changes)
+    call.job(call.object_id)
+    entities.change(call.store, call.object_id, rank=call.field("rank", int))
     return {"id": call.object_id}
-
-
-def set_properties(call: Call) -> Hash:
-    """/job-x/setProperties: null removes one."""
-    return _change(
-        call, properties=data_object.merged_properties(call, call.execution(call.object_id))
-    )
-
-
-def add_tags(call: Call) -> Hash:
-    """/job-x/addTags."""
-    return _change(call, tags=data_object.with_labels(call, call.execution(call.object_id), "tags"))
-
-
-def remove_tags(call: Call) -> Hash:
-    """/job-x/removeTags."""
-    return _change(
-        call, tags=data_object.without_labels(call, call.execution(call.object_id), "tags")
-    )

@@ -71,52 +71,21 @@ def update(call: Call) -> Hash:
     project = call.container(call.object_id, "ADMINISTER")
     changes = {name: call.field(name, str, project[name]) for name in ("name", "summary")}
     changes["description"] = call.field("description", str, project["description"])
-    return _change(call, "ADMINISTER", **changes, **_flags(call))
-
-
-def _change(call: Call, level: str, **changes: object) -> Hash:
-    call.container(call.object_id, level)
-    entities.change(call.store, call.object_id, **changes)
+    entities.change(call.store, call.object_id, **changes, **_flags(call))
     return {"id": call.object_id}
 
 
-def set_properties(call: Call) -> Hash:
-    """/project-x/setProperties: null removes one."""
-    return _change(
-        call,
-        "CONTRIBUTE",
-        properties=data_object.merged_properties(call, entities.get(call.store, call.object_id)),
-    )
-
-
-def add_tags(call: Call) -> Hash:
-    """/project-x/addTags."""
-    return _change(
-        call,
-        "CONTRIBUTE",
-        tags=data_object.with_labels(call, entities.get(call.store, call.object_id), "tags"),
-    )
-
-
-def remove_tags(call: Call) -> Hash:
-    """/project-x/removeTags."""
-    return _change(
-        call,
-        "CONTRIBUTE",
-        tags=data_object.without_labels(call, entities.get(call.store, call.object_id), "tags"),
-    )
-
-
 def destroy(call: Call) -> Hash:
-    """/project-x/destroy: with its jobs and their logs; with "terminateJobs", also running ones."""
+    """/project-x/destroy: with its jobs and their logs; "terminateJobs" also ends them."""
     call.container(call.object_id, "ADMINISTER")
-    jobs = entities.jobs_in(call.store, call.object_id)
+    executions = entities.executions_in(call.store, call.object_id)
+    jobs = [one for one in executions if one["class"] == "job"]
     unfinished = any(job["state"] in states.UNFINISHED for job in jobs)
     if unfinished and not call.field("terminateJobs", bool, False):
         raise InvalidState("Jobs are running in this project: terminate them first")
     # The scheduler kills the processes of jobs that are gone.
-    for job in jobs:
-        entities.delete(call.store, job["id"])
+    for execution in executions:
+        entities.delete(call.store, execution["id"])
     for container in {call.object_id, *(job["workspace"] for job in jobs)}:
         containers.destroy(call.store, container)
     return {"id": call.object_id}

@@ -14,6 +14,7 @@ from local_platform.api import (
     data_object,
     file,
     job,
+    labels,
     project,
     record,
     system,
@@ -25,8 +26,8 @@ from local_platform.api.call import Call
 Handler = Callable[[Call], Any]
 
 CONTAINERS = ("project", "container")
-EXECUTIONS = ("job", "analysis")
 DATA_OBJECTS = ("file", "applet", "record", "workflow")
+LABELLED = ("project", *DATA_OBJECTS, "job", "analysis")
 TABLE: tuple[tuple[tuple[str, ...], str, Handler], ...] = (
     (("system",), "whoami", system.whoami),
     (("system",), "greet", system.greet),
@@ -49,9 +50,6 @@ TABLE: tuple[tuple[tuple[str, ...], str, Handler], ...] = (
     (("project",), "checkFeatureAccess", unserved.features),
     (("project",), "new", project.new),
     (("project",), "update", project.update),
-    (("project",), "setProperties", project.set_properties),
-    (("project",), "addTags", project.add_tags),
-    (("project",), "removeTags", project.remove_tags),
     (("project",), "destroy", project.destroy),
     (CONTAINERS, "describe", project.describe),
     (CONTAINERS, "listFolder", project.list_folder),
@@ -67,11 +65,11 @@ TABLE: tuple[tuple[tuple[str, ...], str, Handler], ...] = (
     (DATA_OBJECTS, "getDetails", data_object.get_details),
     (DATA_OBJECTS, "setDetails", data_object.set_details),
     (DATA_OBJECTS, "setVisibility", data_object.set_visibility),
-    (DATA_OBJECTS, "setProperties", data_object.set_properties),
-    (DATA_OBJECTS, "addTags", data_object.add_tags),
-    (DATA_OBJECTS, "removeTags", data_object.remove_tags),
-    (DATA_OBJECTS, "addTypes", data_object.add_types),
-    (DATA_OBJECTS, "removeTypes", data_object.remove_types),
+    (LABELLED, "setProperties", labels.set_properties),
+    (LABELLED, "addTags", labels.add_tags),
+    (LABELLED, "removeTags", labels.remove_tags),
+    (DATA_OBJECTS, "addTypes", labels.add_types),
+    (DATA_OBJECTS, "removeTypes", labels.remove_types),
     (("file",), "new", file.new),
     (("file",), "upload", file.upload),
     (("file",), "close", file.close),
@@ -93,9 +91,6 @@ TABLE: tuple[tuple[tuple[str, ...], str, Handler], ...] = (
     (("workflow",), "dryRun", workflow.dry_run),
     (("analysis",), "describe", analysis.describe),
     (("analysis",), "terminate", analysis.terminate),
-    (EXECUTIONS, "setProperties", job.set_properties),
-    (EXECUTIONS, "addTags", job.add_tags),
-    (EXECUTIONS, "removeTags", job.remove_tags),
     (("job",), "new", job.new),
     (("job",), "describe", job.describe),
     (("job",), "terminate", job.terminate),

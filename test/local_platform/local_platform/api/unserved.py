@@ -5,6 +5,10 @@ from local_platform.errors import ApiError, InvalidState, ResourceNotFound
 from local_platform.store import entities
 from local_platform.strict_json import Hash
 
+WITHOUT_ASSETS = (
+    'name the packages in "execDepends" of dxapp.json, or put the files under resources/'
+)
+
 
 def _refuse(what: str) -> ApiError:
     return InvalidState(f"The local platform has no {what}")
@@ -40,30 +44,24 @@ def executable(call: Call) -> Hash:
     raise ResourceNotFound(f'The entity "{call.object_id}" could not be found')
 
 
-def check_command(call: Call) -> None:
-    """Refuse dx build_asset at its first call, which is the last before it uploads."""
+def check(call: Call) -> None:
+    """Refuse, whatever the method, what dx does for an asset that is not here."""
     if call.command == "build_asset":
         raise _refuse(f"asset builds: {WITHOUT_ASSETS}")
+    if call.command == "build" and call.object_id.startswith("record-"):
+        _require_asset(call, call.object_id, call.object_id)
+    if call.command == "build" and call.body.get("type") == "AssetBundle":
+        project = call.within("scope").field("project", str)
+        _require_asset(call, project, f'"{call.body.get("name")}", nor the project {project}')
 
 
-WITHOUT_ASSETS = (
-    'name the packages in "execDepends" of dxapp.json, or put the files under resources/'
-)
-
-
-def missing_asset(wanted: str) -> ApiError:
-    """Return the refusal of an asset that a dxapp.json names and nobody has here."""
-    return ResourceNotFound(
-        f'An asset in "assetDepends" is missing: the local platform has no {wanted}. To go on'
-        f" without it, take it out, and {WITHOUT_ASSETS}"
-    )
-
-
-def check_asset(call: Call) -> None:
-    """Refuse an asset that dx build asks for by its ID, if nobody has it here."""
-    is_record = call.object_id.startswith("record-")
-    if call.command == "build" and is_record and entities.find(call.store, call.object_id) is None:
-        raise missing_asset(call.object_id)
+def _require_asset(call: Call, entity: str, wanted: str) -> None:
+    """Raise ResourceNotFound unless an asset, or its project, is here."""
+    if entities.find(call.store, entity) is None:
+        raise ResourceNotFound(
+            f'An asset in "assetDepends" is missing: the local platform has no {wanted}. To go on'
+            f" without it, take it out, and {WITHOUT_ASSETS}"
+        )
 
 
 def logout(_call: Call) -> Hash:

@@ -15,7 +15,7 @@ from aiohttp.typedefs import Middleware
 
 from local_platform.access import Caller
 from local_platform.address import HOST
-from local_platform.api import routes
+from local_platform.api import routes, unserved
 from local_platform.api.call import Call
 from local_platform.errors import (
     ApiError,
@@ -146,6 +146,7 @@ class Server:
         )
         before = self._store.changes
         with self._store.transaction():
+            unserved.check(call)
             reply = self._once(request.path, handler, call)
         if self._store.changes != before:
             self._after_change()

@@ -21,7 +21,7 @@ from local_platform.rules import links
 from local_platform.store import entities, parts, tokens
 from local_platform.store.database import Store
 from local_platform.strict_json import Hash
-from local_platform.worker import private_root, process
+from local_platform.worker import enter, private_root, process
 from local_platform.worker.outcome import Outcome
 from local_platform.worker.packages import Bundle
 from local_platform.worker.run import Assignment, Run
@@ -34,9 +34,10 @@ LONGEST_STOP = 15
 class Scheduler:
     """Owns the running jobs, and decides what happens to a job next."""
 
-    def __init__(self, store: Store) -> None:
-        """Prepare a scheduler."""
+    def __init__(self, store: Store, keep_failed: bool = False) -> None:
+        """Prepare a scheduler; it keeps the folders of failed jobs if asked to."""
         self._store = store
+        self._keep_failed = keep_failed
         self._slots = os.cpu_count() or 1
         self._running: dict[str, Run] = {}
         self._awakened = asyncio.Event()
@@ -84,8 +85,15 @@ class Scheduler:
         """Settle the jobs that an earlier process of this platform left running."""
         for job in entities.oldest(self._store, "job", ("running",)):
             self._change(job["id"], "running", self._lose)
-        private_root.remove(self._store.jobs)
         self._store.jobs.mkdir(exist_ok=True)
+        kept = {
+            folder
+            for job_id, folder in enter.kept_folders(self._store.jobs)
+            if (one := entities.find(self._store, job_id))
+            and entities.find(self._store, one["project"])
+        }
+        for folder in set(self._store.jobs.iterdir()) - kept:
+            private_root.remove(folder)
 
     def _lose(self, job: Hash) -> None:
         """Fail, or restart, a job whose worker went with an earlier process."""
@@ -175,7 +183,8 @@ class Scheduler:
             "DX_RESOURCES_ID": job["project"],
         }
         folder = self._store.jobs / f"{job['id']}-{job['try']}"
-        run = Run(Assignment(job, executable, bundles, folder, environment), self._log_writer(job))
+        assignment = Assignment(job, executable, bundles, folder, environment, self._keep_failed)
+        run = Run(assignment, self._log_writer(job))
         self._running[job["id"]] = run
         ending = asyncio.create_task(self._follow(job["id"], run))
         self._endings.add(ending)

@@ -119,11 +119,12 @@ def parents(store: Store, job_ids: Iterable[str], states: Iterable[str]) -> set[
     return {job_id for (job_id,) in [*own, *of_analyses]}
 
 
-def jobs_in(store: Store, project: str) -> list[Hash]:
-    """Return every job of a project, oldest first."""
+def executions_in(store: Store, project: str) -> list[Hash]:
+    """Return every job and analysis of a project, oldest first."""
     rows = store.execute(
         "SELECT description FROM entity"
-        " WHERE class = 'job' AND json_extract(description, '$.project') = ? ORDER BY seq",
+        " WHERE class IN ('job', 'analysis')"
+        " AND json_extract(description, '$.project') = ? ORDER BY seq",
         (project,),
     )
     return [json.loads(description) for (description,) in rows]

@@ -307,7 +307,14 @@ function makePicker(entry, initial, about, context, field) {
     "aria-describedby": about["aria-describedby"],
   });
   const list = h("ul", { class: "plain" });
-  const node = h("div", { class: "picker", id: about.id }, list, OBJECTS.includes(className) ? open : null);
+  const hint = h("span", { class: "muted drops" }, "or drop a file here");
+  const node = h(
+    "div",
+    { class: "picker", id: about.id },
+    list,
+    OBJECTS.includes(className) ? open : null,
+    hint,
+  );
   if (className === "file") takeDrops(node, takeFiles);
 
   function draw() {
@@ -321,6 +328,7 @@ function makePicker(entry, initial, about, context, field) {
       return h("li", { class: "row" }, shown, button(isUpload(item) ? "Cancel" : "Remove", remove));
     });
     list.replaceChildren(...rows);
+    hint.hidden = className !== "file" || items.length > 0;
   }
 
   /** Return the data object that is chosen, if it is the only one that can be. */

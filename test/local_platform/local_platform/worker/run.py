@@ -15,6 +15,7 @@ from pathlib import Path
 
 from local_platform.strict_json import Hash
 from local_platform.worker import (
+    enter,
     environment,
     log_sockets,
     namespace,
@@ -59,6 +60,8 @@ class Assignment:
     """Holds all that the job leaves on this machine while it runs; it is not there yet."""
     environment: dict[str, str]
     """The DX_* variables."""
+    keep_failed: bool = False
+    """Whether the folder stays if the job fails, to be entered."""
 
 
 class Run:
@@ -76,11 +79,30 @@ class Run:
         self._last_words = ""
         self._support = namespace.Support()
         self._plan: Path | None = None
+        self._environment: dict[str, str] = {}
         self._limit = self._job["timeout"] / 1000
         self._span = process.Span(self._limit)
 
     def execute(self) -> Outcome:
-        """Run the job to its end and leave nothing behind: no process, no file."""
+        """Run the job to its end and leave nothing behind: no process, and no file.
+
+        The files of a job that failed stay if that was asked for.
+        """
+        kept = False
+        try:
+            ended = self._execute()
+            # Before it has its variables, there is nothing to look into.
+            if ended.reason and self._assignment.keep_failed and self._environment:
+                enter.keep(self._folder, self._plan, self._environment)
+                self._note(f"Look into this job with: dx-local-platform enter {self._job['id']}")
+                kept = True
+            return ended
+        finally:
+            if not kept:
+                private_root.remove(self._folder)
+
+    def _execute(self) -> Outcome:
+        """Run the job to its end."""
         try:
             self._prepare()
             return outcome.of_program(self._root, self._run_program(), self._last_words)
@@ -93,8 +115,6 @@ class Run:
             return Outcome(reason="JobTimeoutExceeded", message=message)
         except (OSError, subprocess.SubprocessError) as error:
             return Outcome(reason="ExecutionError", message=f"The job could not be run: {error}")
-        finally:
-            private_root.remove(self._folder)
 
     @property
     def attempt(self) -> int:
