@@ -95,8 +95,8 @@ def download_inputs(
 ) -> tuple[Bam, Path | None]:
     """Download the input files, and verify the BAM.
 
-    Of a BAM that several machines count, or of which only the index is read, each machine fetches
-    only the parts that it reads.
+    Of a BAM that several machines count, or that is not counted, a machine fetches only the parts
+    that it reads. To build an index, it needs the whole file.
 
     Args:
         bam: link to the BAM file.
@@ -107,8 +107,8 @@ def download_inputs(
         The BAM, and the path of the index, if one is given.
     """
     log(f"{get_samtools_version()}, {plural(cpu_count(), 'CPU')}")
-    if options.machines > 1 or options.count_from_index:
-        return verify_bam(PartialFile.create(bam)), download_index(index) if index else None
+    if index and (options.machines > 1 or options.count_from_index):
+        return verify_bam(PartialFile.create(bam)), download_index(index)
     described = dxpy.DXFile(bam).describe()
     log(f"Downloading {described['name']!r}, {get_size_str(described['size'])}")
     with log_seconds("download"), explain_limits("the input files"):
@@ -174,7 +174,6 @@ def run_tasks(
             results.append(result)
             if result.failure:
                 break
-    bam.storage.log_fetched()
     return results
 
 

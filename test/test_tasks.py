@@ -43,7 +43,7 @@ def make_index(sizes: list[int], unplaced: int = 0) -> tuple[Bam, BamIndex]:
     storage = WholeFile(Path("x.bam"))
     bam = Bam(storage, "x.bam", names, [1] * len(sizes), 1_000 << 16, size)
     counts = [size // 100 for size in sizes]
-    return bam, BamIndex(chunks, counts, starts, unplaced // 100, position << 16)
+    return bam, BamIndex(chunks, counts, starts, unplaced // 100)
 
 
 def split(bam: Bam, index: BamIndex, cpus: int = 2) -> list[Task]:

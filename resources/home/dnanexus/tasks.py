@@ -182,7 +182,7 @@ def split_workload(bam: Bam, index: BamIndex, cpus: int, machines: int) -> list[
             rest += [(number, first), (number, last)]
         else:
             rest.append((number, chunk))
-    rest.append((UNPLACED, Chunk(index.end, bam.size << 16)))
+    rest.append((UNPLACED, Chunk(index.get_end(bam), bam.size << 16)))
     tasks = view_tasks + _group(rest, task_size, cpus)
     return _share(sorted(tasks, key=lambda task: task.size, reverse=True), machines)
 
