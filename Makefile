@@ -65,7 +65,7 @@ shell: $(VENV)/can_run samtools ## a shell in which dx talks to a local platform
 
 .PHONY: test
 test: $(VENV)/can_test samtools chromium ## run the tests; sets up what is missing [ARGS="-k word" or a path]
-	@env -u MAKEFLAGS -u MAKELEVEL $(PYTHON) -m pytest -c test/pytest.ini --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
+	@env -u MAKEFLAGS -u MAKELEVEL $(PYTHON) -m pytest -c test/pytest.ini --numprocesses auto --maxprocesses 4 --dist loadfile --max-worker-restart 0 $(ARGS)
 
 .PHONY: test-live
 test-live: $(VENV)/can_test samtools ## end-to-end tests where you are logged in [PROJECT=project-...]

@@ -350,6 +350,11 @@ def test_a_name_that_is_no_file_is_refused(tmp_path, monkeypatch, bam, bai, mess
         run_applet.find_files(bam, bai)
 
 
+def test_folder_that_is_gone_is_refused(tmp_path):
+    with pytest.raises(run_applet.StepError, match=r"absent': No such file or directory\."):
+        run_applet.enter(str(tmp_path / "absent"))
+
+
 @pytest.mark.parametrize("name", ["file", "file/out"])
 def test_outputs_are_refused_where_a_file_lies(tmp_path, monkeypatch, name):
     (tmp_path / "file").touch()

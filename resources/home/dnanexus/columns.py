@@ -55,11 +55,6 @@ def show_coverage(summary: CountSummary, region: RegionCount) -> str:
     return f"{far}{show_number(coverage, 2)}"
 
 
-def show_count(number: int, noun: str) -> str:
-    """Return a number of things, such as `1 region` or `2 regions`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 COLUMNS = (
     Column(
         "region",

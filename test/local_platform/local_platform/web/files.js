@@ -13,7 +13,7 @@ import { makeViewer } from "./viewer.js";
  * @typedef {import("./tables.js").Row} Row
  */
 
-const PAGE = 1000;
+const PAGE = 500;
 const FIELDS = ["name", "class", "size", "created", "state", "media", "tags", "properties"];
 export const LISTED = { fields: Object.fromEntries([...FIELDS, "folder", "project"].map((f) => [f, true])) };
 
@@ -44,7 +44,6 @@ export async function showProjects() {
 
 /**
  * Show a folder: its folders, applets and other objects, newest first.
- *
  * @param {string} project
  * @param {string | undefined} folder
  * @param {{signal: AbortSignal}} place
@@ -127,7 +126,6 @@ export async function showFolder(project, folder, { signal }) {
 
 /**
  * Write a folder as dx reads it; `end` tells it from a file of the same name.
- *
  * @param {string} project
  * @param {string} folder
  * @param {string} end

@@ -10,7 +10,6 @@ import { button, h } from "./dom.js";
 
 /**
  * Make a table; whatever it is sorted by, the rows of a group stay together.
- *
  * @param {string[]} titles of a column without a title, nothing is sorted
  * @param {Row[][]} groups
  * @param {Order} order by what the rows are sorted, which a click changes; none if column is -1
@@ -51,7 +50,6 @@ function compare(one, other, { column, descending }) {
 
 /**
  * Show tab-separated values as a table; the first line has the titles.
- *
  * @param {string} text
  * @param {number} most how many lines are shown
  */
