@@ -162,15 +162,16 @@ def run_tasks(
     """
     command = f"{filters.describe_command(bam.name)}, in {plural(len(tasks), 'task')}"
     log(f"Counting {plural(len(bam.regions), 'region')} with {command}")
+    processes = cpu_count() * bam.storage.processes_per_cpu
     # By its name: Python 3.14 would choose another one, in which the processes share nothing.
     context = get_context("fork")
-    shared = Shared(bam, index, filters, stop=context.RawValue(c_bool, False))
-    processes = cpu_count() * bam.storage.processes_per_cpu
+    stop, killed = context.RawValue(c_bool, False), context.RawValue(c_bool, False)
+    shared = Shared(bam, index, filters, context.Semaphore(processes), stop, killed)
     pool = context.Pool(processes, start_worker, [shared])
     results: list[TaskResult] = []
-    with log_seconds("count"), join_at_end(pool, shared.stop) as workers:
+    with log_seconds("count"), join_at_end(pool, shared) as is_any_killed:
         pending = pool.imap_unordered(count_task, tasks)
-        for result in follow_progress(pending, workers, len(tasks)):
+        for result in follow_progress(pending, len(tasks), is_any_killed):
             results.append(result)
             if result.failure:
                 break
