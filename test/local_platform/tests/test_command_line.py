@@ -54,6 +54,16 @@ def test_unknown_command_is_one_line_and_no_traceback() -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("command", [[], ["--", "sleep", "600"]])
+def test_whatever_ends_the_scheduler_ends_the_platform(tmp_path: Path, command: list[str]) -> None:
+    (tmp_path / "jobs").touch()
+    done = local_platform("--state", tmp_path, *command)
+    assert done.returncode != 0
+    assert "File exists" in done.stderr
+    assert str(tmp_path / "jobs") in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_nothing_is_left_without_a_state_folder(tmp_path: Path) -> None:
     script = 'echo "$DX_USER_CONF_DIR"'
     configuration = Path(local_platform("--", "sh", "-c", script).stdout.strip())

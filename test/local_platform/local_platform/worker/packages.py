@@ -4,7 +4,6 @@ https://documentation.dnanexus.com/developer/apps/execution-environment
 """
 
 import itertools
-import lzma
 import os
 import re
 import shutil
@@ -12,7 +11,6 @@ import subprocess
 import tarfile
 import tempfile
 import threading
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,27 +19,12 @@ from typing import BinaryIO, cast
 from local_platform.strict_json import Hash
 from local_platform.worker import private_root
 from local_platform.worker.namespace import OWN
-from local_platform.worker.private_root import UnsafeError
-from local_platform.worker.process import INTERVAL, Span
+from local_platform.worker.process import INTERVAL, OverError, Span
 
 PACKAGE_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]*\Z")
 # Present on every worker, and here with dxpy.
 ALWAYS_THERE = ("dx-toolkit", "python-argcomplete")
 APT_LOCK = threading.Lock()
-
-
-# What tarfile raises, and what passes through it, where an archive is broken.
-ARCHIVE_ERRORS = (
-    UnsafeError,
-    tarfile.TarError,
-    OSError,
-    EOFError,
-    ArithmeticError,
-    LookupError,
-    ValueError,
-    zlib.error,
-    lzma.LZMAError,
-)
 
 
 class BundleError(Exception):
@@ -92,7 +75,10 @@ def unpack(bundle: Bundle, root: Path, span: Span) -> None:
                 with tarfile.open(fileobj=reader) as archive:
                     private_root.unpack(archive, root)
                 return
-        except ARCHIVE_ERRORS as error:
+        except OverError:
+            raise
+        except Exception as error:
+            # Of a broken archive, tarfile passes on whatever its parts raise.
             raise BundleError(f"{bundle.name} could not be unpacked: {error}") from None
         joined.seek(0)
         with private_root.create(root, f"home/dnanexus/{Path(bundle.name).name}") as target:
