@@ -124,7 +124,7 @@ $(VENV)/can_run: test/requirements_run.txt
 	@touch $@
 
 $(VENV)/can_test: test/requirements.txt $(VENV)/can_run
-	@echo 'Installing in $(VENV), once: pytest, playwright, ruff and mypy, from PyPI (270 MB on disk)'
+	@echo 'Installing in $(VENV), once: pytest, playwright, ruff, mypy and deno, from PyPI (370 MB on disk)'
 	@$(call quietly,$(PIP_INSTALL) -r $<)
 	@touch $@
 
