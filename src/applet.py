@@ -95,8 +95,8 @@ def download_inputs(
 ) -> tuple[Bam, Path | None]:
     """Download the input files, and verify the BAM.
 
-    Of a BAM that several machines count, or of which only the index is read, each machine fetches
-    only the parts that it reads.
+    Of a BAM that several machines count, or that is not counted, a machine fetches only the parts
+    that it reads. To build an index, it needs the whole file.
 
     Args:
         bam: link to the BAM file.
@@ -107,8 +107,8 @@ def download_inputs(
         The BAM, and the path of the index, if one is given.
     """
     log(f"{get_samtools_version()}, {plural(cpu_count(), 'CPU')}")
-    if options.machines > 1 or options.count_from_index:
-        return verify_bam(PartialFile.create(bam)), download_index(index) if index else None
+    if index and (options.machines > 1 or options.count_from_index):
+        return verify_bam(PartialFile.create(bam)), download_index(index)
     described = dxpy.DXFile(bam).describe()
     log(f"Downloading {described['name']!r}, {get_size_str(described['size'])}")
     with log_seconds("download"), explain_limits("the input files"):
@@ -162,19 +162,19 @@ def run_tasks(
     """
     command = f"{filters.describe_command(bam.name)}, in {plural(len(tasks), 'task')}"
     log(f"Counting {plural(len(bam.regions), 'region')} with {command}")
+    processes = cpu_count() * bam.storage.processes_per_cpu
     # By its name: Python 3.14 would choose another one, in which the processes share nothing.
     context = get_context("fork")
-    shared = Shared(bam, index, filters, stop=context.RawValue(c_bool, False))
-    processes = cpu_count() * bam.storage.processes_per_cpu
+    stop, killed = context.RawValue(c_bool, False), context.RawValue(c_bool, False)
+    shared = Shared(bam, index, filters, context.Semaphore(processes), stop, killed)
     pool = context.Pool(processes, start_worker, [shared])
     results: list[TaskResult] = []
-    with log_seconds("count"), join_at_end(pool, shared.stop) as workers:
+    with log_seconds("count"), join_at_end(pool, shared) as is_any_killed:
         pending = pool.imap_unordered(count_task, tasks)
-        for result in follow_progress(pending, workers, len(tasks)):
+        for result in follow_progress(pending, len(tasks), is_any_killed):
             results.append(result)
             if result.failure:
                 break
-    bam.storage.log_fetched()
     return results
 
 

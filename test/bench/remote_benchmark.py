@@ -100,19 +100,18 @@ def measure_subjobs(links: dict, size: int) -> list[Row]:
         one["describe"]
         for one in dxpy.find_jobs(parent_job=jobs[1].get_id(), describe={"output": True})
     ]
-    job_ids = [jobs[1].get_id(), *(part["id"] for part in parts)]
-    fetched = [read_fetched(dx, job) for job in job_ids]
+    shares = [read_share(dx, part["id"]) for part in parts]
     return [
         ("machines=4: lines that differ from machines=1", float(one != four), 0),
-        ("machines=4: bytes fetched / size of the BAM", sum(fetched) / size, 1.03),
-        ("machines=4: most / fewest bytes fetched", max(fetched) / min(fetched), 1.05),
+        ("machines=4: bytes of the subjobs' shares / size of the BAM", sum(shares) / size, 0.76),
+        ("machines=4: largest / smallest share", max(shares) / min(shares), 1.05),
     ]
 
 
-def read_fetched(dx: str, job: str) -> int:
-    """Return how many bytes of the BAM a job says it has fetched."""
+def read_share(dx: str, job: str) -> int:
+    """Return how many bytes of the BAM a subjob says it counts."""
     log = subprocess.check_output([dx, "watch", job, "--get-stdout", "--no-timestamps"], text=True)
-    return int(re.search(r"Fetched ([\d,]+) of", log)[1].replace(",", ""))
+    return int(re.search(r"([\d,]+) bytes of the BAM", log)[1].replace(",", ""))
 
 
 def measure_count_from_index(server: FaultyServer, links: dict, index_size: int) -> list[Row]:

@@ -74,22 +74,13 @@ class Storage(Protocol):
     def open(self) -> BinaryIO:
         """Open the BAM for reading."""
 
-    def fetch_heads(self, addresses: Iterable[int]) -> None:
-        """Make the heads of these blocks quick to read."""
-
     def fetch(self, chunks: Iterable[Chunk], what: str) -> "AbstractContextManager[Storage]":
-        """Make these chunks readable in the `path` of the storage that is returned.
+        """Make chunks readable in the `path` of the storage that is returned.
 
         Args:
             chunks: parts of the BAM.
             what: what an error calls them.
         """
-
-    def fetch_all(self) -> "AbstractContextManager[Storage]":
-        """Make the whole BAM readable in the `path` of the storage that is returned."""
-
-    def log_fetched(self) -> None:
-        """Log how much was fetched, if not all of it."""
 
 
 @dataclass
@@ -103,21 +94,10 @@ class WholeFile:
         """Open the BAM for reading."""
         return self.path.open("rb")
 
-    def fetch_heads(self, addresses: Iterable[int]) -> None:
-        """Do nothing: every block is quick to read."""
-
     @contextmanager
     def fetch(self, chunks: Iterable[Chunk], what: str) -> Iterator[Storage]:  # noqa: ARG002
         """Yield this storage: every chunk is readable."""
         yield self
-
-    @contextmanager
-    def fetch_all(self) -> Iterator[Storage]:
-        """Yield this storage: the whole BAM is readable."""
-        yield self
-
-    def log_fetched(self) -> None:
-        """Log nothing."""
 
 
 @dataclass(frozen=True)

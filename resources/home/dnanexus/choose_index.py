@@ -35,14 +35,15 @@ def choose_index(bam: Bam, given: Path | None) -> ChosenIndex:
             return ChosenIndex(read_index(given, bam), given.name)
         except TruncatedBamError as error:
             raise dxpy.AppError(
-                f"{bam.name!r} is truncated: its index {given.name!r} lists {error}. Upload the "
-                "file again, or count what is left of it without the index."
+                f"{bam.name!r} is truncated: its index {given.name!r} lists {error.listed}. "
+                "Upload the file again, or count what is left of it without the index."
             ) from error
         except BamIndexError as error:
             problem = f"{given.name!r} does not match {bam.name!r}: {error}"
             warn(f"The index {problem}")
     log(f"Building an index of {bam.name!r}: samtools index reads the whole file once")
-    with bam.storage.fetch_all() as storage, log_seconds("build the index"):
+    whole = Chunk(bam.first_record, bam.size << 16)
+    with bam.fetch([whole], "the whole file") as storage, log_seconds("build the index"):
         return _build_index(bam, storage)._replace(
             origin="replaced" if given else "fresh", problem=problem
         )

@@ -11,7 +11,6 @@ What samtools reads must be fetched before; what Python reads (`open`) is fetche
 
 import io
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import cpu_count, get_context
 from pathlib import Path
@@ -19,12 +18,11 @@ from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO, cast
 
 import dxpy
-from dxpy.utils.describe import get_size_str
 from dxpy.utils.file_load_utils import get_input_dir
 
-from bam_file import BLOCK_HEAD_SIZE, LARGEST_BLOCK, Chunk, Storage, WholeFile
-from job_log import explain_limits, log, log_seconds
-from remote_file import CONNECTIONS, RANGE_SIZE, RemoteFile
+from bam_file import LARGEST_BLOCK, Chunk, Storage
+from job_log import explain_limits, log_seconds
+from remote_file import RANGE_SIZE, RemoteFile
 
 # The header of a BAM of some thousand regions; the last records, and the block that ends every BAM.
 HEAD_SIZE, TAIL_SIZE = 256 << 10, 64 << 10  # bytes
@@ -73,15 +71,6 @@ class PartialFile:
         """Open the BAM for reading; what is read is fetched."""
         return cast(BinaryIO, _FetchingReader(self))
 
-    def fetch_heads(self, addresses: Iterable[int]) -> None:
-        """Fetch the heads of these blocks, several at a time: most of their time is latency."""
-        ends = [(address, address + BLOCK_HEAD_SIZE) for address in sorted(addresses)]
-        gaps = [gap for begin, end in ends for gap in self._find_gaps(begin, end)]
-        with ThreadPoolExecutor(CONNECTIONS) as executor:
-            fetched = executor.map(lambda gap: self._remote.fetch(*gap), gaps)
-            for (begin, _), data in zip(gaps, fetched, strict=True):
-                self._write(begin, data)
-
     @contextmanager
     def fetch(self, chunks: Iterable[Chunk], what: str) -> Iterator[Storage]:
         """Fetch chunks into a file of their own, which is removed at the end.
@@ -105,21 +94,6 @@ class PartialFile:
                     # The block in which a chunk ends is read, too.
                     copy._fetch_range(chunk.begin >> 16, (chunk.end >> 16) + LARGEST_BLOCK)
             yield copy
-
-    @contextmanager
-    def fetch_all(self) -> Iterator[Storage]:
-        """Download the whole BAM into a file that is removed at the end."""
-        size = get_size_str(self._remote.size)
-        log(f"That needs all of {self.path.name!r} on this machine: downloading {size}")
-        with explain_limits(f"all of {self.path.name!r}"), TemporaryDirectory() as folder:
-            path = Path(folder) / self.path.name
-            dxpy.download_dxfile(dxpy.DXFile(self._remote.link), str(path))
-            yield WholeFile(path)
-
-    def log_fetched(self) -> None:
-        """Log how much was fetched."""
-        fetched, size = self._remote.fetched.value, self._remote.size
-        log(f"Fetched {fetched:,} of {size:,} bytes of {self.path.name!r}")
 
     def _fetch_range(self, begin: int, end: int) -> None:
         """Fetch what is missing between two bytes, up to the end of the file."""

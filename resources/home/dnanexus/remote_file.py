@@ -13,7 +13,6 @@ the file, to the log, and after a status of 503 try again for ever.
 
 import os
 import time
-from multiprocessing import get_context
 from typing import Any
 
 import certifi
@@ -22,9 +21,6 @@ import urllib3
 from dxpy.utils.file_load_utils import make_unix_filename
 
 RANGE_SIZE = 4 << 20  # bytes; the latency of a request is then a tenth of its transfer
-
-# Connections of a process that are kept at most.
-CONNECTIONS = 8
 
 # A server that sends nothing for so long has stalled.
 TIMEOUT_SECONDS = 60
@@ -54,8 +50,6 @@ class RemoteFile:
         described = self._handle.describe()
         self.name: str = make_unix_filename(described["name"])
         self.size: int = described["size"]  # in bytes
-        # How many bytes this process and those that it has forked have fetched.
-        self.fetched = get_context("fork").Value("q")
         self._process: int | None = None
         self._connections: urllib3.PoolManager
 
@@ -73,10 +67,7 @@ class RemoteFile:
         pause = FIRST_PAUSE
         for tries_left in reversed(range(TRIES)):
             try:
-                data = self._fetch_once(begin, end)
-                with self.fetched.get_lock():
-                    self.fetched.value += len(data)
-                return data
+                return self._fetch_once(begin, end)
             except _FetchError as error:  # noqa: PERF203
                 if not tries_left:
                     raise dxpy.AppError(
@@ -131,7 +122,7 @@ class RemoteFile:
         if self._process != os.getpid():
             self._process = os.getpid()
             self._connections = urllib3.PoolManager(
-                maxsize=CONNECTIONS, cert_reqs="CERT_REQUIRED", ca_certs=certifi.where()
+                cert_reqs="CERT_REQUIRED", ca_certs=certifi.where()
             )
         return self._connections
 

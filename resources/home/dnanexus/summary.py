@@ -95,7 +95,7 @@ class CountSummary:
     counted: bool = True
     """False if the numbers are those stored in the index."""
     filtered_out: int | None = None
-    """Records in regions that did not pass the filters; None without filters, or if unknown."""
+    """Records in regions that did not pass the filters; None without filters."""
     index: str = "given"
     """`given`, `fresh` (none was given) or `replaced` (the given one did not match)."""
     index_problem: str = ""
@@ -229,6 +229,7 @@ def summarize(
         samtools_version: of the samtools that counted.
     """
     filters, from_index = options.filters, options.count_from_index
+    filtered_out = sum(index.content.counts) - sum(counts[n] for n in range(len(regions)))
     sample = options.output_prefix or bam.name.removesuffix(".bam")
     prefix = options.output_prefix or f"{sample}{filters.suffix}"
     return CountSummary(
@@ -245,23 +246,10 @@ def summarize(
         applet_version=VERSION,
         date=f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S} UTC",
         counted=not from_index,
-        filtered_out=count_filtered_out(index, counts) if filters.view_options else None,
+        filtered_out=filtered_out if filters.view_options else None,
         index=index.origin,
         index_problem=index.problem,
     )
-
-
-def count_filtered_out(index: ChosenIndex, counts: Mapping[int, int]) -> int | None:
-    """Return how many records in regions did not pass the filters; None if the index has no counts.
-
-    Args:
-        index: its counts are of all records.
-        counts: the records that passed, by region number.
-    """
-    listed = index.content.counts
-    if None in listed:
-        return None
-    return sum(filter(None, listed)) - sum(counts[number] for number in range(len(listed)))
 
 
 def join_regions(name: str, regions: Sequence[RegionCount]) -> RegionCount:

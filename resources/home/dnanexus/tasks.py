@@ -19,7 +19,7 @@ the job fail, but it cannot make a count wrong.
 
 import heapq
 import struct
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -175,15 +175,14 @@ def split_workload(bam: Bam, index: BamIndex, cpus: int, machines: int) -> list[
     rest: list[tuple[int, Chunk]] = []
     chunks = [(chunk, number) for number, chunk in enumerate(index.chunks) if chunk]
     for chunk, number in sorted(chunks):
-        starts = index.record_starts[number] if chunk.size >= SMALLEST_CHUNK else []
-        first, inner, last = split_off_ends(chunk, starts)
-        if inner.begin < inner.end and inner.size >= SMALLEST_CHUNK:
-            pieces = cut_chunk(inner, starts, task_size)
+        starts = index.record_starts[number] if chunk.size >= SMALLEST_CHUNK else ()
+        first, *pieces, last = cut_chunk(chunk, starts, task_size)
+        if Chunk(first.end, last.begin).size >= SMALLEST_CHUNK and pieces:
             view_tasks += [ViewTask([piece], number) for piece in pieces]
             rest += [(number, first), (number, last)]
         else:
             rest.append((number, chunk))
-    rest.append((UNPLACED, Chunk(index.end, bam.size << 16)))
+    rest.append((UNPLACED, Chunk(index.get_end(bam), bam.size << 16)))
     tasks = view_tasks + _group(rest, task_size, cpus)
     return _share(sorted(tasks, key=lambda task: task.size, reverse=True), machines)
 
@@ -199,20 +198,8 @@ def get_task_size(size: int, cpus: int, machines: int) -> float:
     return task_size if machines == 1 else min(task_size, size / machines)
 
 
-def split_off_ends(chunk: Chunk, record_starts: Iterable[int]) -> tuple[Chunk, Chunk, Chunk]:
-    """Split a region's chunk at the first and the last record start that is known within it.
-
-    Returns:
-        The part before, the part between, which begins and ends at a record of the region, and the
-        part after.
-    """
-    inside = [start for start in record_starts if chunk.begin < start < chunk.end]
-    first, last = min(inside, default=chunk.end), max(inside, default=chunk.end)
-    return Chunk(chunk.begin, first), Chunk(first, last), Chunk(last, chunk.end)
-
-
 def cut_chunk(chunk: Chunk, record_starts: Iterable[int], size: float) -> list[Chunk]:
-    """Cut a chunk at record starts into chunks of equal size, as nearly as they allow.
+    """Cut the chunk of a region at record starts.
 
     Args:
         chunk: what to cut.
@@ -220,16 +207,23 @@ def cut_chunk(chunk: Chunk, record_starts: Iterable[int], size: float) -> list[C
         size: the largest wanted size, in compressed bytes.
 
     Returns:
-        The chunks in file order; together they are the chunk.
+        Chunks that together are the chunk: up to the first record start inside, pieces of equal
+        size, as nearly as the record starts allow, and the rest from the last record start on.
     """
-    wanted = max(1, -(-chunk.size // max(1, int(size))))
-    starts = sorted({start for start in record_starts if chunk.begin < start < chunk.end})
-    cuts = [chunk.begin]
-    for number in range(1, wanted):
-        at = bisect_left(starts, chunk.begin + ((chunk.size * number // wanted) << 16))
-        if at < len(starts) and starts[at] > cuts[-1]:
-            cuts.append(starts[at])
-    return [Chunk(*pair) for pair in zip(cuts, [*cuts[1:], chunk.end], strict=True)]
+    starts = sorted(record_starts)
+    starts = starts[bisect_right(starts, chunk.begin) : bisect_left(starts, chunk.end)]
+    if not starts:
+        return [chunk, Chunk(chunk.end, chunk.end)]
+    inner = Chunk(starts[0], starts[-1])
+    wanted = max(1, -(-inner.size // max(1, int(size))))
+    cuts = [inner.begin]
+    for number in range(1, wanted + 1):
+        at = bisect_left(starts, inner.begin + ((inner.size * number // wanted) << 16))
+        cut = starts[at] if number < wanted else inner.end
+        if cut > cuts[-1]:
+            cuts.append(cut)
+    ends = [*cuts, chunk.end]
+    return [Chunk(*pair) for pair in zip([chunk.begin, *cuts], ends, strict=True)]
 
 
 def _group(parts: Iterable[tuple[int, Chunk]], task_size: float, cpus: int) -> list[Task]:

@@ -6,12 +6,12 @@ and the pool itself wait for. Nothing here waits for ever for either.
 
 import multiprocessing
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from ctypes import c_bool
 from multiprocessing import active_children
 from multiprocessing.pool import IMapIterator, Pool
-from multiprocessing.process import BaseProcess
+from multiprocessing.synchronize import Semaphore
 from threading import Thread
 from typing import NamedTuple
 
@@ -41,13 +41,17 @@ class TaskResult(NamedTuple):
 
 
 class Shared(NamedTuple):
-    """What all worker processes share."""
+    """What all worker processes share. No flag has a lock, which a killed process might hold."""
 
     bam: Bam
     chosen_index: ChosenIndex
     filters: Filters
+    places: Semaphore
+    """One for each process of the pool."""
     stop: c_bool
-    """Whether no further task is started. Without a lock, which a killed process might hold."""
+    """Whether no further task is started."""
+    killed: c_bool
+    """Whether a process was killed."""
 
 
 # Set in each worker process, once.
@@ -58,12 +62,15 @@ def start_worker(shared: Shared) -> None:
     """Receive what all worker processes share: the initializer of the pool."""
     global _shared
     _shared = shared
+    # The pool starts another process in the place of one that was killed.
+    if not shared.places.acquire(block=False):
+        shared.killed.value = True
 
 
 def count_task(task: Task) -> TaskResult:
     """Run a task: this is what the pool maps. Every failure is returned, none is raised."""
-    bam, index, filters, stop = _shared
-    if stop.value:
+    bam, index, filters = _shared[:3]
+    if _shared.stop.value:
         return TaskResult({}, [])
     what = task.describe(bam)
     failure = f"{bam.name!r} could not be counted in {what}"
@@ -87,14 +94,14 @@ def count_task(task: Task) -> TaskResult:
 
 
 def follow_progress(
-    results: "IMapIterator[TaskResult]", workers: Sequence[BaseProcess], tasks: int
+    results: "IMapIterator[TaskResult]", tasks: int, is_any_killed: Callable[[], bool]
 ) -> Iterator[TaskResult]:
     """Yield the results of a pool as they come, and log every few seconds how many came.
 
     Args:
         results: what Pool.imap_unordered returns.
-        workers: the processes of the pool.
         tasks: how many results will come.
+        is_any_killed: returns whether a process of the pool was killed.
 
     Raises:
         dxpy.AppError: a process of the pool was killed; its result would never come.
@@ -105,7 +112,7 @@ def follow_progress(
             yield results.next(timeout=PROGRESS_SECONDS)
             done += 1
         except multiprocessing.TimeoutError:
-            if _are_any_killed(workers):
+            if is_any_killed():
                 raise dxpy.AppError(
                     "A worker process was killed, probably because it ran out of memory. "
                     f"{MORE_MEMORY}"
@@ -116,28 +123,31 @@ def follow_progress(
 
 
 @contextmanager
-def join_at_end(pool: Pool, stop: c_bool) -> Iterator[list[BaseProcess]]:
-    """Yield the processes of a pool, and wait at the end until they have ended.
+def join_at_end(pool: Pool, shared: Shared) -> Iterator[Callable[[], bool]]:
+    """Wait at the end until all processes of a pool have ended.
 
     This is not `with pool:`, which ends in terminate(): that may kill a process that holds a lock
     of the pool, and then wait for the lock for ever (CPython issue 96995).
+
+    Yields:
+        A function that returns whether a process was killed.
     """
     workers = active_children()
+
+    def is_any_killed() -> bool:
+        return shared.killed.value or any(worker.exitcode for worker in workers)
+
     try:
-        yield workers
+        yield is_any_killed
     finally:
-        stop.value = True
+        shared.stop.value = True
         pool.close()
         joining = Thread(target=pool.join, daemon=True)
         joining.start()
-        while joining.is_alive() and not _are_any_killed(workers):
+        while joining.is_alive() and not is_any_killed():
             joining.join(PROGRESS_SECONDS)
         if joining.is_alive():
             _give_up(pool)
-
-
-def _are_any_killed(workers: Sequence[BaseProcess]) -> bool:
-    return any(worker.exitcode for worker in workers)
 
 
 def _give_up(pool: Pool) -> None:

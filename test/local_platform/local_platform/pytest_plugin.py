@@ -170,6 +170,18 @@ def dx_upload_folder(_dx_new_project: Project) -> Callable[[str | Path], dict[st
 
 
 @pytest.fixture
+def dx_stand_in(dx_platform: LocalPlatform | LiveProject) -> Callable[..., None]:
+    """Let a local file stand in for an object that only the service has. Not needed there.
+
+    dx_stand_in("file-xxxx", "reference.fa.gz"), dx_stand_in("project-xxxx:/reference.fa.gz", path),
+    dx_stand_in("record-xxxx", "asset.tar.gz"); without a path, the file or asset is empty.
+    """
+    from local_platform.testing.local import LocalPlatform
+
+    return dx_platform.stand_in if isinstance(dx_platform, LocalPlatform) else lambda *_: None
+
+
+@pytest.fixture
 def dx_empty_platform(dx_platform: LocalPlatform | LiveProject) -> LocalPlatform:
     """The local platform as new: all projects, jobs and files of earlier tests are gone."""
     platform = _local(dx_platform)
