@@ -246,7 +246,7 @@ def clone(call: Call) -> Hash:
     """/project-x/clone: into another project, under the same IDs."""
     source = call.container(call.object_id, "VIEW")
     project = call.container(call.field("project", str), "CONTRIBUTE")
-    if source["region"] != project["region"]:
+    if source["region"] not in (project["region"], containers.EVERYWHERE):
         raise InvalidInput(
             f"{source['id']} is in {source['region']} and {project['id']} in {project['region']}:"
             " objects cannot be cloned between regions"

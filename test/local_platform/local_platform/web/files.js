@@ -38,7 +38,7 @@ export async function showProjects() {
   ];
   return [
     h("h1", {}, "Projects"),
-    ...(rows.length ? [sortableTable(["Name", "Size", "Created"], [rows], undefined, "list")] : none),
+    ...(rows.length ? [sortableTable(["Name", "Size", "Created"], [rows], "list")] : none),
   ];
 }
 
@@ -85,7 +85,7 @@ export async function showFolder(project, folder, { signal }) {
     const titles = ["Name", "Size", "Created", ""];
     const isEmpty = groups.every((rows) => rows.length === 0);
     const none = h("p", {}, text ? "Nothing here has such a name." : "This folder is empty.");
-    list.replaceChildren(isEmpty ? none : sortableTable(titles, groups, order, "list"));
+    list.replaceChildren(isEmpty ? none : sortableTable(titles, groups, "list", order));
     if (!next) return;
     const more = button("Show more", () => {
       most += PAGE;

@@ -172,7 +172,7 @@ function listValues(values, spec = [], objects, viewer) {
   const sorted = [...given.filter(isReport), ...given.filter((name) => !isReport(name))];
   return h(
     "div",
-    { class: "values" },
+    { class: "inputs_outputs" },
     sorted.map((name) => {
       const entry = spec.find((one) => one.name === name) ?? { name };
       return h(

@@ -1,8 +1,8 @@
 """What a job sees as its machine: the private root laid over the files of this one.
 
-The job's / is its private root. What the root does not hold is shown from this machine; where both
-have a folder, one shows both, and what is written there goes to the root (an overlay). So a path
-that a program names leads where it leads on a worker, and whatever a job installs goes with it.
+The job's / is its private root. What the root does not have is shown from this machine. Where both
+have a folder, the job sees the files of both, and what it writes there goes to the root (an
+overlay). So paths lead where they lead on a worker, and what a job installs goes with the job.
 """
 
 import functools
@@ -20,9 +20,9 @@ from local_platform.worker import private_root, process
 HOME = "home/dnanexus"
 OWN = "opt/dnanexus"
 """What the platform itself puts into a root: log sockets, Python, temporary files."""
-# Where programs get installed: what a job writes there must not reach this machine.
+# Where programs are installed: what a job writes there must not reach this machine.
 SHIELDED = ("bin", "etc", "lib", "lib64", "opt", "sbin", "usr", "var")
-# What the job's root has of its own can also be written by a job of an ordinary user.
+# An ordinary user's job can write only to the folders that its root has.
 WRITABLE = (
     *("usr/bin", "usr/lib", "usr/share"),
     *(f"usr/local/{name}" for name in ("bin", "include", "lib", "share", "src")),
@@ -53,7 +53,7 @@ def plan(folder: Path, overlays: bool) -> Path:
         planning.lay(path.name)
     # A socket is not found through an overlay.
     planning.add("bind", f"root/{OWN}", OWN)
-    # No link may be on the way: it would lead to the machine's folder, not to the one in view.
+    # Not through a link: it would lead to the machine's folder, not to the one that the job sees.
     platform = os.path.realpath(sys.prefix)
     if platform not in ("/usr", "/usr/local"):
         planning.add("frozen", platform, platform.lstrip("/"))
@@ -134,7 +134,7 @@ def _mount_points() -> list[str]:
 
 
 class RefusalError(Exception):
-    """What a machine answers when a namespace is asked for."""
+    """This machine allows no namespaces; the message is its reason."""
 
 
 def support(jobs: Path) -> Support:
