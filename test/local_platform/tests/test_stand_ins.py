@@ -34,10 +34,11 @@ def test_file_is_a_default_and_is_named_in_code(
     dx_run: Callable[..., Job],
     reference: Path,
 ) -> None:
-    file = service_id("file", "F1")
+    file, in_code = service_id("file", "F1"), service_id("file", "F9")
     dx_stand_in(file, reference)
+    dx_stand_in(in_code, reference)
     default = {"name": "reference", "class": "file", "default": {"$dnanexus_link": file}}
-    code = f'dx cat "$reference"; dx download {file} --no-progress; cat reference.txt'
+    code = f'dx cat "$reference"; dx download {in_code} --no-progress; cat reference.txt'
     job = dx_run(dx_applet(code, inputSpec=[default]))
     assert job.log.count("ACGT") == 2
 
