@@ -160,8 +160,8 @@ def run_tasks(
     Raises:
         dxpy.AppError: a process of the pool was killed.
     """
-    command = f"{filters.describe_command(bam.name)}, in {plural(len(tasks), 'task')}"
-    log(f"Counting {plural(len(bam.regions), 'region')} with {command}")
+    command = filters.describe_command(bam.name)
+    log(f"Counting in {plural(len(tasks), 'task')}, equivalent to {command}")
     processes = cpu_count() * bam.storage.processes_per_cpu
     # By its name: Python 3.14 would choose another one, in which the processes share nothing.
     context = get_context("fork")

@@ -42,7 +42,7 @@ LARGEST_INDEX = 1 << 30  # bytes
 # about once in 14,000 times (measured), so a few are enough.
 MOST_CHECKS = 8
 
-_NOT_OF_THIS_BAM = "it belongs to another BAM or an older version"
+_NOT_OF_THIS_BAM = "so it belongs to another BAM or an older version"
 
 
 class BamIndexError(ValueError):
@@ -144,7 +144,7 @@ def _parse(magic: bytes, data: bytes, bam: Bam) -> BamIndex:
     words = _read_numbers("I", body)
     if words[0] != len(bam.regions):
         raise BamIndexError(
-            f"it lists {plural(words[0], 'region')} and the BAM {len(bam.regions):,}: "
+            f"it lists {plural(words[0], 'region')} and the BAM has {len(bam.regions):,}, "
             f"{_NOT_OF_THIS_BAM}"
         )
     index = BamIndex([], [], [], 0)
@@ -161,7 +161,7 @@ def _parse(magic: bytes, data: bytes, bam: Bam) -> BamIndex:
                 starts.append(words[at + 1] | words[at + 2] << 32)
             at += bin_size + _CHUNK * chunks
         if bins and chunk is None:
-            raise BamIndexError(f"it lists no count for region {region!r}, as old indexes do")
+            raise BamIndexError(f"it has no count for region {region!r}, like old indexes")
         if is_bai:
             windows, at = at + 1, at + 1 + 2 * words[at]
             starts = _read_numbers("Q", body[4 * windows : 4 * at])
@@ -170,7 +170,7 @@ def _parse(magic: bytes, data: bytes, bam: Bam) -> BamIndex:
         index.record_starts.append(starts)
     left = len(body) - 4 * at
     if left == 0:
-        raise BamIndexError("it lists no count for the unplaced reads, as old indexes do")
+        raise BamIndexError("it has no count for the unplaced reads, like old indexes")
     if left != 8:
         raise BamIndexError("it is truncated" if left < 8 else "it has bytes after its end")
     return index._replace(unplaced=_read_numbers("Q", body[4 * at :])[0])
@@ -193,8 +193,8 @@ def _check_order(index: BamIndex, bam: Bam) -> None:
         region, count = bam.regions[number], index.counts[number]
         if chunk.begin != position or chunk.end <= chunk.begin:
             raise BamIndexError(
-                f"it lists region {region!r} from virtual offset {chunk.begin} to {chunk.end}, and "
-                f"the BAM has it from {position} on: {_NOT_OF_THIS_BAM}"
+                f"it lists region {region!r} from virtual offset {chunk.begin} to {chunk.end}, but "
+                f"the BAM has it from {position} on, {_NOT_OF_THIS_BAM}"
             )
         if not 0 < count <= chunk.most_records:
             raise BamIndexError(
@@ -223,14 +223,14 @@ def _check_blocks(index: BamIndex, bam: Bam) -> None:
         for address in addresses[:: -(len(addresses) // MOST_CHECKS + 1)]:
             if not is_block_start(file, address):
                 raise BamIndexError(
-                    f"it points to byte {address:,}, where no block of the BAM begins: it belongs "
-                    "to another BAM, or the BAM is damaged"
+                    f"it points to byte {address:,}, where no block of the BAM begins, so it "
+                    "belongs to another BAM, or the BAM is damaged"
                 )
         if goes_on:
             beyond = f"byte {end >> 16:,}, beyond the end of the file"
             if addresses:
                 raise TruncatedBamError(f"records up to {beyond}")
-            raise BamIndexError(f"it lists records up to {beyond}: {_NOT_OF_THIS_BAM}")
+            raise BamIndexError(f"it lists records up to {beyond}, {_NOT_OF_THIS_BAM}")
 
 
 def _check_unplaced(index: BamIndex, bam: Bam) -> None:
@@ -240,11 +240,10 @@ def _check_unplaced(index: BamIndex, bam: Bam) -> None:
         ends_here = has_no_data_from(file, end)
     if ends_here and index.unplaced:
         # So are the indexes of sambamba up to 0.6.6, whose last region includes the unplaced reads.
-        raise BamIndexError(f"it lists {unplaced}, but a region up to the end of the file")
+        raise BamIndexError(f"it lists {unplaced}, but a region that ends at the end of the file")
     if not ends_here and not index.unplaced:
         raise BamIndexError(
-            f"it lists no record after byte {end >> 16:,}, where the BAM goes on: "
-            f"{_NOT_OF_THIS_BAM}"
+            f"it lists no record after byte {end >> 16:,}, but the BAM has more, {_NOT_OF_THIS_BAM}"
         )
     if index.unplaced > Chunk(end, bam.size << 16).most_records:
         raise BamIndexError(f"it lists {unplaced}, more than fit into the rest of the file")

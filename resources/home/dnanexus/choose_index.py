@@ -39,7 +39,7 @@ def choose_index(bam: Bam, given: Path | None) -> ChosenIndex:
             ) from error
         except BamIndexError as error:
             problem = f"{given.name!r} does not match {bam.name!r}: {error}"
-            warn(f"The index {problem}")
+            warn(f"The index {problem}. A new index is used instead.")
     log(f"Building an index of {bam.name!r}: samtools index reads the whole file once")
     whole = Chunk(bam.first_record, bam.size << 16)
     with bam.fetch([whole], "the whole file") as storage, log_seconds("build the index"):
@@ -57,7 +57,7 @@ def explain_mismatch(bam: Bam, index: ChosenIndex, mismatch: str) -> dxpy.AppErr
         )
     return dxpy.AppError(
         f"The index that {get_samtools_version()} built does not match {bam.name!r}: {mismatch}. "
-        "Write the file anew with samtools sort."
+        "Rewrite the file with samtools sort."
     )
 
 
@@ -90,7 +90,7 @@ def _build_index(bam: Bam, storage: Storage) -> ChosenIndex:
         except BamIndexError as error:
             raise dxpy.AppError(
                 f"The index that {get_samtools_version()} built does not match {bam.name!r}: "
-                f"{error}. Write the file anew with samtools sort."
+                f"{error}. Rewrite the file with samtools sort."
             ) from error
         return ChosenIndex(content, path.name, data=path.read_bytes())
 

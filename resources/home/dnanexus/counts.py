@@ -52,9 +52,9 @@ def merge_counts(
     if not can_be_right(unplaced, counts[UNPLACED]):
         # So are the indexes of samtools 1.0. This number is not part of the counts.
         lists = f"The index {index.name!r} lists {plural(unplaced, 'unplaced read')}"
-        warn(f"{lists}, samtools counts {counts[UNPLACED]:,}")
+        warn(f"{lists}, samtools counts {counts[UNPLACED]:,}. All other counts match.")
     which = " that pass the filters" if filters.view_options else ""
-    log(f"Unplaced reads{which}, in no region and not in the total: {counts[UNPLACED]:,}")
+    log(f"Unplaced reads{which} (in no region, not in the total): {counts[UNPLACED]:,}")
     return counts
 
 

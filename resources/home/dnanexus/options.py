@@ -100,7 +100,7 @@ def read_options(
     if both:
         names = ",".join(name for name, bit in FLAG_BITS.items() if bit & both)
         raise dxpy.AppError(
-            f"No record can pass the filters: {names} is both required and excluded. "
+            f"No record can pass the filters, because they both require and exclude {names}. "
             "Change require_flags or exclude_flags."
         )
     _check_range("machines", machines, 1, MOST_MACHINES)

@@ -107,14 +107,14 @@ class RemoteFile:
             _check_head(response, f"bytes {begin}-{end - 1}/{self.size}")
             data = response.read(end - begin + 1, decode_content=False)
         except urllib3.exceptions.TimeoutError:
-            raise _FetchError(f"nothing came for {TIMEOUT_SECONDS:g} seconds") from None
+            raise _FetchError(f"the server sent nothing for {TIMEOUT_SECONDS:g} seconds") from None
         except (urllib3.exceptions.HTTPError, OSError):
             raise _FetchError("connection lost") from None
         finally:
             if response is not None:
                 response.close()
         if len(data) != end - begin:
-            raise _FetchError(f"only {len(data):,} bytes came")
+            raise _FetchError(f"the server sent only {len(data):,} bytes")
         return bytes(data)
 
     def _connect(self) -> urllib3.PoolManager:

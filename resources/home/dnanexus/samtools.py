@@ -72,8 +72,7 @@ def verify_bam(storage: Storage) -> Bam:
         raise dxpy.AppError(f"{name!r} could not be read: {error}. {UPLOAD_AGAIN}") from error
     except BamFormatError as error:
         raise dxpy.AppError(
-            f"{name!r} {error}. Give a BAM file sorted by coordinate; samtools sort writes one "
-            "from SAM, BAM or CRAM."
+            f"{name!r} {error}. Give a complete BAM file; samtools sort writes one from SAM or CRAM."
         ) from error
     result = run_cmd(["samtools", "quickcheck", "-u", "--", str(storage.path)])
     if result.exit_code:
@@ -154,20 +153,20 @@ def explain_failure(
             f"{bam.name!r} is not sorted by coordinate ({quote(result)}). "
             "Sort it with samtools sort."
         )
-    log(f"{failure}. Looking for the damage: reading it once more")
+    log(f"{failure}. Reading it again to find the damage")
     with storage.open() as file:
         headers = [find_second_header(file, chunk) for chunk in chunks]
     for address in filter(None, headers):
         return dxpy.AppError(
             f"{failure}: a second BAM header follows at byte {address:,} ({quote(result)}). "
-            "Join BAM files with samtools cat instead of cat."
+            "Join sorted BAM files with samtools merge instead of cat."
         )
     damage = find_damage(bam, storage, chunks)
     if damage:
         return dxpy.AppError(f"{failure}: {damage} ({quote(result)}). {UPLOAD_AGAIN}")
     return dxpy.AppError(
         f"{failure}, although {get_samtools_version()} can read every record ({quote(result)}). "
-        "Run the applet again; if it fails again, write the file anew with samtools sort."
+        "Run the applet again; if it fails again, rewrite the file with samtools sort."
     )
 
 
