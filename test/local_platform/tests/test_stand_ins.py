@@ -4,6 +4,7 @@ import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
+import dxpy
 import pytest
 from dxpy.exceptions import InvalidInput
 
@@ -116,6 +117,15 @@ def test_empty_asset_installs_nothing_and_says_so(dx: Dx, dx_stand_in: StandIn) 
     dx("build", "user")
     printed = dx("run", "user", "-y", "--watch").stdout
     assert f"Unpacking asset {record}, an empty stand-in that installs nothing" in printed
+
+
+def test_region_of_stand_ins_is_not_offered_for_projects(
+    dx_project: str, dx_stand_in: StandIn
+) -> None:
+    del dx_project
+    dx_stand_in(service_id("file", "F1"))
+    regions = dxpy.api.user_describe(dxpy.whoami())["permittedRegions"]
+    assert all(":" in region for region in regions)
 
 
 def test_empty_file_has_no_bytes(dx: Dx, dx_stand_in: StandIn) -> None:
