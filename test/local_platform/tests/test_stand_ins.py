@@ -4,6 +4,7 @@ import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
+import dxpy
 import pytest
 from dxpy.exceptions import InvalidInput
 
@@ -34,10 +35,11 @@ def test_file_is_a_default_and_is_named_in_code(
     dx_run: Callable[..., Job],
     reference: Path,
 ) -> None:
-    file = service_id("file", "F1")
+    file, in_code = service_id("file", "F1"), service_id("file", "F9")
     dx_stand_in(file, reference)
+    dx_stand_in(in_code, reference)
     default = {"name": "reference", "class": "file", "default": {"$dnanexus_link": file}}
-    code = f'dx cat "$reference"; dx download {file} --no-progress; cat reference.txt'
+    code = f'dx cat "$reference"; dx download {in_code} --no-progress; cat reference.txt'
     job = dx_run(dx_applet(code, inputSpec=[default]))
     assert job.log.count("ACGT") == 2
 
@@ -115,6 +117,15 @@ def test_empty_asset_installs_nothing_and_says_so(dx: Dx, dx_stand_in: StandIn) 
     dx("build", "user")
     printed = dx("run", "user", "-y", "--watch").stdout
     assert f"Unpacking asset {record}, an empty stand-in that installs nothing" in printed
+
+
+def test_region_of_stand_ins_is_not_offered_for_projects(
+    dx_project: str, dx_stand_in: StandIn
+) -> None:
+    del dx_project
+    dx_stand_in(service_id("file", "F1"))
+    regions = dxpy.api.user_describe(dxpy.whoami())["permittedRegions"]
+    assert all(":" in region for region in regions)
 
 
 def test_empty_file_has_no_bytes(dx: Dx, dx_stand_in: StandIn) -> None:
