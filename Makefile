@@ -77,7 +77,7 @@ test-system: ## make run and make test in a bare Debian, as root [SYSTEM=trixie,
 	@test -n "$$SYSTEM" || { echo 'Name a Debian release: make test-system SYSTEM=trixie' >&2; exit 1; }
 	@"$(PYTHON3)" test/try_system.py "$$SYSTEM"
 
-BENCH_PATH := src:test/tutorial/src:resources/home/dnanexus:test:test/local_platform:test/local_platform/tests
+BENCH_PATH := src:test/tutorial/src:resources/home/dnanexus:test:test/local_platform
 
 .PHONY: bench
 bench: $(VENV)/can_run samtools ## compare with other ways of counting (20 minutes, 3 GB of disk)
@@ -124,7 +124,7 @@ $(VENV)/can_run: test/requirements_run.txt
 	@touch $@
 
 $(VENV)/can_test: test/requirements.txt $(VENV)/can_run
-	@echo 'Installing in $(VENV), once: pytest, playwright, ruff and mypy, from PyPI (270 MB on disk)'
+	@echo 'Installing in $(VENV), once: pytest, playwright, ruff, mypy and deno, from PyPI (370 MB on disk)'
 	@$(call quietly,$(PIP_INSTALL) -r $<)
 	@touch $@
 

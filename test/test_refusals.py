@@ -31,7 +31,7 @@ UPLOAD_READ = "Upload it again, from a copy that samtools view -c reads to its e
 REHEADER = "Rewrite the header with samtools reheader."
 ALIGN = "Give a BAM file of aligned reads."
 WITHOUT_INDEX = "Upload the file again, or count what is left of it without the index."
-HEADER = "Give a file with the header that the reads were aligned with."
+HEADER = "Give a file with the header that its reads were aligned to."
 CAT = "Join BAM files with samtools cat instead of cat."
 
 
@@ -126,7 +126,7 @@ def test_cut_off_in_the_middle_of_a_block(refuse, bam):
 
 def test_cut_off_within_the_header(refuse, bam):
     bam.write_bytes(bam.read_bytes()[:60])
-    assert "within its header" in refuse(bam, GIVE_A_BAM)
+    assert "its header is truncated or damaged" in refuse(bam, UPLOAD_READ)
 
 
 def test_cut_off_at_a_block_within_a_record(refuse, tmp_path):
@@ -173,6 +173,29 @@ def test_cut_off_since_the_index_was_made(refuse, bam, tmp_path):
     assert re.search(
         r"is truncated: its index 'whole.bai' lists records up to byte [\d,]+, ", message
     )
+
+
+def test_cut_off_in_the_last_region_since_the_index_was_made(refuse, bam, tmp_path):
+    index = index_bam(bam, tmp_path / "whole.bai")
+    data = bam.read_bytes()
+    bam.write_bytes(data[: block_addresses(data)[-2]] + data[-28:])
+    assert "is truncated: its index 'whole.bai' lists" in refuse(bam, WITHOUT_INDEX, index)
+
+
+def test_not_sorted_though_the_index_is_of_the_same_blocks(refuse, bam, tmp_path):
+    index = index_bam(bam, tmp_path / "good.bai")
+    data, addresses = bam.read_bytes(), block_addresses(bam.read_bytes())
+    border = read_index(index, open_bam(WholeFile(bam))).chunks[1].begin >> 16
+    a, b, c = addresses[addresses.index(border) :][:3]
+    bam.write_bytes(data[:a] + data[b:c] + data[a:b] + data[c:])
+    assert "file is not position sorted" in refuse(bam, SORT, index)
+
+
+def test_damaged_among_the_unplaced_reads(refuse, tmp_path):
+    bam = build_bam(tmp_path / "x.bam", REGIONS, [sam_line(f"u{n}") for n in range(9)])
+    data = bam.read_bytes()
+    bam.write_bytes(data[:-28] + b"garbage" + data[-28:])
+    assert "it is damaged after an unplaced read (samtools" in refuse(bam, UPLOAD_READ)
 
 
 def test_no_regions_in_the_header(refuse, tmp_path):

@@ -25,12 +25,12 @@ import dxpy
 import applet
 from bam_index import ChosenIndex, read_index
 from benchmark import describe_machine
-from faulty_server import FaultyServer
 from layouts import layout_bam
 from options import Options
 from partial_bam import PartialFile, download_index
 from remote_file import RANGE_SIZE, RemoteFile
 from samtools import verify_bam
+from slow_server import SlowServer
 from subjobs import make_inputs
 from tasks import Task, split_workload
 
@@ -58,7 +58,7 @@ def main() -> None:
             dxpy.DXFile(link).get_id(): path
             for link, path in zip(links.values(), [bam, index], strict=True)
         }
-        with FaultyServer(os.environ["DX_APISERVER_PORT"], LATENCY, RATE, files) as server:
+        with SlowServer(os.environ["DX_APISERVER_PORT"], LATENCY, RATE, files) as server:
             dxpy.set_api_server_info(host="127.0.0.1", port=server.port, protocol="http")
             rows += measure_count_from_index(server, links, index.stat().st_size)
             rows += measure_share(links)
@@ -114,7 +114,7 @@ def read_share(dx: str, job: str) -> int:
     return int(re.search(r"([\d,]+) bytes of the BAM", log)[1].replace(",", ""))
 
 
-def measure_count_from_index(server: FaultyServer, links: dict, index_size: int) -> list[Row]:
+def measure_count_from_index(server: SlowServer, links: dict, index_size: int) -> list[Row]:
     """Take the counts from the index, and compare that with fetching the index alone."""
     applet.upload_outputs = lambda *_: {}
     seconds, alone, sizes = [], [], []

@@ -42,7 +42,11 @@ _UINT32 = struct.Struct("<I")
 
 
 class BamFormatError(ValueError):
-    """The file is not a BAM file, or a block of it is damaged; the message says which."""
+    """The file is not a BAM file; the message says what it is."""
+
+
+class DamagedBamError(ValueError):
+    """A part of the BAM file cannot be read; the message says which."""
 
 
 class Chunk(NamedTuple):
@@ -130,7 +134,8 @@ def open_bam(storage: Storage) -> Bam:
     """Read the binary header of a BAM file.
 
     Raises:
-        BamFormatError: the file is empty, of another format, or ends within the header.
+        BamFormatError: the file is empty or of another format.
+        DamagedBamError: the header is damaged, or the file ends within it.
     """
     with storage.open() as file:
         if _read_block_size(file, 0) is None:
@@ -146,7 +151,7 @@ def open_bam(storage: Storage) -> Bam:
                 regions.append(os.fsdecode(name.removesuffix(b"\0")))
                 lengths.append(_UINT32.unpack(reader.read(4))[0])
         except (struct.error, zlib.error) as error:
-            raise BamFormatError("is truncated or damaged within its header") from error
+            raise DamagedBamError("its header is truncated or damaged") from error
         size = os.fstat(file.fileno()).st_size
         return Bam(storage, storage.path.name, regions, lengths, reader.tell(), size)
 
@@ -156,13 +161,22 @@ def is_block_start(file: BinaryIO, address: int) -> bool:
     return _read_block_size(file, address) is not None
 
 
+def has_offset(file: BinaryIO, offset: int) -> bool:
+    """Return whether a virtual offset is inside the file, or at its end.
+
+    Raises:
+        DamagedBamError: the block is damaged.
+    """
+    return len(_inflate_block(file, offset >> 16)) >= offset & 0xFFFF
+
+
 def read_reference_id(file: BinaryIO, offset: int) -> int | None:
     """Return the reference ID of the record at a virtual offset; None if no record begins there.
 
     Offsets that are not record starts are recognised by implausible fields.
 
     Raises:
-        BamFormatError: the block is damaged.
+        DamagedBamError: the block is damaged.
     """
     reader = _BgzfReader(file, offset)
     try:
@@ -171,7 +185,7 @@ def read_reference_id(file: BinaryIO, offset: int) -> int | None:
     except struct.error:
         return None
     except zlib.error as error:
-        raise BamFormatError(f"the block at byte {offset >> 16:,} is damaged ({error})") from error
+        raise DamagedBamError(f"the block at byte {offset >> 16:,} is damaged ({error})") from error
     plausible = (
         size >= 32 + name_length > 32
         and reference_id >= UNPLACED
@@ -217,7 +231,7 @@ def copy_chunks(bam: Bam, storage: Storage, chunks: Iterable[Chunk], target: Bin
         target: where to write.
 
     Raises:
-        BamFormatError: a block in which a chunk begins or ends is damaged.
+        DamagedBamError: a block in which a chunk begins or ends is damaged.
     """
     with storage.open() as source:
         for chunk in [Chunk(0, bam.first_record), *chunks]:
@@ -280,13 +294,13 @@ def _inflate_block(file: BinaryIO, address: int) -> bytes:
     """Return the data of the block at an address; nothing if there is no block.
 
     Raises:
-        BamFormatError: the block is damaged.
+        DamagedBamError: the block is damaged.
     """
     size = _read_block_size(file, address)
     try:
         return zlib.decompress(_read_at(file, address, size), wbits=31) if size else b""
     except zlib.error as error:
-        raise BamFormatError(f"the block at byte {address:,} is damaged ({error})") from error
+        raise DamagedBamError(f"the block at byte {address:,} is damaged ({error})") from error
 
 
 def _describe_kind(first_bytes: bytes) -> str:

@@ -16,10 +16,11 @@ import sys
 import zlib
 from array import array
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from bam_file import Bam, Chunk, has_no_data_from, is_block_start
+from bam_file import Bam, Chunk, DamagedBamError, has_no_data_from, has_offset, is_block_start
 from job_log import plural
 
 _BAI_MAGIC, _CSI_MAGIC = b"BAI\1", b"CSI\1"
@@ -211,23 +212,25 @@ def _check_blocks(index: BamIndex, bam: Bam) -> None:
         TruncatedBamError: it goes on, and all blocks before begin where it says.
     """
     offsets = [chunk.begin for chunk in index.chunks if chunk]
-    goes_on = index.get_end(bam) > bam.size << 16
-    if goes_on:
-        offsets += [start for region in index.record_starts for start in region]
-    inside = {one >> 16 for one in offsets if bam.first_record < one < bam.size << 16}
-    addresses = sorted(inside - {bam.first_record >> 16})
-    with bam.storage.open() as file:
+    end = index.get_end(bam)
+    with bam.storage.open() as file, suppress(DamagedBamError):  # of which samtools will tell
+        goes_on = end > bam.size << 16 or not has_offset(file, end)
+        if goes_on:
+            offsets += [start for region in index.record_starts for start in region]
+        inside = {one >> 16 for one in offsets if bam.first_record < one < bam.size << 16}
+        addresses = sorted(inside - {bam.first_record >> 16})
         # A few that are evenly spread, and the last one.
         for address in addresses[:: -(len(addresses) // MOST_CHECKS + 1)]:
             if not is_block_start(file, address):
                 raise BamIndexError(
-                    f"it points to byte {address:,}, where the BAM has no block: {_NOT_OF_THIS_BAM}"
+                    f"it points to byte {address:,}, where no block of the BAM begins: it belongs "
+                    "to another BAM, or the BAM is damaged"
                 )
-    if goes_on:
-        beyond = f"byte {index.get_end(bam) >> 16:,}, beyond the end of the file"
-        if addresses:
-            raise TruncatedBamError(f"records up to {beyond}")
-        raise BamIndexError(f"it lists records up to {beyond}: {_NOT_OF_THIS_BAM}")
+        if goes_on:
+            beyond = f"byte {end >> 16:,}, beyond the end of the file"
+            if addresses:
+                raise TruncatedBamError(f"records up to {beyond}")
+            raise BamIndexError(f"it lists records up to {beyond}: {_NOT_OF_THIS_BAM}")
 
 
 def _check_unplaced(index: BamIndex, bam: Bam) -> None:

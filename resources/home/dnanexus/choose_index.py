@@ -13,9 +13,8 @@ from job_log import MORE_DISK, log, log_seconds, warn
 from processes import CommandResult, run_cmd
 from samtools import explain_failure, get_samtools_version, quote
 
-# What samtools index says of a file that is not sorted, of a read that is beyond the end of every
-# region that an index can hold, and of an index that cannot be written.
-UNSORTED_SIGNS = ("Unsorted positions", "not continuous", "NO_COOR reads not in a single block")
+# What samtools index says of a read that is beyond the end of every region that an index can hold,
+# and of an index that cannot be written.
 BEYOND_SIGN = "cannot be stored in a"
 UNWRITTEN_SIGN = "failed to create or write index"
 
@@ -97,20 +96,15 @@ def _build_index(bam: Bam, storage: Storage) -> ChosenIndex:
 
 
 def _explain_failed_index(bam: Bam, storage: Storage, result: CommandResult) -> dxpy.AppError:
-    said = quote(result)
-    if any(sign in result.stderr for sign in UNSORTED_SIGNS):
-        return dxpy.AppError(
-            f"{bam.name!r} is not sorted by coordinate ({said}). Sort it with samtools sort."
-        )
     if BEYOND_SIGN in result.stderr:
         return dxpy.AppError(
             f"The header of {bam.name!r} does not match its records: one is beyond the end of its "
-            f"region ({said}). Give a file with the header that the reads were aligned with."
+            f"region ({quote(result)}). Give a file with the header that its reads were aligned to."
         )
     if UNWRITTEN_SIGN in result.stderr:
         return dxpy.AppError(
             f"The index of {bam.name!r} could not be written, probably because the disk is full "
-            f"({said}). {MORE_DISK}"
+            f"({quote(result)}). {MORE_DISK}"
         )
     whole = [Chunk(bam.first_record, bam.size << 16)]
     return explain_failure(bam, storage, whole, result, f"{bam.name!r} could not be indexed")

@@ -12,7 +12,16 @@ from functools import partial
 
 import dxpy
 
-from bam_file import Bam, BamFormatError, Chunk, Storage, copy_chunks, find_second_header, open_bam
+from bam_file import (
+    Bam,
+    BamFormatError,
+    Chunk,
+    DamagedBamError,
+    Storage,
+    copy_chunks,
+    find_second_header,
+    open_bam,
+)
 from job_log import MORE_MEMORY, log
 from processes import CommandResult, run_cmd
 
@@ -25,6 +34,16 @@ WARNING_SIGN = "[W::"
 ERROR_SIGN = re.compile(
     r"\[E::|error|fail|invalid|unknown|ambiguous|corrupt|truncated|cannot|could not|unable", re.I
 )
+
+# What samtools says of a file that is not sorted.
+UNSORTED_SIGNS = (
+    "Unsorted positions",
+    "not continuous",
+    "NO_COOR reads not in a single block",
+    "not position sorted",
+)
+
+UPLOAD_AGAIN = "Upload it again, from a copy that samtools view -c reads to its end."
 
 # htslib takes what follows this in a file's name for the name of an index.
 INDEX_SEPARATOR = "##idx##"
@@ -49,6 +68,8 @@ def verify_bam(storage: Storage) -> Bam:
         )
     try:
         bam = open_bam(storage)
+    except DamagedBamError as error:
+        raise dxpy.AppError(f"{name!r} could not be read: {error}. {UPLOAD_AGAIN}") from error
     except BamFormatError as error:
         raise dxpy.AppError(
             f"{name!r} {error}. Give a BAM file sorted by coordinate; samtools sort writes one "
@@ -64,35 +85,34 @@ def verify_bam(storage: Storage) -> Bam:
 
 
 def find_errors(result: CommandResult) -> list[str]:
-    """Return the lines of stderr that are errors.
-
-    samtools idxstats says that there is no index of what it reads from a pipe, and then counts
-    without one, so what it says about an index is no error.
-    """
-    is_idxstats = result.name == "samtools idxstats"
-    return [
-        line
-        for line in _split_lines(result)
-        if ERROR_SIGN.search(line)
-        and not NOTE.match(line)
-        and not (is_idxstats and "index" in line)
-    ]
+    """Return the lines of stderr that are errors, whatever the exit status."""
+    return [line for line in _split_messages(result) if ERROR_SIGN.search(line)]
 
 
 def find_warnings(result: CommandResult) -> list[str]:
     """Return the lines of stderr that are warnings of htslib."""
-    return [line for line in _split_lines(result) if line.startswith(WARNING_SIGN)]
+    return [line for line in result.stderr.split("\n") if line.startswith(WARNING_SIGN)]
 
 
-def _split_lines(result: CommandResult) -> list[str]:
-    return [line.strip() for line in result.stderr.split("\n") if line.strip()]
+def _split_messages(result: CommandResult) -> list[str]:
+    """Return the lines of stderr that are not notes.
+
+    samtools idxstats says that what it reads from a pipe has no index, and then counts without one.
+    """
+    is_idxstats = result.name == "samtools idxstats"
+    return [
+        line.strip().removeprefix(f"{result.name}: ")
+        for line in result.stderr.split("\n")
+        if line.strip() and not NOTE.match(line) and not (is_idxstats and "index" in line)
+    ]
 
 
 def quote(result: CommandResult) -> str:
-    """Return the first error of a command: the cause, where the others are effects."""
-    lines = [line for line in _split_lines(result) if not NOTE.match(line)]
-    for line in [*find_errors(result), *lines]:
-        return f'{result.name}: "{line.removesuffix(".")}"'
+    """Return the first message of a command: the cause, where the others are effects."""
+    for message in _split_messages(result):
+        # What follows is of an earlier error of the system, or a place in a pipe.
+        words = re.sub(r"(: No such file or directory|: Numerical .*| at offset \d+)$", "", message)
+        return f'{result.name}: "{words.removesuffix(".")}"'
     return f"{result.name} exits with status {result.exit_code}"
 
 
@@ -129,6 +149,11 @@ def explain_failure(
     """
     if result.exit_code < 0:
         return explain_kill(result, failure)
+    if any(sign in result.stderr for sign in UNSORTED_SIGNS):
+        return dxpy.AppError(
+            f"{bam.name!r} is not sorted by coordinate ({quote(result)}). "
+            "Sort it with samtools sort."
+        )
     log(f"{failure}. Looking for the damage: reading it once more")
     with storage.open() as file:
         headers = [find_second_header(file, chunk) for chunk in chunks]
@@ -139,10 +164,7 @@ def explain_failure(
         )
     damage = find_damage(bam, storage, chunks)
     if damage:
-        return dxpy.AppError(
-            f"{failure}: {damage} ({quote(result)}). "
-            "Upload it again, from a copy that samtools view -c reads to its end."
-        )
+        return dxpy.AppError(f"{failure}: {damage} ({quote(result)}). {UPLOAD_AGAIN}")
     return dxpy.AppError(
         f"{failure}, although {get_samtools_version()} can read every record ({quote(result)}). "
         "Run the applet again; if it fails again, write the file anew with samtools sort."
@@ -164,7 +186,7 @@ def find_damage(bam: Bam, storage: Storage, chunks: Sequence[Chunk]) -> str | No
         assert tail.stdin
         try:
             result = run_cmd(["samtools", "view", "-"], feed, stdout=tail.stdin)
-        except BamFormatError as error:
+        except DamagedBamError as error:
             return str(error)
         last_line = tail.communicate()[0].decode(errors="backslashreplace")
     if not result.exit_code:
@@ -173,4 +195,6 @@ def find_damage(bam: Bam, storage: Storage, chunks: Sequence[Chunk]) -> str | No
     # A line that is cut off says nothing.
     if len(fields) < 11 or not last_line.endswith("\n"):
         return "it is damaged"
+    if fields[2] == "*":
+        return "it is damaged after an unplaced read"
     return f"it is damaged after a record of region {fields[2]!r} at position {int(fields[3]):,}"

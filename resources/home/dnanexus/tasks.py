@@ -280,7 +280,7 @@ def check_chunk_ends(bam: Bam, storage: Storage, task: Task) -> None:
 
     Raises:
         BamIndexError: a chunk does not.
-        BamFormatError: a block is damaged.
+        DamagedBamError: a block is damaged.
     """
     region = task.number if isinstance(task, ViewTask) else None
     with storage.open() as file:

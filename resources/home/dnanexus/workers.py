@@ -17,17 +17,15 @@ from typing import NamedTuple
 
 import dxpy
 
-from bam_file import Bam, BamFormatError
+from bam_file import Bam, DamagedBamError
 from bam_index import BamIndexError, ChosenIndex
 from choose_index import explain_mismatch
 from job_log import MORE_MEMORY, explain_limits, log
 from options import Filters
-from samtools import explain_failure, find_errors, find_warnings
+from samtools import UPLOAD_AGAIN, explain_failure, find_errors, find_warnings
 from tasks import Task, check_chunk_ends
 
 PROGRESS_SECONDS = 5.0
-
-UPLOAD_AGAIN = "Upload it again, from a copy that samtools view -c reads to its end."
 
 
 class TaskResult(NamedTuple):
@@ -86,7 +84,7 @@ def count_task(task: Task) -> TaskResult:
         return TaskResult({}, [], error)
     except BamIndexError as error:
         return TaskResult({}, [], explain_mismatch(bam, index, str(error)))
-    except BamFormatError as error:
+    except DamagedBamError as error:
         return TaskResult({}, [], dxpy.AppError(f"{failure}: {error}. {UPLOAD_AGAIN}"))
     except Exception as error:
         sentence = f"{failure}: {type(error).__name__}: {error}"

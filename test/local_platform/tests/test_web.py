@@ -289,11 +289,15 @@ def test_every_view_fits_a_phone_and_can_be_read(
     for place in ("", dx_project, file.get_id(), applet.get_id(), "jobs", job.get_id()):
         tab.open(f"/{place}")
         assert tab.page.evaluate("document.documentElement.scrollWidth") <= 390, place
+        assert tab.page.evaluate(CLIPPED) == [], place
         for faint in tab.page.evaluate(FAINT_TEXTS):
             pytest.fail(f"/{place}: the contrast of {faint} is below 4.5")
     assert tab.complaints == []
 
 
+CLIPPED = """[...document.querySelectorAll(".copyable pre, button, .button")]
+  .filter(element => element.scrollWidth > element.clientWidth && element.checkVisibility())
+  .map(element => element.innerText)"""
 FAINT_TEXTS = """() => {
   const context = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
   const over = (below, color) => {

@@ -20,6 +20,7 @@ import ordinary_user
 from local_platform.testing.clients import restoring_clients
 from local_platform.testing.local import LocalPlatform
 from local_platform.testing.project import RELEASE, Dx
+from local_platform.worker import packages, process
 from platform_fixtures import ended, read_log, until
 
 SITE_PACKAGES = Path(sysconfig.get_paths()["purelib"])
@@ -120,10 +121,10 @@ class Machine:
         lines = (f" {message['level']} {message['msg']}\n" for message in read_log(job))
         return description, "".join(lines)
 
-    def allow_namespaces(self, most: int) -> None:
-        """Set how many namespaces the platform may have."""
+    def allow_namespaces(self) -> None:
+        """Let the platform have namespaces until it is started again."""
         kinds = ("user", "mnt", "pid")
-        script = "".join(f"echo {most} > /proc/sys/user/max_{kind}_namespaces;" for kind in kinds)
+        script = "".join(f"echo 1000 > /proc/sys/user/max_{kind}_namespaces;" for kind in kinds)
         target = ["--target", str(self.platform.pid), "--user"]
         if reason := why_not(["nsenter", *target, "sh", "-ec", script]):
             pytest.skip(f"this machine allows no user namespaces: {reason}")
@@ -396,6 +397,12 @@ def test_log_begins_with_what_this_machine_refuses(machine: Machine) -> None:
     assert "/root/home/dnanexus\n" in log
 
 
+@pytest.mark.skipif(not (ROOT and shutil.which("apt-get")), reason="needs root and apt-get")
+def test_waiting_for_apt_ends_with_the_jobs_time() -> None:
+    with packages.APT_LOCK, pytest.raises(process.OverError):
+        packages.install_apt(["local-platform-absent"], run=lambda _: 1, span=process.Span(0.1))
+
+
 @pytest.mark.parametrize("machine", ["root"], indirect=True)
 def test_only_apt_packages_that_fail_are_named(machine: Machine) -> None:
     offered = apt_offers()
@@ -617,10 +624,12 @@ def test_refusal_is_not_remembered(machine: Machine) -> None:
     where = "echo folder=$PWD"
     assert "STDOUT folder=/home/dnanexus\n" not in machine.done(where)
     try:
-        machine.allow_namespaces(1000)
+        machine.allow_namespaces()
         assert "STDOUT folder=/home/dnanexus\n" in machine.done(where)
     finally:
-        machine.allow_namespaces(0)
+        # Started anew, it has no namespaces again.
+        machine.platform.stop()
+        machine.platform.start(machine.platform.port)
 
 
 @anybody

@@ -32,7 +32,7 @@ class BundleError(Exception):
 
 
 class MissingPackageError(Exception):
-    """A declared package cannot be had on this machine; the message names it."""
+    """A declared package is not available on this machine; the message names it."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def unpack(bundle: Bundle, root: Path, span: Span) -> None:
     """Unpack an archive at the private root; anything else goes to the home folder.
 
     Raises:
-        BundleError: the archive is broken, or holds what a bundle may not hold.
+        BundleError: the archive is broken, or has members that a bundle may not have.
         OverError: the job's time is over.
     """
     with tempfile.TemporaryFile(dir=root.parent) as joined:
