@@ -72,7 +72,8 @@ def verify_bam(storage: Storage) -> Bam:
         raise dxpy.AppError(f"{name!r} could not be read: {error}. {UPLOAD_AGAIN}") from error
     except BamFormatError as error:
         raise dxpy.AppError(
-            f"{name!r} {error}. Give a complete BAM file; samtools sort writes one from SAM or CRAM."
+            f"{name!r} {error}. Give a complete BAM file; samtools sort writes one from SAM or "
+            "CRAM."
         ) from error
     result = run_cmd(["samtools", "quickcheck", "-u", "--", str(storage.path)])
     if result.exit_code:
