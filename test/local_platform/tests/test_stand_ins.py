@@ -191,6 +191,8 @@ def test_job_that_misses_an_object_names_its_id_and_the_line_to_add(
 def test_line_that_is_no_stand_in_is_refused(dx_stand_in: StandIn, reference: Path) -> None:
     with pytest.raises(LineError, match=r"'file-short = .*' is no stand-in\. Write ID = PATH"):
         dx_stand_in("file-short", reference)
+    with pytest.raises(LineError):
+        dx_stand_in("/without/a/project.fa", reference)
     with pytest.raises(FileNotFoundError):
         dx_stand_in(service_id("file", "F8"), "absent.txt")
 
