@@ -12,6 +12,7 @@ from bam_file import (
     UNPLACED,
     BamFormatError,
     Chunk,
+    DamagedBamError,
     WholeFile,
     copy_chunks,
     has_no_data_from,
@@ -91,7 +92,7 @@ def test_a_damaged_block_has_no_record_to_read(bam, index, tmp_path):
     (tmp_path / "damaged.bam").write_bytes(data)
     with (
         (tmp_path / "damaged.bam").open("rb") as file,
-        pytest.raises(BamFormatError, match=r"the block at byte .* is damaged"),
+        pytest.raises(DamagedBamError, match=r"the block at byte .* is damaged"),
     ):
         read_reference_id(file, index.chunks[0].begin)
 

@@ -1,5 +1,6 @@
 """A file that holds a part of a BAM: whatever works on a BAM works on it, and takes little room."""
 
+import multiprocessing
 import random
 import re
 import subprocess
@@ -157,3 +158,17 @@ def test_tasks_of_a_bam_much_larger_than_the_disk(
     assert bam.stat().st_size > 4 * (3 << 20)
     monkeypatch.setattr("tempfile.tempdir", str(small_disk))
     assert count_on_machines(bam, index, machines=2) == count(bam, index)
+
+
+@pytest.fixture
+def spawn():
+    """Have processes spawned by default; Python 3.14 does not fork them, either."""
+    before = multiprocessing.get_start_method()
+    multiprocessing.set_start_method("spawn", force=True)
+    yield
+    multiprocessing.set_start_method(before, force=True)
+
+
+@pytest.mark.usefixtures("small_tasks", "spawn")
+def test_processes_are_forked_whatever_the_default_is(count_on_machines, bam, index):
+    assert count_on_machines(bam, index, machines=2) == WHOLE

@@ -1,7 +1,7 @@
-"""What a worker process of the pool does, and how the pool is followed to its end.
+"""Runs one task in a worker process, and follows the pool of processes to its end.
 
-A killed process takes the result of its task with it, and may hold a lock that the other processes
-and the pool itself wait for. Nothing here waits for ever for either.
+A killed process never returns the result of its task, and may hold a lock that the other processes
+and the pool itself wait for. Nothing here waits forever for either.
 """
 
 import multiprocessing
@@ -17,26 +17,24 @@ from typing import NamedTuple
 
 import dxpy
 
-from bam_file import Bam, BamFormatError
+from bam_file import Bam, DamagedBamError
 from bam_index import BamIndexError, ChosenIndex
 from choose_index import explain_mismatch
 from job_log import MORE_MEMORY, explain_limits, log
 from options import Filters
-from samtools import explain_failure, find_errors, find_warnings
+from samtools import UPLOAD_AGAIN, explain_failure, find_errors, find_warnings
 from tasks import Task, check_chunk_ends
 
 PROGRESS_SECONDS = 5.0
 
-UPLOAD_AGAIN = "Upload it again, from a copy that samtools view -c reads to its end."
-
 
 class TaskResult(NamedTuple):
-    """What became of a task."""
+    """The counts of a task, or its failure."""
 
     counts: dict[int, int]
     """Number of records by region number; regions without records may be missing."""
     warnings: list[str]
-    """Of samtools."""
+    """Warnings of samtools."""
     failure: dxpy.AppError | dxpy.AppInternalError | None = None
 
 
@@ -59,16 +57,16 @@ _shared: Shared
 
 
 def start_worker(shared: Shared) -> None:
-    """Receive what all worker processes share: the initializer of the pool."""
+    """Receive what all worker processes share. This is the initializer of the pool."""
     global _shared
     _shared = shared
-    # The pool starts another process in the place of one that was killed.
+    # The pool replaces a killed process with a new one.
     if not shared.places.acquire(block=False):
         shared.killed.value = True
 
 
 def count_task(task: Task) -> TaskResult:
-    """Run a task: this is what the pool maps. Every failure is returned, none is raised."""
+    """Run a task. The pool maps this function; it returns every failure, and raises none."""
     bam, index, filters = _shared[:3]
     if _shared.stop.value:
         return TaskResult({}, [])
@@ -86,7 +84,7 @@ def count_task(task: Task) -> TaskResult:
         return TaskResult({}, [], error)
     except BamIndexError as error:
         return TaskResult({}, [], explain_mismatch(bam, index, str(error)))
-    except BamFormatError as error:
+    except DamagedBamError as error:
         return TaskResult({}, [], dxpy.AppError(f"{failure}: {error}. {UPLOAD_AGAIN}"))
     except Exception as error:
         sentence = f"{failure}: {type(error).__name__}: {error}"
@@ -96,15 +94,15 @@ def count_task(task: Task) -> TaskResult:
 def follow_progress(
     results: "IMapIterator[TaskResult]", tasks: int, is_any_killed: Callable[[], bool]
 ) -> Iterator[TaskResult]:
-    """Yield the results of a pool as they come, and log every few seconds how many came.
+    """Yield the results of a pool as they arrive, and log the progress every few seconds.
 
     Args:
         results: what Pool.imap_unordered returns.
-        tasks: how many results will come.
+        tasks: number of results to wait for.
         is_any_killed: returns whether a process of the pool was killed.
 
     Raises:
-        dxpy.AppError: a process of the pool was killed; its result would never come.
+        dxpy.AppError: a process of the pool was killed, so its result will never arrive.
     """
     done, logged = 0, time.monotonic()
     while done < tasks:
@@ -151,13 +149,13 @@ def join_at_end(pool: Pool, shared: Shared) -> Iterator[Callable[[], bool]]:
 
 
 def _give_up(pool: Pool) -> None:
-    """End a pool of which a process was killed, without waiting for any of its locks."""
+    """End a pool after one of its processes was killed, without waiting for any lock."""
 
     def terminate() -> None:
         with suppress(Exception):
             pool.terminate()
 
-    # This stops the pool from starting new processes, and then may wait for ever.
+    # This stops the pool from starting new processes, and then may wait forever.
     Thread(target=terminate, daemon=True).start()
     for worker in active_children():
         worker.kill()

@@ -107,6 +107,14 @@ def test_state_is_used_by_one_platform_at_a_time(tmp_path: Path) -> None:
     assert "in use" in done.stderr
 
 
+def test_platform_that_can_run_no_jobs_ends_with_its_reason(tmp_path: Path) -> None:
+    (tmp_path / "jobs").write_text("not a folder")
+    done = local_platform("--state", tmp_path, "--", "sleep", "600")
+    assert done.returncode == 2
+    assert f"File exists: '{tmp_path}/jobs'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_state_is_readable_by_its_owner_only(tmp_path: Path) -> None:
     state = tmp_path / "state"
     local_platform("--state", state, "--", "true")

@@ -4,6 +4,7 @@ import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
+import dxpy
 import pytest
 from dxpy.exceptions import InvalidInput
 
@@ -34,10 +35,11 @@ def test_file_is_a_default_and_is_named_in_code(
     dx_run: Callable[..., Job],
     reference: Path,
 ) -> None:
-    file = service_id("file", "F1")
+    file, in_code = service_id("file", "F1"), service_id("file", "F9")
     dx_stand_in(file, reference)
+    dx_stand_in(in_code, reference)
     default = {"name": "reference", "class": "file", "default": {"$dnanexus_link": file}}
-    code = f'dx cat "$reference"; dx download {file} --no-progress; cat reference.txt'
+    code = f'dx cat "$reference"; dx download {in_code} --no-progress; cat reference.txt'
     job = dx_run(dx_applet(code, inputSpec=[default]))
     assert job.log.count("ACGT") == 2
 
@@ -117,6 +119,15 @@ def test_empty_asset_installs_nothing_and_says_so(dx: Dx, dx_stand_in: StandIn) 
     assert f"Unpacking asset {record}, an empty stand-in that installs nothing" in printed
 
 
+def test_region_of_stand_ins_is_not_offered_for_projects(
+    dx_project: str, dx_stand_in: StandIn
+) -> None:
+    del dx_project
+    dx_stand_in(service_id("file", "F1"))
+    regions = dxpy.api.user_describe(dxpy.whoami())["permittedRegions"]
+    assert all(":" in region for region in regions)
+
+
 def test_empty_file_has_no_bytes(dx: Dx, dx_stand_in: StandIn) -> None:
     file = service_id("file", "F4")
     dx_stand_in(file)
@@ -180,6 +191,8 @@ def test_job_that_misses_an_object_names_its_id_and_the_line_to_add(
 def test_line_that_is_no_stand_in_is_refused(dx_stand_in: StandIn, reference: Path) -> None:
     with pytest.raises(LineError, match=r"'file-short = .*' is no stand-in\. Write ID = PATH"):
         dx_stand_in("file-short", reference)
+    with pytest.raises(LineError):
+        dx_stand_in("/without/a/project.fa", reference)
     with pytest.raises(FileNotFoundError):
         dx_stand_in(service_id("file", "F8"), "absent.txt")
 
