@@ -89,7 +89,7 @@ PAGE := test/local_platform/local_platform/web
 DENO := DENO_DIR="$$CLONE/$(VENV)/deno" DENO_NO_UPDATE_CHECK=1 "$$CLONE/$(VENV)/bin/deno"
 
 .PHONY: lint
-lint: $(VENV)/can_test ## check format, style and types
+lint: $(VENV)/can_lint ## check format, style and types
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy src resources test/local_platform/local_platform
@@ -97,7 +97,7 @@ lint: $(VENV)/can_test ## check format, style and types
 	@echo 'Checks left out: the types of the tests; the program and the local platform are strict about theirs.'
 
 .PHONY: format
-format: $(VENV)/can_test ## format the code and mend what ruff can mend
+format: $(VENV)/can_lint ## format the code and mend what ruff can mend
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
 	cd $(PAGE) && $(DENO) fmt *.js
@@ -124,7 +124,12 @@ $(VENV)/can_run: test/requirements_run.txt
 	@touch $@
 
 $(VENV)/can_test: test/requirements.txt $(VENV)/can_run
-	@echo 'Installing in $(VENV), once: pytest, playwright, ruff, mypy and deno, from PyPI (370 MB on disk)'
+	@echo 'Installing in $(VENV), once: pytest and playwright, from PyPI (180 MB on disk)'
+	@$(call quietly,$(PIP_INSTALL) -r $<)
+	@touch $@
+
+$(VENV)/can_lint: test/requirements_lint.txt $(VENV)/can_test
+	@echo 'Installing in $(VENV), once: ruff, mypy and deno, from PyPI (140 MB on disk)'
 	@$(call quietly,$(PIP_INSTALL) -r $<)
 	@touch $@
 

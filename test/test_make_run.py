@@ -245,9 +245,9 @@ def test_a_failure_is_told_once_and_without_the_folder_of_the_job(clone, stand):
     bam = build_sample(stand / "damaged.bam")
     bam.write_bytes(bam.read_bytes()[:-28])
     printed = make(clone, stand, "run", "BAM=damaged.bam", status=2)
-    assert printed.count("is cut off or damaged") == 1
-    sentence = next(line for line in printed.splitlines() if "is cut off or damaged" in line)
-    assert sentence.startswith("'damaged.bam' is cut off or damaged.")
+    assert printed.count("is truncated or damaged") == 1
+    sentence = next(line for line in printed.splitlines() if "is truncated or damaged" in line)
+    assert sentence.startswith("'damaged.bam' is truncated or damaged ")
     assert "/home/dnanexus" not in sentence
     assert "Traceback" not in printed
     assert names(stand) == ["damaged.bam"]
