@@ -1,7 +1,7 @@
 """The applet's whole life with the real dx: what `make run` shows.
 
 Usage: python test/run_applet.py FOLDER BAM BAI OUT APPLET [OPTION ...], with dx talking to a local
-platform. FOLDER is where the command was typed: relative names begin there. An empty BAM stands for
+platform. FOLDER is where the command was typed: relative names begin there. An empty BAM means
 the demo, an empty BAI for the index next to the BAM file, if there is one, an empty OUT for FOLDER,
 and an empty APPLET for this applet. The options go to dx run.
 """
@@ -36,7 +36,7 @@ NOISE = "TODO: FIXME"
 # end.
 LOGGED_FAILURE = re.compile(r" STDERR App\w*Error: ")
 FAILED_JOB = re.compile(r"\* .* \(failed\) job-\w+$")
-# The job's own folder stands for / on the worker.
+# The job's own folder takes the place of / on a worker.
 JOB_FOLDER = re.compile(r"/\S*(?=/home/dnanexus/)")
 INPUT_FOLDER = re.compile(r"/home/dnanexus/in/\w+/")
 WARNING = re.compile(r" STD(?:OUT|ERR) (WARNING: .*)")
@@ -55,7 +55,7 @@ def main() -> int:
     try:
         enter(stand)
         with tempfile.TemporaryDirectory(prefix="make_run_") as folder:
-            # What an interrupted dx leaves behind goes with the folder.
+            # Files of an interrupted dx are removed with this folder.
             os.environ["TMPDIR"] = folder
             source = find_applet(applet)
             if {"-h", "--help"}.intersection(options):
