@@ -100,7 +100,7 @@ class Caller:
         """
         found = places.of(self.store, object_id)
         if not found:
-            raise ResourceNotFound(f'The entity "{object_id}" could not be found')
+            raise ResourceNotFound(f"The entity {object_id} could not be found")
         if level != "VIEW":
             # A job's workspace holds its inputs: what lies in a project is changed from there.
             found = [place for place in found if place.container.startswith("project-")] or found

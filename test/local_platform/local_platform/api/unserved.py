@@ -41,7 +41,7 @@ def executable(call: Call) -> Hash:
     """
     if call.command == "build":
         raise _refuse("apps, global workflows and remote builds: dx build makes an applet here")
-    raise ResourceNotFound(f'The entity "{call.object_id}" could not be found')
+    raise ResourceNotFound(f"The entity {call.object_id} could not be found")
 
 
 def check(call: Call) -> None:
@@ -50,9 +50,9 @@ def check(call: Call) -> None:
         raise _refuse(f"asset builds: {WITHOUT_ASSETS}")
     if call.command == "build" and call.object_id.startswith("record-"):
         _require_asset(call, call.object_id, call.object_id)
-    if call.command == "build" and call.body.get("type") == "AssetBundle":
+    if call.command == "build" and call.raw("type") == "AssetBundle":
         project = call.within("scope").field("project", str)
-        _require_asset(call, project, f'"{call.body.get("name")}", nor the project {project}')
+        _require_asset(call, project, f'"{call.raw("name")}", nor the project {project}')
 
 
 def _require_asset(call: Call, entity: str, wanted: str) -> None:
