@@ -65,7 +65,7 @@ shell: $(VENV)/can_run samtools ## a shell in which dx talks to a local platform
 
 .PHONY: test
 test: $(VENV)/can_test samtools chromium ## run the tests; sets up what is missing [ARGS="-k word" or a path]
-	@env -u MAKEFLAGS -u MAKELEVEL $(PYTHON) -m pytest -c test/pytest.ini --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
+	@env -u MAKEFLAGS -u MAKELEVEL $(PYTHON) -m pytest -c test/pytest.ini --numprocesses auto --maxprocesses 4 --dist loadfile --max-worker-restart 0 $(ARGS)
 
 .PHONY: test-live
 test-live: $(VENV)/can_test samtools ## end-to-end tests where you are logged in [PROJECT=project-...]
@@ -77,7 +77,7 @@ test-system: ## make run and make test in a bare Debian, as root [SYSTEM=trixie,
 	@test -n "$$SYSTEM" || { echo 'Name a Debian release: make test-system SYSTEM=trixie' >&2; exit 1; }
 	@"$(PYTHON3)" test/try_system.py "$$SYSTEM"
 
-BENCH_PATH := src:test/tutorial/src:resources/home/dnanexus:test:test/local_platform:test/local_platform/tests
+BENCH_PATH := src:test/tutorial/src:resources/home/dnanexus:test:test/local_platform
 
 .PHONY: bench
 bench: $(VENV)/can_run samtools ## compare with other ways of counting (20 minutes, 3 GB of disk)
@@ -124,7 +124,7 @@ $(VENV)/can_run: test/requirements_run.txt
 	@touch $@
 
 $(VENV)/can_test: test/requirements.txt $(VENV)/can_run
-	@echo 'Installing in $(VENV), once: pytest, playwright, ruff and mypy, from PyPI (270 MB on disk)'
+	@echo 'Installing in $(VENV), once: pytest, playwright, ruff, mypy and deno, from PyPI (370 MB on disk)'
 	@$(call quietly,$(PIP_INSTALL) -r $<)
 	@touch $@
 
@@ -132,7 +132,7 @@ $(VENV)/can_test: test/requirements.txt $(VENV)/can_run
 # sudo asks for no password.
 define apt_install
 if [ "$$(id -u)" = 0 ]; then sudo=; elif sudo -n true 2>/dev/null; then sudo='sudo -n'; else sudo=false; fi; \
-	$$sudo true && echo 'Installing $(1) on this machine (apt-get install $(1))' && \
+	command -v apt-get >/dev/null && $$sudo true && echo 'Installing $(1) on this machine (apt-get install $(1))' && \
 	$$sudo apt-get update -qq && \
 	{ $$sudo env LC_ALL=C apt-get install --no-install-recommends --assume-no $(1) 2>/dev/null | grep -E '^ *(Need to get|After this|Download|Space|Installing:)' || true; } && \
 	$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install --no-install-recommends -qq -y $(1) >/dev/null

@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
-"""Count the alignment records of each region of a BAM file, in parallel, with samtools view -c.
+"""Count the alignment records of each region of a BAM file, in parallel, with samtools.
 
 The steps are those of the tutorial, and main() shows them in order:
 
 1. Download the BAM file and, if one is given, its index.
 2. Read the regions from the BAM's header: the SN field of every @SQ line.
-3. Split the workload into tasks: the index says where in the file each region is.
+3. Split the workload into tasks, each a run of samtools on a part of the file.
 4. Run the tasks in a multiprocessing.Pool of one process for each CPU.
 5. Verify that every task succeeded, merge the counts, write the files, and upload them.
 
-The index is a hint and the BAM is the truth: the index only says where to cut the file. Every count
-is counted by samtools, and if the index lists another one, the job fails and says so.
+The index only says where to cut the file. samtools counts every record, and if the index lists
+another count for a region, the job fails and says so.
 """
 
 import sys
@@ -52,13 +52,13 @@ def main(
     machines: int = 1,
     output_prefix: str = "",
 ) -> dict[str, Any]:
-    """Count the records of each region; the parameters are the inputs declared in dxapp.json.
+    """Count the records of each region. The parameters are the inputs in dxapp.json.
 
     Returns:
-        A link to the file of each output, by the names declared in dxapp.json.
+        A link to the file of each output in dxapp.json.
 
     Raises:
-        dxpy.AppError: something that the user can fix; the message says what and how.
+        dxpy.AppError: the user can fix something; the message says what and how.
     """
     filters = (min_mapping_quality, require_flags, exclude_flags)
     has_index = mappings_sorted_bai is not None
@@ -83,7 +83,7 @@ def main(
 @dxpy.entry_point("count_share")
 @log_job()
 def count_share(**inputs: Any) -> dict[str, Any]:
-    """Count another machine's share of the tasks: what each subjob of main runs."""
+    """Count one share of the tasks. Each subjob of main runs this."""
     bam, index, share, filters = prepare_share(**inputs)
     results = run_tasks(bam, index, share, filters)
     verify_pool_status(results)
@@ -95,8 +95,8 @@ def download_inputs(
 ) -> tuple[Bam, Path | None]:
     """Download the input files, and verify the BAM.
 
-    Of a BAM that several machines count, or of which only the index is read, each machine fetches
-    only the parts that it reads.
+    If several machines count the BAM, or none does, each fetches only the parts that it reads.
+    Building an index needs the whole file.
 
     Args:
         bam: link to the BAM file.
@@ -107,8 +107,8 @@ def download_inputs(
         The BAM, and the path of the index, if one is given.
     """
     log(f"{get_samtools_version()}, {plural(cpu_count(), 'CPU')}")
-    if options.machines > 1 or options.count_from_index:
-        return verify_bam(PartialFile.create(bam)), download_index(index) if index else None
+    if index and (options.machines > 1 or options.count_from_index):
+        return verify_bam(PartialFile.create(bam)), download_index(index)
     described = dxpy.DXFile(bam).describe()
     log(f"Downloading {described['name']!r}, {get_size_str(described['size'])}")
     with log_seconds("download"), explain_limits("the input files"):
@@ -160,21 +160,21 @@ def run_tasks(
     Raises:
         dxpy.AppError: a process of the pool was killed.
     """
-    command = f"{filters.describe_command(bam.name)}, in {plural(len(tasks), 'task')}"
-    log(f"Counting {plural(len(bam.regions), 'region')} with {command}")
-    # By its name: Python 3.14 would choose another one, in which the processes share nothing.
-    context = get_context("fork")
-    shared = Shared(bam, index, filters, stop=context.RawValue(c_bool, False))
+    command = filters.describe_command(bam.name)
+    log(f"Counting in {plural(len(tasks), 'task')}, equivalent to {command}")
     processes = cpu_count() * bam.storage.processes_per_cpu
+    # Not the default: since Python 3.14 that is forkserver, whose processes share nothing.
+    context = get_context("fork")
+    stop, killed = context.RawValue(c_bool, False), context.RawValue(c_bool, False)
+    shared = Shared(bam, index, filters, context.Semaphore(processes), stop, killed)
     pool = context.Pool(processes, start_worker, [shared])
     results: list[TaskResult] = []
-    with log_seconds("count"), join_at_end(pool, shared.stop) as workers:
+    with log_seconds("count"), join_at_end(pool, shared) as is_any_killed:
         pending = pool.imap_unordered(count_task, tasks)
-        for result in follow_progress(pending, workers, len(tasks)):
+        for result in follow_progress(pending, len(tasks), is_any_killed):
             results.append(result)
             if result.failure:
                 break
-    bam.storage.log_fetched()
     return results
 
 
@@ -204,7 +204,7 @@ def upload_results(
         regions: its regions.
         counts: number of records by region number.
         index: the index that was used.
-        options: what the job was asked for.
+        options: the other inputs.
     """
     summary = summarize(bam, regions, counts, index, options, get_samtools_version())
     with log_seconds("write and upload"), TemporaryDirectory() as folder:

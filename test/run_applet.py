@@ -51,9 +51,9 @@ class StepError(Exception):
 def main() -> int:
     """Run the applet on the files of the command line; return the exit status."""
     stand, bam, bai, out, applet, *options = sys.argv[1:]
-    os.chdir(stand)
     end_in_order()
     try:
+        enter(stand)
         with tempfile.TemporaryDirectory(prefix="make_run_") as folder:
             # What an interrupted dx leaves behind goes with the folder.
             os.environ["TMPDIR"] = folder
@@ -70,6 +70,18 @@ def main() -> int:
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def enter(stand: str) -> None:
+    """Go to the folder in which the command was typed.
+
+    Raises:
+        StepError: that is not possible, because PWD is of another system or an earlier time.
+    """
+    try:
+        os.chdir(stand)
+    except OSError as error:
+        raise StepError(f"You cannot stand in {stand!r}: {error.strerror}.") from error
 
 
 def end_in_order() -> None:

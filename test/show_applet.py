@@ -15,7 +15,18 @@ from pathlib import Path
 
 from demo_bam import build_demo
 from local_platform.address import launch_place, open_in_browser, page_address
-from run_applet import APPLET, DX, FIELDS, StepError, build, dx, end_in_order, find_files, upload
+from run_applet import (
+    APPLET,
+    DX,
+    FIELDS,
+    StepError,
+    build,
+    dx,
+    end_in_order,
+    enter,
+    find_files,
+    upload,
+)
 
 PROJECT = "make_web"
 
@@ -23,9 +34,9 @@ PROJECT = "make_web"
 def main() -> int:
     """Prepare a project, show the form and wait for an interrupt; return the exit status."""
     stand, bam, bai = sys.argv[1:]
-    os.chdir(stand)
     end_in_order()
     try:
+        enter(stand)
         with tempfile.TemporaryDirectory(prefix="make_web_") as folder:
             os.environ["TMPDIR"] = folder
             form = prepare_form(find_files(bam, bai) or build_demo(Path(folder)))

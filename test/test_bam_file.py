@@ -12,6 +12,7 @@ from bam_file import (
     UNPLACED,
     BamFormatError,
     Chunk,
+    DamagedBamError,
     WholeFile,
     copy_chunks,
     has_no_data_from,
@@ -75,7 +76,7 @@ def test_a_record_tells_its_region(bam, index):
     with bam.storage.path.open("rb") as file:
         begins = [chunk.begin for chunk in index.chunks if chunk]
         assert [read_reference_id(file, begin) for begin in begins] == [0, 2]
-        assert read_reference_id(file, index.end) == UNPLACED
+        assert read_reference_id(file, index.get_end(bam)) == UNPLACED
 
 
 @pytest.mark.parametrize("shift", [1, 4, 7, 36, 60])
@@ -91,14 +92,14 @@ def test_a_damaged_block_has_no_record_to_read(bam, index, tmp_path):
     (tmp_path / "damaged.bam").write_bytes(data)
     with (
         (tmp_path / "damaged.bam").open("rb") as file,
-        pytest.raises(BamFormatError, match=r"the block at byte .* is damaged"),
+        pytest.raises(DamagedBamError, match=r"the block at byte .* is damaged"),
     ):
         read_reference_id(file, index.chunks[0].begin)
 
 
 def test_only_the_end_has_no_data_behind_it(bam, index):
     with bam.storage.path.open("rb") as file:
-        assert not has_no_data_from(file, index.end)
+        assert not has_no_data_from(file, index.get_end(bam))
         assert has_no_data_from(file, (bam.size - 28) << 16)
 
 
@@ -111,7 +112,7 @@ def test_a_copy_has_exactly_the_records_of_its_chunks(bam, index, tmp_path):
     assert sum(windows) == 3_000
     first = Chunk(starts[1], starts[3])
     last = Chunk(starts[-1], index.chunks[2].end)
-    rest = Chunk(index.end, bam.size << 16)
+    rest = Chunk(index.get_end(bam), bam.size << 16)
     done = count_copy(bam, [first, last, rest], tmp_path / "copy.bam")
     assert int(done.stdout) == windows[1] + windows[2] + windows[-1] + 400 + 70
     assert not done.stderr

@@ -46,7 +46,7 @@ def test_chunks_follow_each_other(index, bam):
     assert empty is None
     assert first.begin == open_bam(WholeFile(bam)).first_record
     assert first.end == last.begin
-    assert last.end == index.end
+    assert last.end == index.get_end(open_bam(WholeFile(bam)))
 
 
 def replace_offset(bai: Path, old: int, new: int) -> Path:
@@ -58,7 +58,7 @@ def replace_offset(bai: Path, old: int, new: int) -> Path:
 def test_an_index_that_points_into_a_block_is_not_of_this_bam(bam, tmp_path):
     bai = index_bam(bam, tmp_path / "x.bai")
     border = read_index(bai, open_bam(WholeFile(bam))).chunks[2].begin
-    with pytest.raises(BamIndexError, match="the BAM has no block"):
+    with pytest.raises(BamIndexError, match="where no block of the BAM begins"):
         read_index(replace_offset(bai, border, border + 65536), open_bam(WholeFile(bam)))
 
 
@@ -66,8 +66,11 @@ def test_an_index_that_points_into_a_block_is_not_of_this_bam(bam, tmp_path):
 def test_an_index_that_ends_a_region_before_it_begins_is_not_of_this_bam(bam, tmp_path, end):
     bai = index_bam(bam, tmp_path / "x.bai")
     index = read_index(bai, open_bam(WholeFile(bam)))
-    with pytest.raises(BamIndexError, match="an end of region 'chr2' that is before its begin"):
-        read_index(replace_offset(bai, index.end, end), open_bam(WholeFile(bam)))
+    with pytest.raises(BamIndexError, match="it lists region 'chr2' from virtual offset"):
+        read_index(
+            replace_offset(bai, index.get_end(open_bam(WholeFile(bam))), end),
+            open_bam(WholeFile(bam)),
+        )
 
 
 def test_a_bam_that_was_cut_within_a_region_is_told_from_another_one(bam, index_path, tmp_path):
@@ -75,7 +78,7 @@ def test_a_bam_that_was_cut_within_a_region_is_told_from_another_one(bam, index_
     cut = tmp_path / "cut.bam"
     cut.write_bytes(bam.read_bytes()[:begin] + bam.read_bytes()[-28:])
     with pytest.raises(
-        TruncatedBamError, match=r"^records up to byte .*, beyond the end of the file$"
+        TruncatedBamError, match=r"^it lists records up to byte .*, beyond the end of the file$"
     ):
         read_index(index_path, open_bam(WholeFile(cut)))
 

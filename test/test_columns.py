@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from columns import COLUMNS, show_count, show_density, show_number
+from columns import COLUMNS, show_density, show_number
 from outputs import write_count_table
 from report import write_count_report
 from summaries import make_autosomes, summarize
@@ -59,11 +59,3 @@ def test_all_densities_have_the_same_decimals(densities, shown):
 def test_regions_without_records_do_not_add_decimals():
     summary = summarize([RegionCount("a", 468_628, 6), RegionCount("b", 900_000_000, 0)])
     assert show_density(summary, summary.regions[0].density) == "12.8"
-
-
-def test_one_thing_is_singular():
-    assert [show_count(number, "region") for number in (0, 1, 2_000)] == [
-        "0 regions",
-        "1 region",
-        "2,000 regions",
-    ]

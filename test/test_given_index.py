@@ -115,9 +115,9 @@ def test_an_index_with_an_older_time_stamp(accept, bam, bai):
     accept(bam, bai)
 
 
-def test_without_pseudo_bins(accept, bam, bai):
+def test_without_pseudo_bins(replace, bam, bai):
     drop_pseudo_bins(bai)
-    accept(bam, bai)
+    assert "it has no count for region 'chr1', like old indexes" in replace(bam, bai)
 
 
 def test_no_index(count, bam, capsys):
@@ -154,7 +154,7 @@ def test_other_number_of_regions(replace, bam, tmp_path, regions):
     lines = [line for line in records() if "\tchr3\t" not in line]
     other = build_bam(tmp_path / "other.bam", regions, lines)
     index = index_bam(other, tmp_path / "other.bai")
-    assert f"it lists {len(regions)} regions and the BAM 4" in replace(bam, index)
+    assert f"it lists {len(regions)} regions and the BAM has 4" in replace(bam, index)
 
 
 def test_of_another_bam_with_the_same_header(replace, bam, tmp_path):
@@ -183,8 +183,7 @@ def test_a_wrong_number_of_unplaced_reads(count, capsys, bam, bai, unplaced):
     bai.write_bytes(bai.read_bytes()[:-8] + struct.pack("<Q", unplaced))
     assert count(bam, bai) == EXPECTED
     assert re.search(
-        r"WARNING: The index 'good\.bai' is wrong about the unplaced reads: it lists "
-        rf"{unplaced} unplaced reads?, samtools counts 20\n",
+        rf"WARNING: The index 'good\.bai' lists {unplaced} unplaced reads?, samtools counts 20\.",
         capsys.readouterr().out,
     )
 
@@ -193,16 +192,20 @@ def test_one_unplaced_read_too_many_in_a_file_without(replace, tmp_path):
     bam = build_bam(tmp_path / "all_placed.bam", REGIONS, records())
     bai = index_bam(bam, tmp_path / "samtools_1_0.bai")
     bai.write_bytes(bai.read_bytes()[:-8] + struct.pack("<Q", 1))
-    assert "it lists 1 unplaced read, but also a region that ends at the end" in replace(bam, bai)
+    assert "it lists 1 unplaced read, but a region that ends at the end of the file" in replace(
+        bam, bai
+    )
 
 
 def test_of_an_old_sambamba(replace, bam, bai):
     """Up to 0.6.6 the bounds of the last region include the unplaced reads."""
-    end = read_index(bai, open_bam(WholeFile(bam))).end
+    end = read_index(bai, open_bam(WholeFile(bam))).get_end(open_bam(WholeFile(bam)))
     moved = (bam.stat().st_size - 28) << 16
     data = bai.read_bytes()
     bai.write_bytes(data.replace(struct.pack("<Q", end), struct.pack("<Q", moved)))
-    assert "it lists 20 unplaced reads, but also a region that ends at the end" in replace(bam, bai)
+    assert "it lists 20 unplaced reads, but a region that ends at the end of the file" in replace(
+        bam, bai
+    )
 
 
 def test_unplaced_reads_the_index_does_not_know_of(replace, bam, bai):
@@ -210,9 +213,9 @@ def test_unplaced_reads_the_index_does_not_know_of(replace, bam, bai):
     assert "it belongs to another BAM or an older version" in replace(bam, bai)
 
 
-def test_no_number_of_unplaced_reads(accept, bam, bai):
+def test_no_number_of_unplaced_reads(replace, bam, bai):
     bai.write_bytes(bai.read_bytes()[:-8])
-    accept(bam, bai)
+    assert "it has no count for the unplaced reads, like old indexes" in replace(bam, bai)
 
 
 def test_no_records_in_a_region_with_a_chunk(replace, bam, bai):
@@ -252,7 +255,7 @@ def test_a_gzip_bomb(replace, bam, tmp_path, monkeypatch):
         file.write(b"CSI\1" + struct.pack("<iiii", 14, 5, 0, 4))
         for _ in range(11):
             file.write(bytes(1 << 20))
-    assert "it is too large for a BAM index" in replace(bam, bomb)
+    assert "it has bytes after its end" in replace(bam, bomb)
 
 
 def test_record_starts_that_are_none(blame, tmp_path, monkeypatch):

@@ -245,9 +245,9 @@ def test_a_failure_is_told_once_and_without_the_folder_of_the_job(clone, stand):
     bam = build_sample(stand / "damaged.bam")
     bam.write_bytes(bam.read_bytes()[:-28])
     printed = make(clone, stand, "run", "BAM=damaged.bam", status=2)
-    assert printed.count("is cut off or damaged") == 1
-    sentence = next(line for line in printed.splitlines() if "is cut off or damaged" in line)
-    assert sentence.startswith("'damaged.bam' is cut off or damaged.")
+    assert printed.count("is truncated or damaged") == 1
+    sentence = next(line for line in printed.splitlines() if "is truncated or damaged" in line)
+    assert sentence.startswith("'damaged.bam' is truncated or damaged ")
     assert "/home/dnanexus" not in sentence
     assert "Traceback" not in printed
     assert names(stand) == ["damaged.bam"]
@@ -348,6 +348,11 @@ def test_a_name_that_is_no_file_is_refused(tmp_path, monkeypatch, bam, bai, mess
     monkeypatch.chdir(tmp_path)
     with pytest.raises(run_applet.StepError, match=message):
         run_applet.find_files(bam, bai)
+
+
+def test_folder_that_is_gone_is_refused(tmp_path):
+    with pytest.raises(run_applet.StepError, match=r"absent': No such file or directory\."):
+        run_applet.enter(str(tmp_path / "absent"))
 
 
 @pytest.mark.parametrize("name", ["file", "file/out"])

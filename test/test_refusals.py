@@ -25,14 +25,14 @@ from summary import CountSummary, RegionCount
 REGIONS = [("chr1", 300_000), ("chr2", 300_000), ("chr3", 300_000)]
 
 SORT = "Sort it with samtools sort."
-GIVE_A_BAM = "Give a BAM file sorted by coordinate; samtools sort writes one from SAM, BAM or CRAM."
+GIVE_A_BAM = "Give a complete BAM file; samtools sort writes one from SAM or CRAM."
 UPLOAD_CHECKED = "Upload it again, from a copy that passes samtools quickcheck."
 UPLOAD_READ = "Upload it again, from a copy that samtools view -c reads to its end."
 REHEADER = "Rewrite the header with samtools reheader."
 ALIGN = "Give a BAM file of aligned reads."
 WITHOUT_INDEX = "Upload the file again, or count what is left of it without the index."
-HEADER = "Give a file with the header that the reads were aligned with."
-CAT = "Join BAM files with samtools cat instead of cat."
+HEADER = "Give a file with the header that its reads were aligned to."
+MERGE = "Join sorted BAM files with samtools merge instead of cat."
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ def test_cut_off_in_the_middle_of_a_block(refuse, bam):
 
 def test_cut_off_within_the_header(refuse, bam):
     bam.write_bytes(bam.read_bytes()[:60])
-    assert "within its header" in refuse(bam, GIVE_A_BAM)
+    assert "its header is truncated or damaged" in refuse(bam, UPLOAD_READ)
 
 
 def test_cut_off_at_a_block_within_a_record(refuse, tmp_path):
@@ -175,6 +175,29 @@ def test_cut_off_since_the_index_was_made(refuse, bam, tmp_path):
     )
 
 
+def test_cut_off_in_the_last_region_since_the_index_was_made(refuse, bam, tmp_path):
+    index = index_bam(bam, tmp_path / "whole.bai")
+    data = bam.read_bytes()
+    bam.write_bytes(data[: block_addresses(data)[-2]] + data[-28:])
+    assert "is truncated: its index 'whole.bai' lists" in refuse(bam, WITHOUT_INDEX, index)
+
+
+def test_not_sorted_though_the_index_is_of_the_same_blocks(refuse, bam, tmp_path):
+    index = index_bam(bam, tmp_path / "good.bai")
+    data, addresses = bam.read_bytes(), block_addresses(bam.read_bytes())
+    border = read_index(index, open_bam(WholeFile(bam))).chunks[1].begin >> 16
+    a, b, c = addresses[addresses.index(border) :][:3]
+    bam.write_bytes(data[:a] + data[b:c] + data[a:b] + data[c:])
+    assert "file is not position sorted" in refuse(bam, SORT, index)
+
+
+def test_damaged_among_the_unplaced_reads(refuse, tmp_path):
+    bam = build_bam(tmp_path / "x.bam", REGIONS, [sam_line(f"u{n}") for n in range(9)])
+    data = bam.read_bytes()
+    bam.write_bytes(data[:-28] + b"garbage" + data[-28:])
+    assert "it is damaged after an unplaced read (samtools" in refuse(bam, UPLOAD_READ)
+
+
 def test_no_regions_in_the_header(refuse, tmp_path):
     lines = ["@HD\tVN:1.6\tSO:unsorted", sam_line("unaligned")]
     bam = build_bam_from_lines(tmp_path / "unaligned.bam", lines)
@@ -206,7 +229,7 @@ def test_two_files_that_were_joined_with_cat(refuse, tmp_path, with_index, unpla
     index = index_bam(bam, tmp_path / "first.bai")
     size = bam.stat().st_size
     bam.write_bytes(bam.read_bytes() * 2)
-    message = refuse(bam, CAT, index if with_index else None)
+    message = refuse(bam, MERGE, index if with_index else None)
     assert f"a second BAM header follows at byte {size:,}" in message
 
 

@@ -11,7 +11,7 @@ from options import Filters, Options
 from summary import summarize
 
 NO_FILTERS = Filters()
-INDEX = ChosenIndex(BamIndex([Chunk(1, 2), None], [11, 0], [[], []], 5, 1 << 16), "x.bai")
+INDEX = ChosenIndex(BamIndex([Chunk(1, 2), None], [11, 0], [[], []], 5), "x.bai")
 
 
 def summarize_counts(
@@ -63,11 +63,6 @@ def test_counts_from_the_index_are_marked_and_named_so():
 def test_what_was_filtered_out_is_the_difference_to_the_index_counts():
     assert summarize_counts(filters=Filters(30)).filtered_out == 11 - 7
     assert summarize_counts().filtered_out is None
-
-
-def test_what_was_filtered_out_is_unknown_if_the_index_lists_no_counts():
-    index = INDEX._replace(content=INDEX.content._replace(counts=[None, 0]))
-    assert summarize_counts(filters=Filters(30), index=index).filtered_out is None
 
 
 def test_which_index_was_used_is_one_word_and_the_reason():

@@ -18,7 +18,6 @@ from tasks import (
     ViewTask,
     cut_chunk,
     get_task_size,
-    split_off_ends,
     split_workload,
     write_chunk_index,
 )
@@ -44,7 +43,7 @@ def make_index(sizes: list[int], unplaced: int = 0) -> tuple[Bam, BamIndex]:
     storage = WholeFile(Path("x.bam"))
     bam = Bam(storage, "x.bam", names, [1] * len(sizes), 1_000 << 16, size)
     counts = [size // 100 for size in sizes]
-    return bam, BamIndex(chunks, counts, starts, unplaced // 100, position << 16)
+    return bam, BamIndex(chunks, counts, starts, unplaced // 100)
 
 
 def split(bam: Bam, index: BamIndex, cpus: int = 2) -> list[Task]:
@@ -219,19 +218,22 @@ def test_the_pieces_of_a_chunk_are_the_chunk(size):
     chunk = Chunk(10 << 16 | 5, 110 << 16)
     starts = [0, 0, *(offset << 16 for offset in range(200, 3, -3))]
     pieces = cut_chunk(chunk, starts, size)
-    assert pieces[0].begin == chunk.begin
-    assert pieces[-1].end == chunk.end
-    assert [piece.end for piece in pieces[:-1]] == [piece.begin for piece in pieces[1:]]
+    assert pieces[0] == Chunk(chunk.begin, 11 << 16)
+    assert pieces[-1] == Chunk(107 << 16, chunk.end)
+    assert all(one.end == next_.begin for one, next_ in pairwise(pieces))
     assert {piece.begin for piece in pieces[1:]} <= set(starts)
     assert all(piece.begin < piece.end for piece in pieces)
     assert max(piece.size for piece in pieces) <= size + 3
 
 
-def test_a_chunk_without_record_starts_stays_whole():
+@pytest.mark.parametrize("starts", [[], [10 << 16], [99 << 16], [0, 500 << 16]])
+def test_a_chunk_without_record_starts_stays_whole(starts):
     chunk = Chunk(10 << 16, 99 << 16)
-    assert cut_chunk(chunk, [], 5) == [chunk]
-    end = Chunk(99 << 16, 99 << 16)
-    assert split_off_ends(chunk, [10 << 16]) == (chunk, end, end)
+    assert cut_chunk(chunk, starts, 5) == [chunk, Chunk(99 << 16, 99 << 16)]
+
+
+def test_a_chunk_with_one_record_start_has_two_ends():
+    assert cut_chunk(Chunk(10, 99), [50], 5) == [Chunk(10, 50), Chunk(50, 99)]
 
 
 def test_chunk_indexes_show_each_record_of_a_region_exactly_once(tmp_path):

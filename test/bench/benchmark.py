@@ -109,7 +109,7 @@ def count_in_one_pass(bam: Path, index: Path) -> int:
     """Count the whole file with one samtools view -c, less the unplaced reads."""
     threads = str(CPUS - 1)
     whole = int(run_cmd(["samtools", "view", "-c", "-@", threads, str(bam)]).stdout)
-    return whole - (read_index(index, open_bam(WholeFile(bam))).unplaced or 0)
+    return whole - read_index(index, open_bam(WholeFile(bam))).unplaced
 
 
 def count_with_idxstats(bam: Path, index: Path) -> int:  # noqa: ARG001 - found beside the BAM
@@ -230,8 +230,7 @@ def scale(bam: Bam, index: BamIndex, times: int) -> tuple[Bam, BamIndex]:
 
     chunks = [chunk and Chunk(*map(scale_offset, chunk)) for chunk in index.chunks]
     starts = [[scale_offset(start) for start in region] for region in index.record_starts]
-    end = scale_offset(index.end)
-    scaled = index._replace(chunks=chunks, record_starts=starts, end=end)
+    scaled = index._replace(chunks=chunks, record_starts=starts)
     return replace(bam, size=bam.size * times), scaled
 
 
@@ -256,7 +255,7 @@ def print_simulation(bam_path: Path, index_path: Path, times: int) -> None:
     """
     bam = open_bam(WholeFile(bam_path))
     bam, index = scale(bam, read_index(index_path, bam), times)
-    wholes = [*filter(None, index.chunks), Chunk(index.end, bam.size << 16)]
+    wholes = [*filter(None, index.chunks), Chunk(index.get_end(bam), bam.size << 16)]
     whole_work = sorted((float(chunk.size) for chunk in wholes), reverse=True)
     print("| CPUs | tasks | sharing | whole regions, longest first |\n|---|---|---|---|")
     for cpus in (4, 8, 16, 36, 72, 96):

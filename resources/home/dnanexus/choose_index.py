@@ -1,4 +1,4 @@
-"""Chooses the index that says where to cut the file: the one given, or one that is built."""
+"""Chooses the index that says where to cut the BAM file: the given one, or a new one."""
 
 import signal
 from multiprocessing import cpu_count
@@ -13,9 +13,8 @@ from job_log import MORE_DISK, log, log_seconds, warn
 from processes import CommandResult, run_cmd
 from samtools import explain_failure, get_samtools_version, quote
 
-# What samtools index says of a file that is not sorted, of a read that is beyond the end of every
-# region that an index can hold, and of an index that cannot be written.
-UNSORTED_SIGNS = ("Unsorted positions", "not continuous", "NO_COOR reads not in a single block")
+# What samtools index says of a read that is beyond the end of every region that an index can hold,
+# and of an index that cannot be written.
 BEYOND_SIGN = "cannot be stored in a"
 UNWRITTEN_SIGN = "failed to create or write index"
 
@@ -35,21 +34,22 @@ def choose_index(bam: Bam, given: Path | None) -> ChosenIndex:
             return ChosenIndex(read_index(given, bam), given.name)
         except TruncatedBamError as error:
             raise dxpy.AppError(
-                f"{bam.name!r} is truncated: its index {given.name!r} lists {error}. Upload the "
-                "file again, or count what is left of it without the index."
+                f"{bam.name!r} is truncated: its index {given.name!r} lists {error.listed}. "
+                "Upload the file again, or count what is left of it without the index."
             ) from error
         except BamIndexError as error:
             problem = f"{given.name!r} does not match {bam.name!r}: {error}"
-            warn(f"The index {problem}")
+            warn(f"The index {problem}. A new index is used instead.")
     log(f"Building an index of {bam.name!r}: samtools index reads the whole file once")
-    with bam.storage.fetch_all() as storage, log_seconds("build the index"):
+    whole = Chunk(bam.first_record, bam.size << 16)
+    with bam.fetch([whole], "the whole file") as storage, log_seconds("build the index"):
         return _build_index(bam, storage)._replace(
             origin="replaced" if given else "fresh", problem=problem
         )
 
 
 def explain_mismatch(bam: Bam, index: ChosenIndex, mismatch: str) -> dxpy.AppError:
-    """Return the error for an index that matches its file until the records are counted."""
+    """Return the error for an index that turns out to be wrong when the records are counted."""
     if index.origin == "given":
         return dxpy.AppError(
             f"The index {index.name!r} does not match {bam.name!r}: {mismatch}. "
@@ -57,18 +57,18 @@ def explain_mismatch(bam: Bam, index: ChosenIndex, mismatch: str) -> dxpy.AppErr
         )
     return dxpy.AppError(
         f"The index that {get_samtools_version()} built does not match {bam.name!r}: {mismatch}. "
-        "Write the file anew with samtools sort."
+        "Rewrite the file with samtools sort."
     )
 
 
 def _build_index(bam: Bam, storage: Storage) -> ChosenIndex:
     """Build an index of a BAM file, and read it.
 
-    BAI where it is possible, because it takes records beyond the end of their region, too.
+    It is a BAI if possible, because a BAI can hold records beyond the end of their region.
 
     Args:
         bam: the file.
-        storage: where all of it is readable.
+        storage: in which the whole file is readable.
 
     Raises:
         dxpy.AppError: the file is not sorted or is damaged, or the disk is full.
@@ -77,7 +77,7 @@ def _build_index(bam: Bam, storage: Storage) -> ChosenIndex:
     with TemporaryDirectory() as folder:
         path = Path(folder) / f"fresh.{kind}"
         command = ["samtools", "index", "-c" if kind == "csi" else "-b"]
-        # On some files, most of them damaged, samtools index -@ waits for itself for ever (1.16.1).
+        # On some files, most of them damaged, samtools index -@ deadlocks (1.16.1).
         for threads in (cpu_count() - 1, 0):
             options = ["-@", str(threads), "--", str(storage.path), str(path)]
             result = run_cmd([*command, *options], may_stall=threads > 0)
@@ -90,26 +90,21 @@ def _build_index(bam: Bam, storage: Storage) -> ChosenIndex:
         except BamIndexError as error:
             raise dxpy.AppError(
                 f"The index that {get_samtools_version()} built does not match {bam.name!r}: "
-                f"{error}. Write the file anew with samtools sort."
+                f"{error}. Rewrite the file with samtools sort."
             ) from error
         return ChosenIndex(content, path.name, data=path.read_bytes())
 
 
 def _explain_failed_index(bam: Bam, storage: Storage, result: CommandResult) -> dxpy.AppError:
-    said = quote(result)
-    if any(sign in result.stderr for sign in UNSORTED_SIGNS):
-        return dxpy.AppError(
-            f"{bam.name!r} is not sorted by coordinate ({said}). Sort it with samtools sort."
-        )
     if BEYOND_SIGN in result.stderr:
         return dxpy.AppError(
             f"The header of {bam.name!r} does not match its records: one is beyond the end of its "
-            f"region ({said}). Give a file with the header that the reads were aligned with."
+            f"region ({quote(result)}). Give a file with the header that its reads were aligned to."
         )
     if UNWRITTEN_SIGN in result.stderr:
         return dxpy.AppError(
             f"The index of {bam.name!r} could not be written, probably because the disk is full "
-            f"({said}). {MORE_DISK}"
+            f"({quote(result)}). {MORE_DISK}"
         )
     whole = [Chunk(bam.first_record, bam.size << 16)]
     return explain_failure(bam, storage, whole, result, f"{bam.name!r} could not be indexed")

@@ -1,4 +1,4 @@
-"""The columns of the count table and of the report's table, and how numbers are shown.
+"""Defines the columns of the count table and of the report's table, and formats numbers.
 
 To add a column, add a line to `COLUMNS`: both tables have it then.
 """
@@ -53,11 +53,6 @@ def show_coverage(summary: CountSummary, region: RegionCount) -> str:
     coverage = summary.normalize(region) or 0
     far = "" if region not in summary.outliers else "low " if coverage < 1 else "high "
     return f"{far}{show_number(coverage, 2)}"
-
-
-def show_count(number: int, noun: str) -> str:
-    """Return a number of things, such as `1 region` or `2 regions`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 COLUMNS = (

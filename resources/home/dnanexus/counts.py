@@ -1,10 +1,10 @@
-"""The counts of all tasks together: how many records each region has.
+"""Adds up the counts of all tasks, and checks them against the index.
 
     counts = merge_counts(bam, index, [result.counts for result in results], filters)
     counts[0], counts[UNPLACED]
 
-Counts are by region number, so that similar names cannot be confused. Each is what samtools
-counted. If the index lists another count, one of the two files is damaged, and the job fails.
+Counts are by region number, so that similar names cannot be confused. Every count is samtools' own.
+If the index lists another count, the index is wrong or the BAM is damaged, and the job fails.
 """
 
 from collections import Counter
@@ -14,7 +14,7 @@ from pathlib import Path
 import dxpy
 
 from bam_file import UNPLACED, Bam
-from bam_index import BamIndexError, ChosenIndex, TruncatedBamError, read_index
+from bam_index import BamIndexError, ChosenIndex, read_index
 from choose_index import explain_mismatch
 from job_log import log, plural, warn
 from options import Filters
@@ -35,52 +35,42 @@ def merge_counts(
         Number of records by region number.
 
     Raises:
-        dxpy.AppError: samtools counts more or less records in a region than the index lists.
+        dxpy.AppError: samtools counts more or fewer records in a region than the index lists.
     """
     counts: Counter[int] = Counter()
     for part in parts:
         counts.update(part)
 
-    def explain_difference(number: int, listed: int | None) -> str:
-        """Return how an index count differs from the count; nothing if both can be right."""
-        counted = counts[number]
-        if listed in (None, counted) or (filters.view_options and listed > counted):
-            return ""
-        if number == UNPLACED:
-            return f"it lists {plural(listed, 'unplaced read')}, samtools counts {counted:,}"
-        region = bam.regions[number]
-        return f"it lists {plural(listed, 'record')} in {region!r}, samtools counts {counted:,}"
+    def can_be_right(listed: int, counted: int) -> bool:
+        return listed == counted or bool(filters.view_options and listed > counted)
 
     for number, listed in enumerate(index.content.counts):
-        if difference := explain_difference(number, listed):
-            raise explain_mismatch(bam, index, difference)
-    if difference := explain_difference(UNPLACED, index.content.unplaced):
-        # So is every index of samtools 1.0. It is not part of the counts.
-        warn(f"The index {index.name!r} is wrong about the unplaced reads: {difference}")
+        if not can_be_right(listed, counts[number]):
+            lists = f"it lists {plural(listed, 'record')} in {bam.regions[number]!r}"
+            raise explain_mismatch(bam, index, f"{lists}, samtools counts {counts[number]:,}")
+    unplaced = index.content.unplaced
+    if not can_be_right(unplaced, counts[UNPLACED]):
+        # samtools 1.0 writes such indexes. This number is not part of the counts.
+        lists = f"The index {index.name!r} lists {plural(unplaced, 'unplaced read')}"
+        warn(f"{lists}, samtools counts {counts[UNPLACED]:,}. All other counts match.")
     which = " that pass the filters" if filters.view_options else ""
-    log(f"Unplaced reads{which}, in no region and not in the total: {counts[UNPLACED]:,}")
+    log(f"Unplaced reads{which} (in no region, not in the total): {counts[UNPLACED]:,}")
     return counts
 
 
 def read_index_counts(bam: Bam, path: Path) -> tuple[ChosenIndex, Counter[int]]:
-    """Return an index and the counts that it lists, by region number; no record is read.
+    """Return an index and its counts by region number, without reading any record.
 
     Raises:
-        dxpy.AppError: the index does not match this BAM, or does not list the counts.
+        dxpy.AppError: the index does not match this BAM.
     """
     try:
         index = read_index(path, bam)
-        counts: Counter[int] = Counter()
-        for number, listed in [*enumerate(index.counts), (UNPLACED, index.unplaced)]:
-            if listed is None:
-                what = f"region {bam.regions[number]!r}" if number >= 0 else "the unplaced reads"
-                raise BamIndexError(f"it lists no count for {what}, as old indexes do")
-            counts[number] = listed
-    except (BamIndexError, TruncatedBamError) as error:
-        why = f"it lists {error}" if isinstance(error, TruncatedBamError) else str(error)
+    except BamIndexError as error:
         raise dxpy.AppError(
-            f"The index {path.name!r} does not have the counts of {bam.name!r}: {why}. "
+            f"The index {path.name!r} does not have the counts of {bam.name!r}: {error}. "
             "Build it again with samtools index, or omit count_from_index."
         ) from error
     log(f"The counts are those in the index {path.name!r}; they are not verified")
+    counts = Counter({UNPLACED: index.unplaced} | dict(enumerate(index.counts)))
     return ChosenIndex(index, path.name), counts

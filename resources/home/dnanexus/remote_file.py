@@ -1,19 +1,18 @@
-"""Fetches ranges of a file of the platform, and checks each of them.
+"""Fetches byte ranges of a file on the platform, and checks each response.
 
     file = RemoteFile(link)
     data = file.fetch(0, 65_536)
 
-A server that answers with other bytes than it was asked for must not lead to a wrong count: of each
-answer the status, the range and the length are checked, and a wrong one is asked for again.
+A server that sends other bytes than requested must not cause a wrong count. So the status, range
+and length of each response are checked, and after a wrong response the request is repeated.
 
-The requests of dxpy are not used for the bytes. They share a connection with the processes that are
-forked (one of which then got the bytes of another one's range), write the URL, which is a key to
-the file, to the log, and after a status of 503 try again for ever.
+dxpy's own requests are not used for the bytes. They share a connection with forked processes, so
+one process can get the bytes of another. They log the URL, which is a key to the file. And after
+status 503 they retry forever.
 """
 
 import os
 import time
-from multiprocessing import get_context
 from typing import Any
 
 import certifi
@@ -23,10 +22,7 @@ from dxpy.utils.file_load_utils import make_unix_filename
 
 RANGE_SIZE = 4 << 20  # bytes; the latency of a request is then a tenth of its transfer
 
-# Connections of a process that are kept at most.
-CONNECTIONS = 8
-
-# A server that sends nothing for so long has stalled.
+# A server that sends nothing for this long has stalled.
 TIMEOUT_SECONDS = 60
 TRIES = 7
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds; each pause is twice the one before
@@ -36,7 +32,7 @@ URL_SECONDS = 6 * 60 * 60
 
 
 class _FetchError(Exception):
-    """What was wrong with one answer."""
+    """One response was wrong; the message says how."""
 
     def __init__(self, what: str, status: int = 0, pause: float = 0) -> None:
         super().__init__(what)
@@ -54,8 +50,6 @@ class RemoteFile:
         described = self._handle.describe()
         self.name: str = make_unix_filename(described["name"])
         self.size: int = described["size"]  # in bytes
-        # How many bytes this process and those that it has forked have fetched.
-        self.fetched = get_context("fork").Value("q")
         self._process: int | None = None
         self._connections: urllib3.PoolManager
 
@@ -65,18 +59,15 @@ class RemoteFile:
         Args:
             begin: the first byte.
             end: the byte after the last one.
-            what: what an error calls them, such as `region 'chr1'`.
+            what: their name in error messages, such as `region 'chr1'`.
 
         Raises:
-            dxpy.AppError: no answer was right, however often the server was asked.
+            dxpy.AppError: all tries failed.
         """
         pause = FIRST_PAUSE
         for tries_left in reversed(range(TRIES)):
             try:
-                data = self._fetch_once(begin, end)
-                with self.fetched.get_lock():
-                    self.fetched.value += len(data)
-                return data
+                return self._fetch_once(begin, end)
             except _FetchError as error:  # noqa: PERF203
                 if not tries_left:
                     raise dxpy.AppError(
@@ -85,17 +76,17 @@ class RemoteFile:
                         "Run the applet again."
                     ) from None
                 if error.status in (401, 403):
-                    # Another handle asks for another URL.
+                    # A new handle requests a new URL.
                     self._handle = dxpy.DXFile(self.link)
                 time.sleep(min(max(pause, error.pause), LONGEST_PAUSE))
                 pause *= 2
         raise AssertionError
 
     def _fetch_once(self, begin: int, end: int) -> bytes:
-        """Ask once for a range.
+        """Request a range once.
 
         Raises:
-            _FetchError: the answer is wrong.
+            _FetchError: the response is wrong.
         """
         # With verify= dxpy makes a connection of its own for this call. Without filename= the name
         # would be a part of the URL, whatever letters it has.
@@ -103,7 +94,7 @@ class RemoteFile:
             preauthenticated=True, duration=URL_SECONDS, filename="part", verify=certifi.where()
         )
         response = None
-        # The errors of urllib3 name the URL, so none of them may go further.
+        # The errors of urllib3 contain the URL, so none of them may get into the log.
         try:
             response = self._connect().request(
                 "GET",
@@ -116,14 +107,14 @@ class RemoteFile:
             _check_head(response, f"bytes {begin}-{end - 1}/{self.size}")
             data = response.read(end - begin + 1, decode_content=False)
         except urllib3.exceptions.TimeoutError:
-            raise _FetchError(f"nothing came for {TIMEOUT_SECONDS:g} seconds") from None
+            raise _FetchError(f"the server sent nothing for {TIMEOUT_SECONDS:g} seconds") from None
         except (urllib3.exceptions.HTTPError, OSError):
             raise _FetchError("connection lost") from None
         finally:
             if response is not None:
                 response.close()
         if len(data) != end - begin:
-            raise _FetchError(f"only {len(data):,} bytes came")
+            raise _FetchError(f"the server sent only {len(data):,} bytes")
         return bytes(data)
 
     def _connect(self) -> urllib3.PoolManager:
@@ -131,16 +122,16 @@ class RemoteFile:
         if self._process != os.getpid():
             self._process = os.getpid()
             self._connections = urllib3.PoolManager(
-                maxsize=CONNECTIONS, cert_reqs="CERT_REQUIRED", ca_certs=certifi.where()
+                cert_reqs="CERT_REQUIRED", ca_certs=certifi.where()
             )
         return self._connections
 
 
 def _check_head(response: urllib3.BaseHTTPResponse, content_range: str) -> None:
-    """Check the head of an answer, before any of its bytes are read.
+    """Check the status and the headers of a response, before its body is read.
 
     Raises:
-        _FetchError: it is not the range that was asked for.
+        _FetchError: the response is not the requested range.
     """
     if response.status != 206:
         pause = response.headers.get("Retry-After", "")

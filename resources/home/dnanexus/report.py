@@ -1,7 +1,7 @@
-"""The count report: one HTML page for a person, which needs no other file.
+"""Writes the count report: one HTML page that needs no other file.
 
-The page is the template `report.html`, filled. Figures and charts are HTML. The table is JSON, of
-which the page's script shows the rows that are wanted: a browser takes ten seconds for a table of
+The page is the template `report.html`, filled. Figures and charts are HTML. The table is JSON, and
+the page's script shows only some rows at a time, because a browser takes ten seconds for a table of
 100,000 rows.
 """
 
@@ -16,12 +16,12 @@ from columns import (
     COLUMNS,
     Column,
     choose_decimals,
-    show_count,
     show_coverage,
     show_density,
     show_number,
     show_share,
 )
+from job_log import plural
 from summary import HIGH, LOW, MOST_BARS, CountSummary, show_name
 
 TEMPLATE = Path(__file__).with_name("report.html")
@@ -44,7 +44,7 @@ def write_count_report(path: Path, summary: CountSummary) -> Path:
         "command": show_name(summary.command),
         "filters": summary.filters or "none",
         "index": show_name(summary.index_description),
-        "without_records": show_count(without_records, "region"),
+        "without_records": plural(without_records, "region"),
         "samtools_version": summary.samtools_version,
         "applet_version": summary.applet_version,
         "date": summary.date,
@@ -116,7 +116,7 @@ def _list_figures(summary: CountSummary) -> Iterator[tuple[str, str, str]]:
     with_records = f"{len(summary.with_records):,} with records"
     yield "Regions", f"{len(summary.regions):,}", with_records
     density = show_number(whole.density, choose_decimals(whole.density))
-    hint = f"over {show_count(whole.length, 'base')}"
+    hint = f"over {plural(whole.length, 'base')}"
     if baseline:
         hint = f"{baseline.name}: {show_density(summary, baseline.density)}"
     yield "Records per megabase", density, hint
@@ -195,7 +195,7 @@ def _explain_choice(summary: CountSummary) -> str:
     if len(drawn) == everything:
         return ""
     if drawn == summary.with_records:
-        return f"Drawn: {show_count(len(drawn), 'region')} with records, of {everything:,}."
+        return f"Drawn: {plural(len(drawn), 'region')} with records, of {everything:,}."
     rest = summary.whole.records - sum(one.records for one in drawn)
     which = "the chromosomes and others with many" if summary.baseline else "those with the most"
     return (

@@ -1,4 +1,4 @@
-"""Understands what samtools says.
+"""Verifies BAM files with samtools, and turns its messages into errors.
 
 The exit status of samtools is not enough: for a region it does not know, or finds ambiguous,
 `samtools view -c` prints 0 and exits with 0, and only stderr tells (`find_errors`).
@@ -12,21 +12,40 @@ from functools import partial
 
 import dxpy
 
-from bam_file import Bam, BamFormatError, Chunk, Storage, copy_chunks, find_second_header, open_bam
+from bam_file import (
+    Bam,
+    BamFormatError,
+    Chunk,
+    DamagedBamError,
+    Storage,
+    copy_chunks,
+    find_second_header,
+    open_bam,
+)
 from job_log import MORE_MEMORY, log
 from processes import CommandResult, run_cmd
 
-# Lines of htslib that are no errors: warnings, notes, traces.
+# Lines of htslib that are not errors: warnings, notes, traces.
 NOTE = re.compile(r"\[[A-DF-Z]::")
 WARNING_SIGN = "[W::"
 
-# What makes a line an error though the exit status is 0. It is not every line that is not known, so
-# that a samtools that says something new does not fail every job.
+# What marks a line as an error, even if the exit status is 0. Unknown lines are not errors:
+# otherwise a new message of a later samtools version would fail every job.
 ERROR_SIGN = re.compile(
     r"\[E::|error|fail|invalid|unknown|ambiguous|corrupt|truncated|cannot|could not|unable", re.I
 )
 
-# htslib takes what follows this in a file's name for the name of an index.
+# What samtools says about a file that is not sorted.
+UNSORTED_SIGNS = (
+    "Unsorted positions",
+    "not continuous",
+    "NO_COOR reads not in a single block",
+    "not position sorted",
+)
+
+UPLOAD_AGAIN = "Upload it again, from a copy that samtools view -c reads to its end."
+
+# In a file's name, htslib takes what follows this as the name of the index.
 INDEX_SEPARATOR = "##idx##"
 
 
@@ -36,10 +55,10 @@ def get_samtools_version() -> str:
 
 
 def verify_bam(storage: Storage) -> Bam:
-    """Verify that a file is a BAM file, and complete as far as its two ends show.
+    """Verify that a file is a BAM file, with a readable header and an end-of-file block.
 
     Raises:
-        dxpy.AppError: the file is of another kind, or truncated, or samtools cannot open its name.
+        dxpy.AppError: the file has another format or is truncated, or samtools misreads its name.
     """
     name = storage.path.name
     if INDEX_SEPARATOR in name:
@@ -49,10 +68,12 @@ def verify_bam(storage: Storage) -> Bam:
         )
     try:
         bam = open_bam(storage)
+    except DamagedBamError as error:
+        raise dxpy.AppError(f"{name!r} could not be read: {error}. {UPLOAD_AGAIN}") from error
     except BamFormatError as error:
         raise dxpy.AppError(
-            f"{name!r} {error}. Give a BAM file sorted by coordinate; samtools sort writes one "
-            "from SAM, BAM or CRAM."
+            f"{name!r} {error}. Give a complete BAM file; samtools sort writes one from SAM or "
+            "CRAM."
         ) from error
     result = run_cmd(["samtools", "quickcheck", "-u", "--", str(storage.path)])
     if result.exit_code:
@@ -64,43 +85,42 @@ def verify_bam(storage: Storage) -> Bam:
 
 
 def find_errors(result: CommandResult) -> list[str]:
-    """Return the lines of stderr that are errors.
-
-    samtools idxstats says that there is no index of what it reads from a pipe, and then counts
-    without one, so what it says about an index is no error.
-    """
-    is_idxstats = result.name == "samtools idxstats"
-    return [
-        line
-        for line in _split_lines(result)
-        if ERROR_SIGN.search(line)
-        and not NOTE.match(line)
-        and not (is_idxstats and "index" in line)
-    ]
+    """Return the lines of stderr that are errors, whatever the exit status."""
+    return [line for line in _split_messages(result) if ERROR_SIGN.search(line)]
 
 
 def find_warnings(result: CommandResult) -> list[str]:
     """Return the lines of stderr that are warnings of htslib."""
-    return [line for line in _split_lines(result) if line.startswith(WARNING_SIGN)]
+    return [line for line in result.stderr.split("\n") if line.startswith(WARNING_SIGN)]
 
 
-def _split_lines(result: CommandResult) -> list[str]:
-    return [line.strip() for line in result.stderr.split("\n") if line.strip()]
+def _split_messages(result: CommandResult) -> list[str]:
+    """Return the lines of stderr that are not notes.
+
+    samtools idxstats says that what it reads from a pipe has no index, and then counts without one.
+    """
+    is_idxstats = result.name == "samtools idxstats"
+    return [
+        line.strip().removeprefix(f"{result.name}: ")
+        for line in result.stderr.split("\n")
+        if line.strip() and not NOTE.match(line) and not (is_idxstats and "index" in line)
+    ]
 
 
 def quote(result: CommandResult) -> str:
-    """Return the first error of a command: the cause, where the others are effects."""
-    lines = [line for line in _split_lines(result) if not NOTE.match(line)]
-    for line in [*find_errors(result), *lines]:
-        return f'{result.name}: "{line.removesuffix(".")}"'
+    """Return the first message of a command, which is the cause; the others are effects."""
+    for message in _split_messages(result):
+        # What follows is of an earlier error of the system, or a place in a pipe.
+        words = re.sub(r"(: No such file or directory|: Numerical .*| at offset \d+)$", "", message)
+        return f'{result.name}: "{words.removesuffix(".")}"'
     return f"{result.name} exits with status {result.exit_code}"
 
 
 def explain_kill(result: CommandResult, failure: str) -> dxpy.AppError:
-    """Return the error for a command that a signal ended.
+    """Return the error for a command that was killed by a signal.
 
     Args:
-        result: what the command left behind.
+        result: of the command.
         failure: what failed, as the beginning of a sentence.
     """
     number = -result.exit_code
@@ -118,43 +138,45 @@ def explain_kill(result: CommandResult, failure: str) -> dxpy.AppError:
 def explain_failure(
     bam: Bam, storage: Storage, chunks: Sequence[Chunk], result: CommandResult, failure: str
 ) -> dxpy.AppError:
-    """Return the error for a samtools that failed on some chunks of a BAM.
+    """Return the error for a samtools command that failed on some chunks of a BAM.
 
     Args:
         bam: the file.
-        storage: where these chunks are readable.
+        storage: in which these chunks are readable.
         chunks: what samtools read.
-        result: what samtools left behind.
+        result: of the command.
         failure: what failed, as the beginning of a sentence.
     """
     if result.exit_code < 0:
         return explain_kill(result, failure)
-    log(f"{failure}. Looking for the damage: reading it once more")
+    if any(sign in result.stderr for sign in UNSORTED_SIGNS):
+        return dxpy.AppError(
+            f"{bam.name!r} is not sorted by coordinate ({quote(result)}). "
+            "Sort it with samtools sort."
+        )
+    log(f"{failure}. Reading it again to find the damage")
     with storage.open() as file:
         headers = [find_second_header(file, chunk) for chunk in chunks]
     for address in filter(None, headers):
         return dxpy.AppError(
             f"{failure}: a second BAM header follows at byte {address:,} ({quote(result)}). "
-            "Join BAM files with samtools cat instead of cat."
+            "Join sorted BAM files with samtools merge instead of cat."
         )
     damage = find_damage(bam, storage, chunks)
     if damage:
-        return dxpy.AppError(
-            f"{failure}: {damage} ({quote(result)}). "
-            "Upload it again, from a copy that samtools view -c reads to its end."
-        )
+        return dxpy.AppError(f"{failure}: {damage} ({quote(result)}). {UPLOAD_AGAIN}")
     return dxpy.AppError(
         f"{failure}, although {get_samtools_version()} can read every record ({quote(result)}). "
-        "Run the applet again; if it fails again, write the file anew with samtools sort."
+        "Run the applet again; if it fails again, rewrite the file with samtools sort."
     )
 
 
 def find_damage(bam: Bam, storage: Storage, chunks: Sequence[Chunk]) -> str | None:
-    """Read chunks of a BAM file as far as samtools can, and say where that ends; None if nowhere.
+    """Return where samtools fails to read chunks of a BAM, as a phrase; None if it reads them all.
 
     Args:
         bam: the file.
-        storage: where these chunks are readable.
+        storage: in which these chunks are readable.
         chunks: what to read.
     """
     feed = partial(copy_chunks, bam, storage, chunks)
@@ -164,13 +186,15 @@ def find_damage(bam: Bam, storage: Storage, chunks: Sequence[Chunk]) -> str | No
         assert tail.stdin
         try:
             result = run_cmd(["samtools", "view", "-"], feed, stdout=tail.stdin)
-        except BamFormatError as error:
+        except DamagedBamError as error:
             return str(error)
         last_line = tail.communicate()[0].decode(errors="backslashreplace")
     if not result.exit_code:
         return None
     fields = last_line.split("\t")
-    # A line that is cut off says nothing.
+    # The last line is incomplete, so it does not say where.
     if len(fields) < 11 or not last_line.endswith("\n"):
         return "it is damaged"
+    if fields[2] == "*":
+        return "it is damaged after an unplaced read"
     return f"it is damaged after a record of region {fields[2]!r} at position {int(fields[3]):,}"

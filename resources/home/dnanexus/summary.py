@@ -1,4 +1,4 @@
-"""What was counted, and what follows from it: facts only, no files and no HTML."""
+"""Derives the reported figures from the counts; writes no files and no HTML."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -16,8 +16,8 @@ VERSION = "1.0.0"  # of the applet, as in dxapp.json
 
 MEGABASE = 1_000_000
 
-# A chart with more bars does not fit on a screen. Beside chromosomes, only regions with at least
-# this share of the records are worth a bar.
+# A chart with more bars does not fit on a screen. Regions that are not chromosomes get a bar
+# only with at least this share of the records.
 MOST_BARS = 40
 SMALLEST_SHARE = 0.005
 
@@ -95,7 +95,7 @@ class CountSummary:
     counted: bool = True
     """False if the numbers are those stored in the index."""
     filtered_out: int | None = None
-    """Records in regions that did not pass the filters; None without filters, or if unknown."""
+    """Records in regions that did not pass the filters; None without filters."""
     index: str = "given"
     """`given`, `fresh` (none was given) or `replaced` (the given one did not match)."""
     index_problem: str = ""
@@ -225,10 +225,11 @@ def summarize(
         regions: its regions.
         counts: number of records by region number; that of UNPLACED is the unplaced reads.
         index: the index that was used.
-        options: what the job was asked for.
+        options: the inputs other than files.
         samtools_version: of the samtools that counted.
     """
     filters, from_index = options.filters, options.count_from_index
+    filtered_out = sum(index.content.counts) - sum(counts[n] for n in range(len(regions)))
     sample = options.output_prefix or bam.name.removesuffix(".bam")
     prefix = options.output_prefix or f"{sample}{filters.suffix}"
     return CountSummary(
@@ -245,23 +246,10 @@ def summarize(
         applet_version=VERSION,
         date=f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S} UTC",
         counted=not from_index,
-        filtered_out=count_filtered_out(index, counts) if filters.view_options else None,
+        filtered_out=filtered_out if filters.view_options else None,
         index=index.origin,
         index_problem=index.problem,
     )
-
-
-def count_filtered_out(index: ChosenIndex, counts: Mapping[int, int]) -> int | None:
-    """Return how many records in regions did not pass the filters; None if the index has no counts.
-
-    Args:
-        index: its counts are of all records.
-        counts: the records that passed, by region number.
-    """
-    listed = index.content.counts
-    if None in listed:
-        return None
-    return sum(filter(None, listed)) - sum(counts[number] for number in range(len(listed)))
 
 
 def join_regions(name: str, regions: Sequence[RegionCount]) -> RegionCount:

@@ -1,53 +1,55 @@
-"""What a worker process of the pool does, and how the pool is followed to its end.
+"""Runs one task in a worker process, and follows the pool of processes to its end.
 
-A killed process takes the result of its task with it, and may hold a lock that the other processes
-and the pool itself wait for. Nothing here waits for ever for either.
+A killed process never returns the result of its task, and may hold a lock that the other processes
+and the pool itself wait for. Nothing here waits forever for either.
 """
 
 import multiprocessing
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from ctypes import c_bool
 from multiprocessing import active_children
 from multiprocessing.pool import IMapIterator, Pool
-from multiprocessing.process import BaseProcess
+from multiprocessing.synchronize import Semaphore
 from threading import Thread
 from typing import NamedTuple
 
 import dxpy
 
-from bam_file import Bam, BamFormatError
+from bam_file import Bam, DamagedBamError
 from bam_index import BamIndexError, ChosenIndex
 from choose_index import explain_mismatch
 from job_log import MORE_MEMORY, explain_limits, log
 from options import Filters
-from samtools import explain_failure, find_errors, find_warnings
+from samtools import UPLOAD_AGAIN, explain_failure, find_errors, find_warnings
 from tasks import Task, check_chunk_ends
 
 PROGRESS_SECONDS = 5.0
 
-UPLOAD_AGAIN = "Upload it again, from a copy that samtools view -c reads to its end."
-
 
 class TaskResult(NamedTuple):
-    """What became of a task."""
+    """The counts of a task, or its failure."""
 
     counts: dict[int, int]
     """Number of records by region number; regions without records may be missing."""
     warnings: list[str]
-    """Of samtools."""
+    """Warnings of samtools."""
     failure: dxpy.AppError | dxpy.AppInternalError | None = None
 
 
 class Shared(NamedTuple):
-    """What all worker processes share."""
+    """What all worker processes share. No flag has a lock, which a killed process might hold."""
 
     bam: Bam
     chosen_index: ChosenIndex
     filters: Filters
+    places: Semaphore
+    """One for each process of the pool."""
     stop: c_bool
-    """Whether no further task is started. Without a lock, which a killed process might hold."""
+    """Whether no further task is started."""
+    killed: c_bool
+    """Whether a process was killed."""
 
 
 # Set in each worker process, once.
@@ -55,15 +57,18 @@ _shared: Shared
 
 
 def start_worker(shared: Shared) -> None:
-    """Receive what all worker processes share: the initializer of the pool."""
+    """Receive what all worker processes share. This is the initializer of the pool."""
     global _shared
     _shared = shared
+    # The pool replaces a killed process with a new one.
+    if not shared.places.acquire(block=False):
+        shared.killed.value = True
 
 
 def count_task(task: Task) -> TaskResult:
-    """Run a task: this is what the pool maps. Every failure is returned, none is raised."""
-    bam, index, filters, stop = _shared
-    if stop.value:
+    """Run a task. The pool maps this function; it returns every failure, and raises none."""
+    bam, index, filters = _shared[:3]
+    if _shared.stop.value:
         return TaskResult({}, [])
     what = task.describe(bam)
     failure = f"{bam.name!r} could not be counted in {what}"
@@ -79,7 +84,7 @@ def count_task(task: Task) -> TaskResult:
         return TaskResult({}, [], error)
     except BamIndexError as error:
         return TaskResult({}, [], explain_mismatch(bam, index, str(error)))
-    except BamFormatError as error:
+    except DamagedBamError as error:
         return TaskResult({}, [], dxpy.AppError(f"{failure}: {error}. {UPLOAD_AGAIN}"))
     except Exception as error:
         sentence = f"{failure}: {type(error).__name__}: {error}"
@@ -87,17 +92,17 @@ def count_task(task: Task) -> TaskResult:
 
 
 def follow_progress(
-    results: "IMapIterator[TaskResult]", workers: Sequence[BaseProcess], tasks: int
+    results: "IMapIterator[TaskResult]", tasks: int, is_any_killed: Callable[[], bool]
 ) -> Iterator[TaskResult]:
-    """Yield the results of a pool as they come, and log every few seconds how many came.
+    """Yield the results of a pool as they arrive, and log the progress every few seconds.
 
     Args:
         results: what Pool.imap_unordered returns.
-        workers: the processes of the pool.
-        tasks: how many results will come.
+        tasks: number of results to wait for.
+        is_any_killed: returns whether a process of the pool was killed.
 
     Raises:
-        dxpy.AppError: a process of the pool was killed; its result would never come.
+        dxpy.AppError: a process of the pool was killed, so its result will never arrive.
     """
     done, logged = 0, time.monotonic()
     while done < tasks:
@@ -105,7 +110,7 @@ def follow_progress(
             yield results.next(timeout=PROGRESS_SECONDS)
             done += 1
         except multiprocessing.TimeoutError:
-            if _are_any_killed(workers):
+            if is_any_killed():
                 raise dxpy.AppError(
                     "A worker process was killed, probably because it ran out of memory. "
                     f"{MORE_MEMORY}"
@@ -116,38 +121,41 @@ def follow_progress(
 
 
 @contextmanager
-def join_at_end(pool: Pool, stop: c_bool) -> Iterator[list[BaseProcess]]:
-    """Yield the processes of a pool, and wait at the end until they have ended.
+def join_at_end(pool: Pool, shared: Shared) -> Iterator[Callable[[], bool]]:
+    """Wait at the end until all processes of a pool have ended.
 
     This is not `with pool:`, which ends in terminate(): that may kill a process that holds a lock
     of the pool, and then wait for the lock for ever (CPython issue 96995).
+
+    Yields:
+        A function that returns whether a process was killed.
     """
     workers = active_children()
+
+    def is_any_killed() -> bool:
+        return shared.killed.value or any(worker.exitcode for worker in workers)
+
     try:
-        yield workers
+        yield is_any_killed
     finally:
-        stop.value = True
+        shared.stop.value = True
         pool.close()
         joining = Thread(target=pool.join, daemon=True)
         joining.start()
-        while joining.is_alive() and not _are_any_killed(workers):
+        while joining.is_alive() and not is_any_killed():
             joining.join(PROGRESS_SECONDS)
         if joining.is_alive():
             _give_up(pool)
 
 
-def _are_any_killed(workers: Sequence[BaseProcess]) -> bool:
-    return any(worker.exitcode for worker in workers)
-
-
 def _give_up(pool: Pool) -> None:
-    """End a pool of which a process was killed, without waiting for any of its locks."""
+    """End a pool after one of its processes was killed, without waiting for any lock."""
 
     def terminate() -> None:
         with suppress(Exception):
             pool.terminate()
 
-    # This stops the pool from starting new processes, and then may wait for ever.
+    # This stops the pool from starting new processes, and then may wait forever.
     Thread(target=terminate, daemon=True).start()
     for worker in active_children():
         worker.kill()

@@ -26,12 +26,15 @@ from local_platform import __version__
 from local_platform.address import open_in_browser
 from local_platform.environment import is_foreign
 from local_platform.platform import report_on_stderr, serving
+from local_platform.store import stand_ins
 from local_platform.worker import enter
 
 
 async def serve(state: Path, options: argparse.Namespace) -> int:
     """Serve until the command ends, or without one until interrupted; return an exit status."""
-    async with serving(state, options.port, keep_failed=options.keep_failed) as platform:
+    async with serving(
+        state, options.port, keep_failed=options.keep_failed, stand_ins=options.stand_in
+    ) as platform:
         if not options.command:
             print_exports(platform.environment)
         if options.web:
@@ -99,6 +102,14 @@ def main() -> int:
     parser.add_argument(
         "--keep-failed", action="store_true", help="keep the folders of failed jobs, to enter them"
     )
+    parser.add_argument(
+        "--stand-in",
+        metavar="'ID = PATH'",
+        action="append",
+        default=[],
+        help="use this local file for file-xxxx, record-xxxx (an asset) or project-xxxx:/name;"
+        " without a path, nothing",
+    )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.add_argument("command", nargs="*", help="command to run, after --")
     options = parser.parse_args()
@@ -116,7 +127,7 @@ def main() -> int:
             return 128 + signal.SIGINT
         except BlockingIOError:
             parser.error(f"{state} is in use by another local platform")
-        except OSError as error:
+        except (OSError, stand_ins.LineError) as error:
             parser.error(str(error))
 
 

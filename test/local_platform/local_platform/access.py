@@ -12,7 +12,7 @@ from local_platform.errors import (
     ResourceNotFound,
 )
 from local_platform.rules import links
-from local_platform.store import entities, places, tokens
+from local_platform.store import containers, entities, places, stand_ins, tokens
 from local_platform.store.database import Store
 from local_platform.store.places import Placement
 from local_platform.strict_json import Hash
@@ -55,7 +55,9 @@ class Caller:
         if container_id == job["project"]:
             return str(job["access"].get("project", USUAL_ACCESS["project"]))
         if container["class"] == "project":
-            return str(job["access"].get("allProjects", USUAL_ACCESS["allProjects"]))
+            public = container["permissions"].get(containers.EVERYBODY, "NONE")
+            given = job["access"].get("allProjects", USUAL_ACCESS["allProjects"])
+            return str(max(public, given, key=LEVELS.index))
         return "NONE"
 
     def at_most_own(self, access: Hash) -> Hash:
@@ -82,7 +84,9 @@ class Caller:
             ResourceNotFound: there is no such container.
             PermissionDenied: the caller may not do this there.
         """
-        container = entities.get(self.store, container_id)
+        container = entities.find(self.store, container_id)
+        if container is None:
+            raise self._missing(container_id)
         if container["class"] not in ("project", "container"):
             raise ResourceNotFound(f'The entity "{container_id}" is not a project or container')
         if not self._has(level, container_id):
@@ -100,7 +104,7 @@ class Caller:
         """
         found = places.of(self.store, object_id)
         if not found:
-            raise ResourceNotFound(f"The entity {object_id} could not be found")
+            raise self._missing(object_id)
         if level != "VIEW":
             # A job's workspace holds its inputs: what lies in a project is changed from there.
             found = [place for place in found if place.container.startswith("project-")] or found
@@ -108,6 +112,13 @@ class Caller:
         if not enough:
             raise PermissionDenied(f"{level} permission is required on {object_id}")
         return next((place for place in enough if place.container == hint), enough[0])
+
+    def _missing(self, object_id: str) -> ResourceNotFound:
+        """Return the refusal of what is not there; to a job, with what its user can do."""
+        refusal = f"The entity {object_id} could not be found"
+        if self.job_id and object_id.startswith(("file-", "record-", "project-")):
+            refusal += f". {stand_ins.advice(self.store, object_id)}"
+        return ResourceNotFound(refusal)
 
     def described(self, object_id: str, hint: str | None = None) -> Hash:
         """Return the description of a data object in a place through which the caller reaches it.
@@ -161,7 +172,10 @@ class Caller:
             jobs = [reference["job"] for reference in links.references(value)]
             for linked in links.object_ids(value) + jobs:
                 if entities.find(self.store, linked) is None:
-                    raise InvalidInput(f'the {what} "{name}": {linked} could not be found')
+                    refusal = f'the {what} "{name}": {linked} could not be found'
+                    if linked.startswith(("file-", "record-")):
+                        refusal += f". {stand_ins.advice(self.store, linked)}"
+                    raise InvalidInput(refusal)
             for object_id in links.object_ids(value):
                 self.placement(object_id)
             for job_id in jobs:

@@ -16,6 +16,7 @@ from local_platform.http.server import Server
 from local_platform.jobs.scheduler import Scheduler
 from local_platform.store import tokens
 from local_platform.store.database import Store
+from local_platform.store.stand_ins import add, read, read_file
 
 Result = TypeVar("Result")
 
@@ -52,7 +53,12 @@ class Platform:
 
 @contextlib.asynccontextmanager
 async def serving(
-    state: Path, port: int = 0, middlewares: Iterable[Middleware] = (), keep_failed: bool = False
+    state: Path,
+    port: int = 0,
+    *,
+    middlewares: Iterable[Middleware] = (),
+    keep_failed: bool = False,
+    stand_ins: Iterable[str] = (),
 ) -> AsyncIterator[Platform]:
     """Serve a platform in a block.
 
@@ -61,14 +67,18 @@ async def serving(
         port: port to listen on; 0: that of last time, or a free one.
         middlewares: see each request before it is answered.
         keep_failed: whether the folders of failed jobs stay, to be entered.
+        stand_ins: lines that say which local files stand in for objects of the service.
 
     Raises:
         BlockingIOError: another platform uses the folder.
-        OSError: the folder or the port cannot be used.
+        OSError: the folder, the port or a stand-in cannot be used.
+        LineError: a line does not have the form of a stand-in.
     """
     async with contextlib.AsyncExitStack() as stack:
         store = Store(state)
         stack.callback(store.close)
+        for stand_in in [*read_file(store), *(read(line, Path.cwd()) for line in stand_ins)]:
+            add(store, stand_in)
         token = store.setting("user_token")
         tokens.add(store, token)
         configuration = state / "dnanexus_config"

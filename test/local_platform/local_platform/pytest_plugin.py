@@ -55,7 +55,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_report_collectionfinish(config: pytest.Config) -> str | None:
     """Say where the tests go."""
-    if not config.stash[USED]:
+    if not config.stash.get(USED, False):
         return None
     project = config.getoption("dx_project")
     return f"DNAnexus: {project or 'a local platform; your login is set aside'}"
@@ -64,18 +64,18 @@ def pytest_report_collectionfinish(config: pytest.Config) -> str | None:
 @pytest.fixture(scope="session")
 def dx_platform(request: pytest.FixtureRequest) -> Iterator[LocalPlatform | LiveProject]:
     """One platform for all tests: a local one, or with --dx-project the service."""
-    with warnings.catch_warnings():
-        # dxpy's own source gives warnings that a suite may have turned into errors.
-        warnings.simplefilter("ignore")
-        from local_platform.testing.live import LiveProject
-        from local_platform.testing.local import LocalPlatform
-
-    with _errors_as_sentences():
-        if project := request.config.getoption("dx_project"):
-            yield LiveProject(project)
-            return
-        with LocalPlatform() as platform:
-            yield platform
+    project = request.config.getoption("dx_project")
+    with contextlib.ExitStack() as stack:
+        if not project:
+            # A test may also ask for this while it runs, with request.getfixturevalue.
+            stack.enter_context(leading_nowhere())
+        with warnings.catch_warnings():
+            # dxpy's own source gives warnings that a suite may have turned into errors.
+            warnings.simplefilter("ignore")
+            from local_platform.testing.live import LiveProject
+            from local_platform.testing.local import LocalPlatform
+        stack.enter_context(_errors_as_sentences())
+        yield LiveProject(project) if project else stack.enter_context(LocalPlatform())
 
 
 @contextlib.contextmanager
@@ -167,6 +167,18 @@ def dx_upload_folder(_dx_new_project: Project) -> Callable[[str | Path], dict[st
     dx_upload_folder("data") returns the files' IDs by their paths: {"a/b.txt": "file-..."}.
     """
     return _dx_new_project.upload_folder
+
+
+@pytest.fixture
+def dx_stand_in(dx_platform: LocalPlatform | LiveProject) -> Callable[..., None]:
+    """Let a local file stand in for an object that only the service has. Not needed there.
+
+    dx_stand_in("file-xxxx", "reference.fa.gz"), dx_stand_in("project-xxxx:/reference.fa.gz", path),
+    dx_stand_in("record-xxxx", "asset.tar.gz"); without a path, the file or asset is empty.
+    """
+    from local_platform.testing.local import LocalPlatform
+
+    return dx_platform.stand_in if isinstance(dx_platform, LocalPlatform) else lambda *_: None
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,6 @@ import dxpy
 import pytest
 from dxpy.utils.job_log_client import DXJobLogStreamClient
 
-from faulty_server import FaultyServer
-from local_platform.testing.local import LocalPlatform
 from local_platform.testing.project import FINAL, RELEASE
 
 PATIENCE = 60
@@ -34,16 +32,6 @@ def upload(dx_project: str) -> Callable[[Path], dict]:
     """Upload a file to the test's project, and return a link to it."""
     del dx_project
     return lambda path: dxpy.dxlink(dxpy.upload_local_file(str(path), wait_on_close=True))
-
-
-@pytest.fixture
-def server(dx_platform: LocalPlatform, dx_project: str) -> Iterator[FaultyServer]:
-    """Stand between dxpy and the platform."""
-    del dx_project
-    with FaultyServer(dx_platform.port) as server:
-        dxpy.set_api_server_info(host="127.0.0.1", port=server.port, protocol="http")
-        yield server
-        dx_platform.use()
 
 
 def write_applet(folder: Path, code: str, interpreter: str = "bash", **fields: Any) -> None:

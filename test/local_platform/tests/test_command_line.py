@@ -54,6 +54,16 @@ def test_unknown_command_is_one_line_and_no_traceback() -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("command", [[], ["--", "sleep", "600"]])
+def test_whatever_ends_the_scheduler_ends_the_platform(tmp_path: Path, command: list[str]) -> None:
+    (tmp_path / "jobs").touch()
+    done = local_platform("--state", tmp_path, *command)
+    assert done.returncode != 0
+    assert "File exists" in done.stderr
+    assert str(tmp_path / "jobs") in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_nothing_is_left_without_a_state_folder(tmp_path: Path) -> None:
     script = 'echo "$DX_USER_CONF_DIR"'
     configuration = Path(local_platform("--", "sh", "-c", script).stdout.strip())
@@ -95,6 +105,14 @@ def test_state_is_used_by_one_platform_at_a_time(tmp_path: Path) -> None:
     done = local_platform("--state", tmp_path, "--", *nested)
     assert done.returncode != 0
     assert "in use" in done.stderr
+
+
+def test_platform_that_can_run_no_jobs_ends_with_its_reason(tmp_path: Path) -> None:
+    (tmp_path / "jobs").write_text("not a folder")
+    done = local_platform("--state", tmp_path, "--", "sleep", "600")
+    assert done.returncode == 2
+    assert f"File exists: '{tmp_path}/jobs'" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_state_is_readable_by_its_owner_only(tmp_path: Path) -> None:

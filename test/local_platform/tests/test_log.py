@@ -36,7 +36,9 @@ def messages(printed: str) -> list[str]:
 def test_lines_arrive_while_the_job_runs(make_applet: MakeApplet, dx: Dx) -> None:
     job = make_applet("echo first; read -r -t 600 <> <(:) || true", "bash").run({})
     command = [Path(sys.executable).parent / "dx", "watch", job.get_id()]
-    watching = subprocess.Popen(command, env=dx.environment, stdout=subprocess.PIPE, text=True)
+    # Into a pipe, dx writes whole blocks otherwise.
+    variables = dx.environment | {"PYTHONUNBUFFERED": "1"}
+    watching = subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, text=True)
     with watching:
         assert any("STDOUT first" in line for line in watching.stdout)
         assert job.describe()["state"] == "running"

@@ -80,6 +80,11 @@ def test_what_the_page_says_can_be_pasted_into_an_empty_folder(
     assert "1 passed" in run(["bash", "-ec", script], tmp_path, PATH=path)
 
 
+def test_script_of_the_page_needs_no_pytest(programs: Path, tmp_path: Path) -> None:
+    script = re.search("```python\n(.*?)```", README, re.DOTALL)[1]
+    assert run([programs / "python", "-c", script], tmp_path) == "hi\n\n"
+
+
 @pytest.mark.parametrize("on", [True, False])
 def test_plugin_is_turned_off_by_one_line_of_settings(
     programs: Path, tmp_path: Path, on: bool

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -38,76 +39,97 @@ def run_suite(folder: Path, code: str, script: str = "true", **environment: str)
     return run_pytest(folder, **environment)
 
 
-def test_failing_job_is_shown_with_its_message_and_its_log(tmp_path: Path) -> None:
-    status, printed = run_suite(
-        tmp_path,
-        'def test_it(dx_build_applet, dx_run):\n    dx_run(dx_build_applet("small"))\n',
-        "echo what it printed; dx-jobutil-report-error 'It is empty.' AppError; exit 1",
-    )
-    assert status == 1
-    assert "> " in printed
-    assert 'dx_run(dx_build_applet("small"))' in printed
-    assert "of small is failed: AppError: It is empty." in printed
-    assert "what it printed" in printed
-    assert "testing/project.py" not in printed
-
-
-def test_refused_input_is_one_sentence_and_no_source_of_dxpy(tmp_path: Path) -> None:
-    call = f'dx_run(dx_build_applet("{EXAMPLE}/count_lines"), {{"text": 5}})'
-    code = f"def test_it(dx_build_applet, dx_run):\n    {call}\n"
-    status, printed = run_suite(tmp_path, code)
-    assert status == 1
-    assert 'InvalidInput: the input "text" is not of class file' in printed
-    assert "def DXHTTPRequest" not in printed
-
-
-def test_folder_without_an_applet_is_named(tmp_path: Path) -> None:
-    code = 'def test_it(dx_build_applet):\n    dx_build_applet("absent")\n'
-    status, printed = run_suite(tmp_path, code)
-    assert status == 1
-    assert f"There is no dxapp.json in '{tmp_path}/absent'" in printed
-
-
-@pytest.mark.parametrize(("body", "told"), [("pass", True), ("assert False", False)])
-def test_fault_that_nothing_met_is_told_unless_the_test_has_failed(
-    tmp_path: Path, body: str, told: bool
-) -> None:
-    code = f'def test_it(dx_faults):\n    dx_faults("cut")\n    {body}\n'
-    status, printed = run_suite(tmp_path, code)
-    assert status == 1
-    assert ("No request met the fault: cut" in printed) == told
-
-
-def test_job_that_does_not_end_is_terminated(tmp_path: Path) -> None:
-    code = (
-        'def test_it(dx_build_applet, dx_run):\n    dx_run(dx_build_applet("small"), timeout=2)\n'
-    )
-    status, printed = run_suite(tmp_path, code, "echo working; sleep 600")
-    assert status == 1
-    assert "Not ended after 2 seconds: job-" in printed
-    assert "working" in printed
-
-
-def test_failing_dx_is_shown_in_its_own_words(tmp_path: Path) -> None:
-    status, printed = run_suite(tmp_path, 'def test_it(dx):\n    dx("ls", "/no where")\n')
-    assert status == 1
-    assert "dx ls '/no where' ended with exit status 3, not 0." in printed
-    assert 'Unable to resolve "no where"' in printed
-
-
-def test_what_the_platform_does_not_serve_fails_the_test(tmp_path: Path) -> None:
-    code = """
+FAILING = f"""
 import dxpy
 import pytest
 
 
-def test_it(dx_project):
+def test_job(dx_build_applet, dx_run):
+    dx_run(dx_build_applet("small"))
+
+
+def test_input(dx_build_applet, dx_run):
+    dx_run(dx_build_applet("{EXAMPLE}/count_lines"), {{"text": 5}})
+
+
+def test_absent(dx_build_applet):
+    dx_build_applet("absent")
+
+
+def test_fault(dx_faults):
+    dx_faults("cut")
+
+
+def test_fault_and_more(dx_faults):
+    dx_faults("cut")
+    assert False
+
+
+def test_endless(dx_applet, dx_run):
+    dx_run(dx_applet("echo working; sleep 600"), timeout=2)
+
+
+def test_dx(dx):
+    dx("ls", "/no where")
+
+
+def test_unserved(dx_project):
     with pytest.raises(dxpy.exceptions.ResourceNotFound):
-        dxpy.DXHTTPRequest("/system/noSuchThing", {})
+        dxpy.DXHTTPRequest("/system/noSuchThing", {{}})
 """
-    status, printed = run_suite(tmp_path, code)
+SMALL = "echo what it printed; dx-jobutil-report-error 'It is empty.' AppError; exit 1"
+
+
+@pytest.fixture(scope="module")
+def failures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Run tests that fail, each in its own way; return what is printed of each."""
+    status, printed = run_suite(tmp_path_factory.mktemp("failing"), FAILING, SMALL)
     assert status == 1
-    assert "unknown route /system/noSuchThing" in printed
+    # In front of the name there may be: ERROR at teardown of
+    _, *parts = re.split(r"^_+ .*?(test_\w+) _+$", printed, flags=re.MULTILINE)
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+def test_every_failing_test_of_a_suite_is_shown(failures: dict[str, str]) -> None:
+    assert sorted(failures) == sorted(re.findall(r"def (test_\w+)", FAILING))
+
+
+def test_failing_job_is_shown_with_its_message_and_its_log(failures: dict[str, str]) -> None:
+    shown = failures["test_job"]
+    assert re.search(r'^> +dx_run\(dx_build_applet\("small"\)\)$', shown, re.MULTILINE)
+    assert "of small is failed: AppError: It is empty." in shown
+    assert "what it printed" in shown
+    assert "testing/project.py" not in shown
+
+
+def test_refused_input_is_one_sentence_and_no_source_of_dxpy(failures: dict[str, str]) -> None:
+    assert 'InvalidInput: the input "text" is not of class file' in failures["test_input"]
+    assert "def DXHTTPRequest" not in failures["test_input"]
+
+
+def test_folder_without_an_applet_is_named(failures: dict[str, str]) -> None:
+    assert re.search(r"There is no dxapp.json in '/.*/absent'", failures["test_absent"])
+
+
+def test_fault_that_nothing_met_is_told_unless_the_test_has_failed(
+    failures: dict[str, str],
+) -> None:
+    assert "No request met the fault: cut" in failures["test_fault"]
+    assert "No request met the fault: cut" not in failures["test_fault_and_more"]
+
+
+def test_job_that_does_not_end_is_terminated(failures: dict[str, str]) -> None:
+    assert "Not ended after 2 seconds: job-" in failures["test_endless"]
+    assert "working" in failures["test_endless"]
+
+
+def test_failing_dx_is_shown_in_its_own_words(failures: dict[str, str]) -> None:
+    assert "dx ls '/no where' ended with exit status 3, not 0." in failures["test_dx"]
+    assert 'Unable to resolve "no where"' in failures["test_dx"]
+
+
+def test_what_the_platform_does_not_serve_fails_the_test(failures: dict[str, str]) -> None:
+    assert "unknown route /system/noSuchThing" in failures["test_unserved"]
 
 
 def test_login_is_set_aside_for_a_suite_that_uses_a_fixture(tmp_path: Path) -> None:
@@ -357,7 +379,14 @@ def test_job_that_a_test_leaves_running_is_ended(another: LocalPlatform, tmp_pat
 
 
 def test_platform_ends_with_the_tests_that_started_it(tmp_path: Path) -> None:
-    code = "import os\n\n\ndef test_it(dx_platform):\n    print(dx_platform.pid)\n    os.abort()\n"
+    code = """
+import os
+
+
+def test_it(dx_platform):
+    print(dx_platform.pid, flush=True)
+    os.abort()
+"""
     (tmp_path / "test_small.py").write_text(code)
     status, printed = run_pytest(tmp_path, "-s", "-p", "no:faulthandler")
     pid = next(word for word in printed.split() if word.isdecimal() and int(word) > 99)

@@ -321,7 +321,7 @@ def test_names_and_log_lines_are_text_whatever_they_contain(
     tab.click("Launch")
     tab.is_state("failed")
     expect(tab.text(".line").filter(has_text=SCRIPT)).to_have_count(2)
-    expect(tab.text(".values")).to_contain_text(SCRIPT)
+    expect(tab.text(".inputs_outputs")).to_contain_text(SCRIPT)
     tab.open("/jobs")
     expect(tab.page.get_by_role("link", name=SCRIPT)).to_be_visible()
     assert tab.page.locator("script").count() == 1

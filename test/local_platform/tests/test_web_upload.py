@@ -77,7 +77,8 @@ def test_upload_that_is_cancelled_or_whose_tab_is_closed_leaves_nothing(
         (tmp_path / name).write_text(name)
     held: list[Route] = []
     folder.page.route("**/F/U/**", lambda route: route.continue_() if held else held.append(route))
-    choose(folder, tmp_path / "first.txt", tmp_path / "second.txt")
+    with folder.page.expect_request("**/F/U/**"):
+        choose(folder, tmp_path / "first.txt", tmp_path / "second.txt")
     expect(folder.page.get_by_role("progressbar")).to_have_count(2)
     with folder.page.expect_request("**/removeObjects"):
         folder.click("Cancel the upload of first.txt")
@@ -85,8 +86,9 @@ def test_upload_that_is_cancelled_or_whose_tab_is_closed_leaves_nothing(
     assert list(contents(dx_project)) == ["/reads/second.txt"]
     assert folder.complaints == []
     held.clear()
-    choose(folder, tmp_path / "first.txt")
-    until(lambda: len(list(dxpy.find_data_objects(project=dx_project))) == 2)
+    with folder.page.expect_request("**/F/U/**"):
+        choose(folder, tmp_path / "first.txt")
+    assert len(list(dxpy.find_data_objects(project=dx_project))) == 2
     folder.page.close()
     until(lambda: len(list(dxpy.find_data_objects(project=dx_project))) == 1)
 

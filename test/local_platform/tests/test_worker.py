@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import ordinary_user
 from local_platform.testing.clients import restoring_clients
 from local_platform.testing.local import LocalPlatform
 from local_platform.testing.project import RELEASE, Dx
+from local_platform.worker import packages, process
 from platform_fixtures import ended, read_log, until
 
 SITE_PACKAGES = Path(sysconfig.get_paths()["purelib"])
@@ -44,6 +46,9 @@ def as_user_without() -> list[str]:
 
 
 def as_root_without() -> list[str]:
+    """Return the command that runs another as root without namespaces, as root may be already."""
+    if ROOT and why_not(["unshare", "--mount", "true"]):
+        return []
     return ["unshare", "--user", "--map-root-user", *FORBIDDEN]
 
 
@@ -56,6 +61,13 @@ def as_root_in_container() -> list[str]:
         ' exec "$@"'
     )
     return ["unshare", "--mount", "sh", "-ec", lay, "sh"]
+
+
+def why_not(command: list[str], **variables: str) -> str:
+    """Return why this machine does not run a command; empty if it does."""
+    environment = os.environ | variables
+    done = subprocess.run(command, capture_output=True, text=True, cwd="/", env=environment)
+    return done.stderr if done.returncode else ""
 
 
 # One of the packages that apt knows and this machine does not have.
@@ -109,12 +121,13 @@ class Machine:
         lines = (f" {message['level']} {message['msg']}\n" for message in read_log(job))
         return description, "".join(lines)
 
-    def allow_namespaces(self, most: int) -> None:
-        """Set how many namespaces the platform may have."""
+    def allow_namespaces(self) -> None:
+        """Let the platform have namespaces until it is started again."""
         kinds = ("user", "mnt", "pid")
-        script = "".join(f"echo {most} > /proc/sys/user/max_{kind}_namespaces;" for kind in kinds)
+        script = "".join(f"echo 1000 > /proc/sys/user/max_{kind}_namespaces;" for kind in kinds)
         target = ["--target", str(self.platform.pid), "--user"]
-        subprocess.run(["nsenter", *target, "sh", "-ec", script], check=True)
+        if reason := why_not(["nsenter", *target, "sh", "-ec", script]):
+            pytest.skip(f"this machine allows no user namespaces: {reason}")
 
     def done(self, code: str, interpreter: str = "bash", **run_spec: object) -> str:
         """Run a program to its good end; return its log."""
@@ -130,13 +143,15 @@ def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
     if kind in ("root", "root in a container") and not ROOT:
         pytest.skip("needs root")
     prefix = KINDS[kind]()
-    trials = [[sys.executable, "-c", "import dxpy"]] if "container" not in kind else []
-    if kind == "user":
-        trials.append(["unshare", "--user", "--map-root-user", "--mount", "true"])
+    trials = [[*prefix, sys.executable, "-c", "import dxpy"]]
+    if kind in ("root", "root in a container"):
+        trials = [[*prefix, "unshare", "--mount", "true"]]
+    elif kind == "user":
+        trials.append([*prefix, "unshare", "--user", "--map-root-user", "--mount", "true"])
     for trial in trials:
-        tried = subprocess.run([*prefix, *trial], capture_output=True, text=True, cwd="/")
-        if tried.returncode:
-            pytest.skip(f"this machine does not let the platform run so: {tried.stderr}")
+        with tempfile.TemporaryDirectory(prefix="trial_") as home:
+            if reason := why_not(trial, HOME=home):
+                pytest.skip(f"this machine does not let the platform run so: {reason}")
     with tempfile.TemporaryDirectory(prefix="machine_") as name:
         folder = Path(name)
         make_wheels(folder / "wheels")
@@ -377,9 +392,15 @@ def main():
 def test_log_begins_with_what_this_machine_refuses(machine: Machine) -> None:
     log = machine.done("echo home=$HOME")
     first, second, *_ = [line for line in log.splitlines() if " INFO " in line]
-    assert "This machine gives jobs no file system of their own (unshare: " in first
+    assert re.search(r"gives jobs no file system of their own \((unshare|/): ", first)
     assert "bash running" in second
     assert "/root/home/dnanexus\n" in log
+
+
+@pytest.mark.skipif(not (ROOT and shutil.which("apt-get")), reason="needs root and apt-get")
+def test_waiting_for_apt_ends_with_the_jobs_time() -> None:
+    with packages.APT_LOCK, pytest.raises(process.OverError):
+        packages.install_apt(["local-platform-absent"], run=lambda _: 1, span=process.Span(0.1))
 
 
 @pytest.mark.parametrize("machine", ["root"], indirect=True)
@@ -603,10 +624,12 @@ def test_refusal_is_not_remembered(machine: Machine) -> None:
     where = "echo folder=$PWD"
     assert "STDOUT folder=/home/dnanexus\n" not in machine.done(where)
     try:
-        machine.allow_namespaces(1000)
+        machine.allow_namespaces()
         assert "STDOUT folder=/home/dnanexus\n" in machine.done(where)
     finally:
-        machine.allow_namespaces(0)
+        # Started anew, it has no namespaces again.
+        machine.platform.stop()
+        machine.platform.start(machine.platform.port)
 
 
 @anybody

@@ -142,7 +142,7 @@ def _check_region(call: Call, project: str, object_ids: list[str]) -> None:
     region = entities.get(call.store, project)["region"]
     for object_id in object_ids:
         regions = containers.regions(call.store, object_id)
-        if region not in regions:
+        if not {region, containers.EVERYWHERE} & regions:
             raise InvalidInput(
                 f"{object_id} lies in {', '.join(sorted(regions))}, and {project} in {region}:"
                 " what a job needs must be in the region in which it runs"

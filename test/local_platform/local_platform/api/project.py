@@ -267,7 +267,7 @@ def clone(call: Call) -> Hash:
     call.ignore("targetFileRelocation")
     source = call.container(call.object_id, "VIEW")
     project = call.container(call.field("project", str), "CONTRIBUTE")
-    if source["region"] != project["region"]:
+    if source["region"] not in (project["region"], containers.EVERYWHERE):
         raise InvalidInput(
             f"{source['id']} is in {source['region']} and {project['id']} in {project['region']}:"
             " objects cannot be cloned between regions"

@@ -2,7 +2,7 @@
 
 from local_platform.api.call import Call
 from local_platform.errors import ApiError, InvalidState, ResourceNotFound
-from local_platform.store import entities
+from local_platform.store import entities, places, stand_ins
 from local_platform.strict_json import Hash
 
 WITHOUT_ASSETS = (
@@ -48,20 +48,32 @@ def check(call: Call) -> None:
     """Refuse, whatever the method, what dx does for an asset that is not here."""
     if call.command == "build_asset":
         raise _refuse(f"asset builds: {WITHOUT_ASSETS}")
-    if call.command == "build" and call.object_id.startswith("record-"):
-        _require_asset(call, call.object_id, call.object_id)
+    wanted = call.object_id
+    is_asset = call.command == "build" and wanted.startswith("record-")
+    if is_asset and entities.find(call.store, wanted) is None:
+        raise _missing_asset(wanted, stand_ins.advice(call.store, wanted))
     if call.command == "build" and call.raw("type") == "AssetBundle":
-        project = call.within("scope").field("project", str)
-        _require_asset(call, project, f'"{call.raw("name")}", nor the project {project}')
+        _check_named_asset(call)
 
 
-def _require_asset(call: Call, entity: str, wanted: str) -> None:
-    """Raise ResourceNotFound unless an asset, or its project, is here."""
-    if entities.find(call.store, entity) is None:
-        raise ResourceNotFound(
-            f'An asset in "assetDepends" is missing: the local platform has no {wanted}. To go on'
-            f" without it, take it out, and {WITHOUT_ASSETS}"
-        )
+def _check_named_asset(call: Call) -> None:
+    """Refuse a search for an asset by its name, if nothing here has it."""
+    scope, name = call.within("scope"), call.field("name", str)
+    project, folder = scope.field("project", str), scope.folder()
+    lying = places.contents(call.store, project, folder)
+    if any(places.describe(call.store, place)["name"] == name for place in lying):
+        return
+    version = call.within("properties").field("version", str, "")
+    place = f"{folder.rstrip('/')}/{name} version {version}"
+    raise _missing_asset(f'"{name}" in {project}', stand_ins.advice(call.store, project, place))
+
+
+def _missing_asset(wanted: str, advice: str) -> ApiError:
+    """Return the refusal of an asset that a dxapp.json names and nothing here has."""
+    return ResourceNotFound(
+        f'An asset in "assetDepends" is missing: the local platform has no {wanted}. {advice}. To'
+        f" go on without it, take it out, and {WITHOUT_ASSETS}"
+    )
 
 
 def logout(_call: Call) -> Hash:

@@ -8,10 +8,9 @@ from functools import partial
 from aiohttp import WSMsgType, web
 
 from local_platform.access import Caller
-from local_platform.api.call import Call
 from local_platform.errors import ApiError, InvalidInput
 from local_platform.jobs.log import Reader
-from local_platform.rules.fields import hash_of
+from local_platform.rules.fields import Fields, hash_of
 from local_platform.store.database import Store, now
 
 # How often a live log is looked at again, in seconds.
@@ -33,9 +32,8 @@ async def stream_log(store: Store, request: web.Request) -> web.WebSocketRespons
         wishes = hash_of(await _first_frame(socket))
         token = (wishes.get("token_type"), wishes.get("access_token"))
         authenticate = partial(Caller.with_token, store, *token)
-        job_id = request.match_info["job"]
-        call = Call(store, authenticate().job_id, object_id=job_id, body=wishes, base_url="")
-        await _send_until_closed(socket, Reader(call), authenticate)
+        reader = Reader(authenticate(), request.match_info["job"], Fields(body=wishes))
+        await _send_until_closed(socket, reader, authenticate)
     except ApiError as error:
         await socket.close(code=REFUSED, message=json.dumps(error.body()["error"]).encode())
     return socket
@@ -91,4 +89,4 @@ async def _send_log(
         if reader.last == before and not reader.complete:
             await asyncio.sleep(INTERVAL)
     end = {"timestamp": now(), "source": "SYSTEM", "level": "INFO", "msg": "END_LOG"}
-    await socket.send_json(end | {"job": reader.call.object_id})
+    await socket.send_json(end | {"job": reader.job_id})

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from local_platform.api.call import Call
+from local_platform.access import Caller
 from local_platform.jobs.states import FINAL, subtree
+from local_platform.rules.fields import Fields
 from local_platform.store import logs
 from local_platform.store.database import Store, now
 from local_platform.strict_json import Hash
@@ -32,21 +33,24 @@ def write(
 
 @dataclass
 class Reader:
-    """Reads the log that a call wishes, from its start and as it grows."""
+    """Reads a log from its start and as it grows."""
 
-    call: Call
+    caller: Caller
+    job_id: str
+    wishes: Fields
+    """What the client asks for."""
     last: int = 0
     complete: bool = False
-    """Whether there is nothing left to come that the call wishes."""
+    """Whether nothing that the client asks for is left to come."""
 
     def read(self) -> Iterator[Hash]:
         """Yield the frames that have come since the last time, one for each line."""
-        job = self.call.job(self.call.object_id)
-        recurse, tail = self.call.body.get("recurseJobs"), self.call.body.get("tail", True)
-        jobs = subtree(self.call.store, job) if recurse else [job]
-        # Asked before the lines are read: what a job wrote before its end is then among them.
+        store, job = self.caller.store, self.caller.job(self.job_id)
+        recurse, tail = self.wishes.body.get("recurseJobs"), self.wishes.body.get("tail", True)
+        jobs = subtree(store, job) if recurse else [job]
+        # Check for the end first, so that no line written before it is missed.
         ended = all(job["state"] in FINAL for job in jobs)
-        lines = logs.after(self.call.store, [job["id"] for job in jobs], self.last)
+        lines = logs.after(store, [job["id"] for job in jobs], self.last)
         for self.last, frame in lines:
             if self._wanted(frame):
                 yield frame
@@ -56,5 +60,5 @@ class Reader:
 
     def _wanted(self, frame: Hash) -> bool:
         """Apply the filters that the client leaves to the server."""
-        levels, attempt = self.call.strings("levels", []), self.call.optional("try", int)
+        levels, attempt = self.wishes.strings("levels", []), self.wishes.optional("try", int)
         return (not levels or frame["level"] in levels) and attempt in (None, frame["jobTry"])

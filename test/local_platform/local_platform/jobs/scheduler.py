@@ -149,9 +149,9 @@ class Scheduler:
             states.terminate(self._store, job)
 
     def _miss_worker(self, job: Hash) -> None:
-        """End a job whose worker has gone, and how it ended could not be written down."""
+        """Abort a running job that has no worker: its outcome was lost."""
         if job["id"] not in self._running:
-            states.abort(self._store, job["id"], "How the job ended could not be written down")
+            states.abort(self._store, job["id"], "How the job ended could not be saved")
 
     def _busy(self) -> int:
         """Return how many slots are taken.
@@ -221,19 +221,19 @@ class Scheduler:
         return write_and_wait
 
     async def _follow(self, job_id: str, run: Run) -> None:
-        """Wait for a run's end and write down how it ended."""
+        """Wait for the end of a run, and save how it ended."""
         try:
             outcome = await _in_thread(run.execute)
             if not self._closing:
                 self._change(job_id, "running", partial(self._settle, run.attempt, outcome))
         except Exception:
-            LOG.exception("%s: how it ended could not be written down", job_id)
+            LOG.exception("%s: how it ended could not be saved", job_id)
         finally:
             del self._running[job_id]
             self.wake()
 
     def _settle(self, attempt: int, outcome: Outcome, job: Hash) -> None:
-        """Take over what a run left: an output to be checked, or the reason of its failure."""
+        """Save what a run left: an output to be checked, or the reason of its failure."""
         if job["try"] != attempt:
             return
         if outcome.reason:

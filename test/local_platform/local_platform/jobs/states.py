@@ -2,8 +2,8 @@
 
 https://documentation.dnanexus.com/user/running-apps-and-workflows/job-lifecycle
 
-Nobody else changes a state. Only descriptions change here: the scheduler starts the processes of
-jobs that run, and stops those of jobs that no longer do.
+States change only here. Only descriptions change: the scheduler starts the processes of jobs that
+run, and stops those of jobs that no longer run.
 """
 
 from local_platform.jobs.request import Origin
@@ -23,7 +23,7 @@ UNFINISHED = (
 )
 EXECUTABLE_FOLDER = "/.executable"
 MAXIMUM_RESTARTS = 9
-# A user's mistake (AppError, InputError) stays one when it is tried again.
+# AppError and InputError are the user's to fix: a retry cannot help.
 RESTARTABLE = (
     "ExecutionError",
     "UnresponsiveWorker",
@@ -38,7 +38,7 @@ RESTARTABLE = (
 def create(store: Store, description: Hash, executable: Hash, origin: Origin) -> str:
     """Make a job from its description, and return its ID.
 
-    What a job starts, it starts while it runs: its token is good no longer.
+    Only running jobs start jobs: a token is not accepted once its job no longer runs.
     """
     entities.save(store, description | _place(store, description["id"], executable, origin))
     job_id: str = description["id"]
@@ -73,13 +73,13 @@ def subtree(store: Store, top: Hash) -> list[Hash]:
 
 
 def wait_for_input(store: Store, job: Hash) -> None:
-    """Note that something a job needs is not there yet."""
+    """Note that a job waits for something it needs."""
     if job["state"] == "idle":
         _set_state(store, job, "waiting_on_input")
 
 
 def make_runnable(store: Store, job: Hash, values: Hash) -> None:
-    """Let a job run with an input in which nothing is to be waited for."""
+    """Let a job run with an input that is complete."""
     _set_state(store, job, "runnable", input=values)
 
 
@@ -94,7 +94,7 @@ def wait_for_output(store: Store, job: Hash, output: Hash) -> None:
 
 
 def finish(store: Store, job: Hash, output: Hash) -> None:
-    """Let a job be done with an output in which nothing is to be waited for."""
+    """Let a job be done with an output that is complete."""
     if job["outputFolder"]:
         container, top = job["outputFolder"]
         for object_id in links.object_ids(output):
@@ -111,14 +111,14 @@ def _folder(store: Store, object_id: str, workspace: str) -> str:
 
 
 def ask_to_terminate(store: Store, job: Hash) -> None:
-    """Have a job and those below it ended; the scheduler first ends their processes."""
+    """Ask for the end of a job and those below it; the scheduler first ends their processes."""
     for member in subtree(store, job):
         if member["state"] not in (*FINAL, "terminating"):
             _set_state(store, member, "terminating")
 
 
 def terminate(store: Store, job: Hash) -> None:
-    """End a job that somebody wanted ended; the tree above it cannot succeed any more."""
+    """End a job that is to be terminated; the tree above it cannot succeed any more."""
     _end(store, job, "terminated")
     parent = entities.find(store, job["parentJob"]) if job["parentJob"] else None
     if parent and parent["state"] not in (*FINAL, "terminating"):
@@ -135,7 +135,7 @@ def fail(store: Store, job: Hash, reason: str, message: str) -> None:
 
 
 def abort(store: Store, job_id: str, message: str) -> None:
-    """End a job and its whole tree on a defect of the platform: another try would meet it too."""
+    """Fail a job and its whole tree after a defect of the platform: a retry cannot help."""
     job = entities.get(store, job_id)
     if job["state"] not in FINAL:
         _fail_tree(store, job, "JMInternalError", message)

@@ -52,7 +52,7 @@ def _dependency(store: Store, object_id: str) -> Hash:
 
 
 def _check_circle(store: Store, job: Hash, waits_for: list[str]) -> None:
-    """Raise LookupError if a job waits for itself or for one above it, which waits for it."""
+    """Raise LookupError if a job waits for itself, or for a job above it, which waits for it."""
     for one in {job["id"], *states.ancestors(store, job)}.intersection(waits_for):
         raise LookupError(f"it waits for {one}, which waits for it")
 

@@ -9,7 +9,11 @@ from local_platform.store.entities import new_id
 from local_platform.strict_json import Hash
 
 USER = "user-local"
+EVERYBODY = "PUBLIC"
+"""In the permissions of a project that every job can read."""
 DEFAULT_REGION = "aws:us-east-1"
+EVERYWHERE = "any region"
+"""The region of what stands in for objects of the service."""
 MINIMUM_PART_SIZE = 5 * 2**20
 MAXIMUM_PART_SIZE = 5 * 2**30
 MAXIMUM_PARTS = 10_000
@@ -35,9 +39,16 @@ FLAGS = (
 )
 
 
-def create(store: Store, class_name: str, name: str, region: str, **fields: object) -> str:
+def create(
+    store: Store,
+    class_name: str,
+    name: str,
+    region: str,
+    container_id: str | None = None,
+    **fields: object,
+) -> str:
     """Make an empty project or container and return its ID; its region stays what it is."""
-    container_id = new_id(class_name)
+    container_id = container_id or new_id(class_name)
     time = now()
     description: Hash = {
         "id": container_id,

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from local_platform.platform import Platform, report_on_stderr, serving
+from local_platform.store import stand_ins
 from local_platform.testing import COMPLAINT
 from local_platform.testing.faults import Injector
 
@@ -27,7 +28,7 @@ class Complaints(logging.Formatter):
 async def serve(state: Path, port: int) -> None:
     """Serve until standard input ends."""
     injector = Injector()
-    async with serving(state, port, [injector.spoil]) as platform:
+    async with serving(state, port, middlewares=[injector.spoil]) as platform:
         injector.platform = platform
         await platform.until(obey(platform, injector))
 
@@ -38,7 +39,12 @@ async def obey(platform: Platform, injector: Injector) -> None:
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
     print(json.dumps(platform.environment), flush=True)
     while line := await orders.readline():
-        print(json.dumps(injector.obey(json.loads(line))), flush=True)
+        order = json.loads(line)
+        if isinstance(order, str):
+            stand_ins.add(platform.store, stand_ins.read(order, Path.cwd()))
+            print("null", flush=True)
+        else:
+            print(json.dumps(injector.obey(order)), flush=True)
 
 
 if __name__ == "__main__":

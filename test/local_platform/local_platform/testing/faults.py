@@ -124,7 +124,7 @@ class Faults:
 
     def clear(self) -> None:
         """Take every fault back."""
-        self._order("clear")
+        self._order([])
 
 
 class Injector:
@@ -138,8 +138,8 @@ class Injector:
         self._pass = secrets.token_hex(16)
 
     def obey(self, order: Any) -> list[Hash]:
-        """Add a fault, or "clear" all, or do nothing; return the faults that there are."""
-        if order == "clear":
+        """Add a fault, or take all back ([]), or do nothing (null); return those that there are."""
+        if order == []:
             self._faults = []
         elif order:
             self._faults.append(Fault(**order))

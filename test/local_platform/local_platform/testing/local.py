@@ -15,6 +15,7 @@ from typing import Any
 import dxpy
 
 import local_platform
+from local_platform.store import stand_ins
 from local_platform.testing import COMPLAINT, PlatformError
 from local_platform.testing.clients import lead_clients, restoring_clients, set_login_aside
 from local_platform.testing.faults import Faults
@@ -111,6 +112,21 @@ class LocalPlatform:
         self.stop()
         shutil.rmtree(self.state)
         self.start(self.port)
+
+    def stand_in(self, object_id: str, path: str | Path | None = None) -> None:
+        """Let a local file stand in for an object that only the service has.
+
+        Args:
+            object_id: file-xxxx, record-xxxx (an asset), or project-xxxx:/folder/name.
+            path: the file, for an asset an archive that is unpacked at /; None: an empty one.
+
+        Raises:
+            LineError: the ID has another form.
+            OSError: there is no such file.
+        """
+        line = f"{object_id} = {Path(path).absolute() if path else ''}"
+        stand_ins.read(line, Path())
+        self._order(line)
 
     def _end(self) -> int:
         """Close its standard input, with which it ends, and wait for that."""

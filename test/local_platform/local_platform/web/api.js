@@ -8,6 +8,7 @@
  *   patterns?: string[] | {name?: string[]}}} Entry what a specification says of an input or output
  */
 
+const LARGEST_PAGE = 1000;
 const TOKEN = "local_platform_token";
 const tabs = new BroadcastChannel("local_platform");
 
@@ -77,7 +78,6 @@ function askTabs() {
 
 /**
  * Call /id/method, for example call("job-x", "describe"); return the API's answer.
- *
  * @param {string} id
  * @param {string} method
  * @param {Record<string, unknown>} body
@@ -112,7 +112,6 @@ function refusal({ error }) {
 
 /**
  * Do something, again and again while nobody answers.
- *
  * @template T
  * @param {() => Promise<T>} task
  * @param {AbortSignal} [signal]
@@ -131,22 +130,22 @@ export async function untilAnswered(task, signal) {
 
 /**
  * Return the newest data objects that are asked for and kept, at least `limit` if there are so many.
- *
  * @param {Record<string, unknown>} query
  * @param {number} limit
- * @param {(one: DataObject) => boolean} keep
+ * @param {(one: DataObject) => boolean} [keep]
  * @returns {Promise<{found: DataObject[], next: unknown}>} `next` is null if these are all
  */
-export async function findObjects(query, limit, keep = () => true) {
+export async function findObjects(query, limit, keep) {
   const found = [];
   let next = null;
   do {
     const page = await call("system", "findDataObjects", {
       ...query,
-      limit: Math.min(limit * 2, 1000),
+      limit: keep ? LARGEST_PAGE : Math.min(limit, LARGEST_PAGE),
       ...(next && { starting: next }),
     });
-    found.push(...page.results.map((/** @type {any} */ { describe }) => describe).filter(keep));
+    const described = page.results.map((/** @type {any} */ { describe }) => describe);
+    found.push(...(keep ? described.filter(keep) : described));
     next = page.next;
   } while (next && found.length < limit);
   return { found, next };
@@ -154,7 +153,6 @@ export async function findObjects(query, limit, keep = () => true) {
 
 /**
  * Return the descriptions of objects by ID, without those that were removed.
- *
  * @param {string[]} ids
  * @returns {Promise<Map<string, DataObject>>}
  */
@@ -168,7 +166,6 @@ export async function describeObjects(ids) {
 
 /**
  * Return an address for a file's bytes that works by itself for an hour.
- *
  * @param {string} id
  * @param {boolean} inline
  */
@@ -180,7 +177,6 @@ export async function fileAddress(id, inline) {
 
 /**
  * Send the bytes of a part to the address that /file-x/upload has given.
- *
  * @param {string} url
  * @param {Record<string, string>} headers
  * @param {Blob} part
@@ -200,7 +196,6 @@ export async function putPart(url, headers, part, signal) {
 
 /**
  * Open a job's log: its frames go to `onFrame`, and why it closed to `onClose`.
- *
  * @param {string} id
  * @param {(frame: any) => void} onFrame
  * @param {(event: CloseEvent) => void} onClose
@@ -227,7 +222,6 @@ export function sleep(milliseconds) {
 
 /**
  * Do something again and again until it says "enough" or the signal comes, also while nobody answers.
- *
  * @param {() => Promise<unknown>} task
  * @param {number} milliseconds
  * @param {AbortSignal} signal

@@ -20,7 +20,6 @@ export function globsOf({ patterns = [] }) {
 
 /**
  * Tell whether a file of this name is what an input's patterns ask for.
- *
  * @param {Entry} entry
  * @param {string} name
  */
@@ -43,7 +42,6 @@ function globToRegExp(glob) {
 
 /**
  * Let a person choose objects of the platform or files of this computer.
- *
  * @param {Entry} entry
  * @param {{project: string, objects: Map<string, DataObject>}} context
  * @param {(one: DataObject) => void} onChoose is given each object chosen; only for an array may there

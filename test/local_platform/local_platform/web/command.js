@@ -12,7 +12,6 @@ export function quote(word) {
 
 /**
  * Make a block with a command to copy; `open` are the words that a person replaces.
- *
  * @param {string[]} words
  * @param {string[]} open
  */
@@ -23,7 +22,6 @@ export function copyQuoted(words, open = []) {
 
 /**
  * Write the command that sends this request.
- *
  * @param {string} applet
  * @param {{input: Record<string, unknown>, name?: string}} request what /applet-x/run is sent
  * @param {import("./api.js").Entry[]} spec the applet's inputSpec
@@ -48,7 +46,6 @@ export function runCommand(applet, request, spec, destination) {
 
 /**
  * Return what -i is given for a value, a word for each item of an array; null if -i cannot.
- *
  * @param {unknown} value
  * @param {string} className
  */

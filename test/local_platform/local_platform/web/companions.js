@@ -13,7 +13,6 @@ import { LISTED } from "./files.js";
 /**
  * Keep optional inputs in step with a file: whatever belonged to the file before goes, and what belongs
  * to the new one is chosen if it lies beside it.
- *
  * @param {Field[]} fields those that come after the file's own
  * @param {DataObject | null} now
  * @param {DataObject | null} before

@@ -2,7 +2,6 @@
 
 /**
  * Return the first element that a selector finds; there must be one.
- *
  * @param {string} selector
  * @param {ParentNode} within
  * @returns {HTMLElement}
@@ -15,7 +14,6 @@ export function find(selector, within = document) {
 
 /**
  * Make an element: h("a", {href, onclick}, "text", otherElement, [more]).
- *
  * @param {string} name
  * @param {Record<string, any>} attributes
  * @param {any[]} children what is null or undefined is left out
@@ -45,7 +43,6 @@ export function badge(state) {
 
 /**
  * Make a block of code with a button that copies it.
- *
  * @param {string} text
  * @param {string} label
  */
@@ -97,7 +94,6 @@ export function duration(milliseconds) {
 
 /**
  * Return the address of a folder in a project within this page.
- *
  * @param {string} project
  * @param {string} folder
  */
@@ -118,7 +114,6 @@ export function facts(rows) {
 
 /**
  * Write what an input or output is called: its label, if it has one, then its name.
- *
  * @param {{name: string, label?: string}} entry
  * @param {string} [after] what follows the name
  */
@@ -128,7 +123,6 @@ export function title({ name, label }, after = "") {
 
 /**
  * Make chips of tags and of properties.
- *
  * @param {string[]} tags
  * @param {Record<string, string>} properties
  */

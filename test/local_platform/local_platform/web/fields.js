@@ -63,7 +63,6 @@ function wrong(entry, expected, why = "") {
 
 /**
  * Make the field of one input.
- *
  * @param {Entry} entry
  * @param {any} initial the value to begin with, or undefined
  * @param {Context} context
@@ -74,7 +73,7 @@ export function makeField(entry, initial, context) {
   const about = { id, "aria-describedby": `${id}_help ${id}_mistake` };
   /** @type {Field} */
   const field = Object.create(null);
-  const { node, read, isGroup, picker } = makeWidget(entry, initial, about, context, () => field);
+  const { node, read, isGroup, picker } = makeWidget(entry, initial, about, context, field);
   const mistake = h("p", { class: "mistake", id: `${id}_mistake` });
   const remark = h("p", { class: "help", role: "status" });
   const required = isRequired(entry) ? h("span", { class: "required" }, "required") : null;
@@ -122,7 +121,7 @@ export function makeField(entry, initial, context) {
   return Object.assign(field, { entry, element, read: readRequired, complain, note, picker });
 }
 
-/** @type {(entry: Entry, initial: any, about: About, context: Context, field: () => Field) => Widget} */
+/** @type {(entry: Entry, initial: any, about: About, context: Context, field: Field) => Widget} */
 function makeWidget(entry, initial, about, context, field) {
   const one = entry.class.replace("array:", "");
   if (hasReference(initial)) return makePicker(entry, initial, about, context, field);
@@ -135,7 +134,6 @@ function makeWidget(entry, initial, about, context, field) {
 
 /**
  * Return the value that a text stands for.
- *
  * @param {string} text
  * @param {Entry} entry
  * @param {string} className
@@ -229,7 +227,6 @@ function makeJson(entry, initial, about) {
 
 /**
  * Make two buttons for a boolean, and a third for none if it is optional.
- *
  * @type {(entry: Entry, initial: any, about: About) => Widget}
  */
 function makeSwitch(entry, initial, about) {
@@ -293,8 +290,7 @@ function makeBoxes(entry, initial, _about, context) {
 
 /**
  * Make a list of links with a button to choose more; it also keeps references to jobs' outputs.
- *
- * @type {(entry: Entry, initial: any, about: About, context: Context, field: () => Field) => Widget}
+ * @type {(entry: Entry, initial: any, about: About, context: Context, field: Field) => Widget}
  */
 function makePicker(entry, initial, about, context, field) {
   const { objects, onFiles, onPick } = context;
@@ -302,7 +298,7 @@ function makePicker(entry, initial, about, context, field) {
   /** @type {any[]} links, references and uploads */
   let items = initial === undefined ? [] : isList ? initial : [initial];
   const className = entry.class.replace("array:", "");
-  const takeFiles = (/** @type {File[]} */ files) => onFiles(files, field());
+  const takeFiles = (/** @type {File[]} */ files) => onFiles(files, field);
   const open = button(isList ? "Add ..." : "Choose ...", () => choose(entry, context, add, takeFiles), {
     "aria-describedby": about["aria-describedby"],
   });
@@ -343,10 +339,10 @@ function makePicker(entry, initial, about, context, field) {
     items = to;
     const now = only();
     const isOdd = now !== null && !matches(entry, now.name);
-    field().note(isOdd ? `${now.name} does not match ${globsOf(entry).join(", ")}.` : "");
+    field.note(isOdd ? `${now.name} does not match ${globsOf(entry).join(", ")}.` : "");
     draw();
     node.dispatchEvent(new Event("input", { bubbles: true }));
-    if (before !== now) onPick(field(), now, before);
+    if (before !== now) onPick(field, now, before);
   }
 
   /** @param {DataObject} one */
@@ -389,5 +385,5 @@ function makePicker(entry, initial, about, context, field) {
 
 /** @param {any} item */
 function isUpload(item) {
-  return "cancel" in item;
+  return item?.id instanceof Promise;
 }

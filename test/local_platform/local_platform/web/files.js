@@ -13,7 +13,7 @@ import { makeViewer } from "./viewer.js";
  * @typedef {import("./tables.js").Row} Row
  */
 
-const PAGE = 1000;
+const PAGE = 500;
 const FIELDS = ["name", "class", "size", "created", "state", "media", "tags", "properties"];
 export const LISTED = { fields: Object.fromEntries([...FIELDS, "folder", "project"].map((f) => [f, true])) };
 
@@ -38,13 +38,12 @@ export async function showProjects() {
   ];
   return [
     h("h1", {}, "Projects"),
-    ...(rows.length ? [sortableTable(["Name", "Size", "Created"], [rows], undefined, "list")] : none),
+    ...(rows.length ? [sortableTable(["Name", "Size", "Created"], [rows], "list")] : none),
   ];
 }
 
 /**
  * Show a folder: its folders, applets and other objects, newest first.
- *
  * @param {string} project
  * @param {string | undefined} folder
  * @param {{signal: AbortSignal}} place
@@ -86,7 +85,7 @@ export async function showFolder(project, folder, { signal }) {
     const titles = ["Name", "Size", "Created", ""];
     const isEmpty = groups.every((rows) => rows.length === 0);
     const none = h("p", {}, text ? "Nothing here has such a name." : "This folder is empty.");
-    list.replaceChildren(isEmpty ? none : sortableTable(titles, groups, order, "list"));
+    list.replaceChildren(isEmpty ? none : sortableTable(titles, groups, "list", order));
     if (!next) return;
     const more = button("Show more", () => {
       most += PAGE;
@@ -127,7 +126,6 @@ export async function showFolder(project, folder, { signal }) {
 
 /**
  * Write a folder as dx reads it; `end` tells it from a file of the same name.
- *
  * @param {string} project
  * @param {string} folder
  * @param {string} end

@@ -5,7 +5,6 @@ import { isRequired } from "./fields.js";
 
 /**
  * Return a sentence for each thing that users of the form would miss or stumble over.
- *
  * @param {any} applet as it is described
  */
 export function authorHints(applet) {

@@ -35,7 +35,6 @@ export async function showJob(id, { signal }) {
 
   /**
    * Draw a part again if what it shows has changed.
-   *
    * @param {string} name
    * @param {unknown} shown
    * @param {() => any} make
@@ -159,7 +158,6 @@ function listStates(job) {
 
 /**
  * List inputs or outputs by their labels, as the specification orders them, but reports first.
- *
  * @param {Record<string, unknown> | null} values
  * @param {Entry[]} spec
  * @param {Map<string, DataObject>} objects
@@ -174,7 +172,7 @@ function listValues(values, spec = [], objects, viewer) {
   const sorted = [...given.filter(isReport), ...given.filter((name) => !isReport(name))];
   return h(
     "div",
-    { class: "values" },
+    { class: "inputs_outputs" },
     sorted.map((name) => {
       const entry = spec.find((one) => one.name === name) ?? { name };
       return h(
@@ -189,7 +187,6 @@ function listValues(values, spec = [], objects, viewer) {
 
 /**
  * Draw the jobs that a job has started, each above those it has started itself; nothing if there are none.
- *
  * @param {{jobs: ListedJob[], next: unknown}} tree
  * @param {{id: string}} current
  */

@@ -18,7 +18,6 @@ const FIELDS = Object.fromEntries([...NAMES, "parentJob", "runInput"].map((field
 
 /**
  * Return the descriptions of jobs, newest first.
- *
  * @param {Record<string, unknown>} query
  * @returns {Promise<{jobs: Job[], next: unknown}>}
  */
@@ -105,7 +104,6 @@ function cells(job, names) {
 
 /**
  * Say what tells a job from others of its applet: its first file, then what is not a file.
- *
  * @param {Record<string, unknown>} input as it was given, without defaults
  * @param {ReturnType<makeNames>} names
  */

@@ -24,7 +24,6 @@ const NAMED = /(?:the )?(?:input|field) "(\w+)"/;
 
 /**
  * Show the form; `query` may hold project, -iNAME (an object's ID), or again (a job's ID).
- *
  * @param {string} id
  * @param {{query: URLSearchParams}} place
  */
@@ -127,7 +126,6 @@ export async function showLaunch(id, { query }) {
 
   /**
    * Upload files, each for the field it was given to if its name fits there, else for one that it fits.
-   *
    * @param {File[]} files
    * @param {Field | null} target
    */
@@ -203,7 +201,6 @@ function listHints(hints) {
 
 /**
  * Return the inputs that an address has.
- *
  * @param {URLSearchParams} query
  * @returns {Record<string, unknown>}
  */
@@ -214,7 +211,6 @@ function linksIn(query) {
 
 /**
  * Put fields into their groups, in the order of first use, required ones first in each.
- *
  * @param {Field[]} fields
  */
 function groupFields(fields) {

@@ -18,7 +18,6 @@ function target(value) {
 
 /**
  * Return the ID of the data object that a value links to, or null.
- *
  * @param {unknown} value
  * @returns {string | null}
  */
@@ -30,7 +29,6 @@ export function objectId(value) {
 
 /**
  * Return which output a value stands for, or null.
- *
  * @param {unknown} value
  * @returns {Reference | null}
  */
@@ -41,7 +39,6 @@ export function reference(value) {
 
 /**
  * Return the IDs of all data objects that a value links to, at any depth.
- *
  * @param {unknown} value
  * @returns {string[]}
  */
@@ -53,7 +50,6 @@ export function objectIds(value) {
 
 /**
  * Tell whether a value refers to a job's output, at any depth.
- *
  * @param {unknown} value
  * @returns {boolean}
  */
@@ -64,7 +60,6 @@ export function hasReference(value) {
 
 /**
  * Show a value: links by names, and files with their buttons, if any are given.
- *
  * @param {unknown} value
  * @param {Map<string, DataObject>} objects
  * @param {(file: DataObject) => (Element | null)[]} buttons

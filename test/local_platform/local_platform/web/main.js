@@ -70,8 +70,8 @@ function explain(error) {
 
 connection.addEventListener("down", () => {
   find("#connection").textContent =
-    "The platform has stopped. Start it as before: with make web STATE=folder, or dx-local-platform --web" +
-    " --state folder, this page goes on by itself. Without a folder, open the new address that it prints.";
+    "The platform has stopped. Start it again as before. With a folder for its state (make web STATE=folder, or" +
+    " dx-local-platform --web --state folder) this page then goes on; without one, open the new address.";
 });
 connection.addEventListener("up", () => {
   find("#connection").textContent = "";

@@ -10,13 +10,12 @@ import { button, h } from "./dom.js";
 
 /**
  * Make a table; whatever it is sorted by, the rows of a group stay together.
- *
  * @param {string[]} titles of a column without a title, nothing is sorted
  * @param {Row[][]} groups
+ * @param {"list" | "values"} kind on a phone, a row of a list is shown as a block
  * @param {Order} order by what the rows are sorted, which a click changes; none if column is -1
- * @param {string} kind a further class of the table
  */
-export function sortableTable(titles, groups, order = { column: -1, descending: false }, kind = "") {
+export function sortableTable(titles, groups, kind, order = { column: -1, descending: false }) {
   const heads = titles.map((title, column) => {
     const sort = () => {
       Object.assign(order, { column, descending: order.column === column && !order.descending });
@@ -51,7 +50,6 @@ function compare(one, other, { column, descending }) {
 
 /**
  * Show tab-separated values as a table; the first line has the titles.
- *
  * @param {string} text
  * @param {number} most how many lines are shown
  */
@@ -68,7 +66,7 @@ export function showValues(text, most) {
   }));
   const rest = lines.length - rows.length;
   return [
-    h("div", { class: "scroll" }, sortableTable(titles, [rows])),
+    h("div", { class: "scroll" }, sortableTable(titles, [rows], "values")),
     rest > 0 ? h("p", { class: "muted" }, `${rest.toLocaleString("en")} more lines are in the file.`) : null,
   ];
 }

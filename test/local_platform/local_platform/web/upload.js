@@ -2,7 +2,7 @@
 
 import { call, putPart, Unreachable, untilAnswered } from "./api.js";
 import { button, find, h, messageOf, size } from "./dom.js";
-import { md5 } from "./digest.js";
+import { md5 } from "./md5.js";
 
 const SMALLEST_PART = 16 * 2 ** 20;
 const MOST_ATTEMPTS = 5;
@@ -17,7 +17,6 @@ let leave = () => {};
 
 /**
  * Upload a file once those before it have ended; a row at the bottom of the page shows its progress.
- *
  * @param {File} file
  * @param {string} project
  * @param {string} folder
@@ -50,7 +49,6 @@ function cancellable() {
 
 /**
  * Make a file in a project, send its parts, and close it; if that fails, remove it.
- *
  * @param {File} file
  * @param {string} project
  * @param {string} folder
@@ -84,7 +82,6 @@ async function send(file, project, folder, signal, advance) {
 
 /**
  * Send one part, again if the connection breaks off; the platform refuses bytes that differ.
- *
  * @param {string} id
  * @param {number} number
  * @param {File} file
@@ -105,7 +102,6 @@ async function sendPart(id, number, file, part, signal) {
 
 /**
  * Wait for what is read of a file, and say which file cannot be read.
- *
  * @template T
  * @param {Promise<T>} reading
  * @param {File} file
@@ -122,7 +118,6 @@ async function readable(reading, file, signal) {
 
 /**
  * Add a row that shows how far an upload is.
- *
  * @param {File} file
  * @param {() => void} cancel
  */
@@ -147,7 +142,6 @@ function addRow(file, cancel) {
 
 /**
  * Make a button that asks for files of this computer.
- *
  * @param {string} text
  * @param {(files: File[]) => void} onFiles
  */
@@ -162,7 +156,6 @@ export function uploadButton(text, onFiles) {
 
 /**
  * Take files that are dropped on an element.
- *
  * @param {HTMLElement} element
  * @param {(files: File[]) => void} onFiles
  */

@@ -46,7 +46,6 @@ export function makeViewer() {
 
 /**
  * Make the frame that shows a file: what a job wrote runs in an origin of its own.
- *
  * @param {DataObject} file
  * @param {() => void} onClose
  */

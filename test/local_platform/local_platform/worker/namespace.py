@@ -1,11 +1,10 @@
 """What a job sees as its machine: the private root laid over the files of this one.
 
-The job's / is its private root. What the root does not hold is shown from this machine; where both
-have a folder, one shows both, and what is written there goes to the root (an overlay). So a path
-that a program names leads where it leads on a worker, and whatever a job installs goes with it.
+The job's / is its private root. What the root does not have is shown from this machine. Where both
+have a folder, the job sees the files of both, and what it writes there goes to the root (an
+overlay). So paths lead where they lead on a worker, and what a job installs goes with the job.
 """
 
-import functools
 import json
 import os
 import re
@@ -20,9 +19,9 @@ from local_platform.worker import private_root, process
 HOME = "home/dnanexus"
 OWN = "opt/dnanexus"
 """What the platform itself puts into a root: log sockets, Python, temporary files."""
-# Where programs get installed: what a job writes there must not reach this machine.
+# Where programs are installed: what a job writes there must not reach this machine.
 SHIELDED = ("bin", "etc", "lib", "lib64", "opt", "sbin", "usr", "var")
-# What the job's root has of its own can also be written by a job of an ordinary user.
+# An ordinary user's job can write only to the folders that its root has.
 WRITABLE = (
     *("usr/bin", "usr/lib", "usr/share"),
     *(f"usr/local/{name}" for name in ("bin", "include", "lib", "share", "src")),
@@ -53,7 +52,7 @@ def plan(folder: Path, overlays: bool) -> Path:
         planning.lay(path.name)
     # A socket is not found through an overlay.
     planning.add("bind", f"root/{OWN}", OWN)
-    # No link may be on the way: it would lead to the machine's folder, not to the one in view.
+    # Not through a link: it would lead to the machine's folder, not to the one that the job sees.
     platform = os.path.realpath(sys.prefix)
     if platform not in ("/usr", "/usr/local"):
         planning.add("frozen", platform, platform.lstrip("/"))
@@ -133,8 +132,9 @@ def _mount_points() -> list[str]:
     return [re.sub(r"\\([0-7]{3})", lambda m: chr(int(m[1], 8)), line.split()[4]) for line in lines]
 
 
-class RefusalError(Exception):
-    """What a machine answers when a namespace is asked for."""
+# (Folder of jobs, with overlays) that worked once. A refusal is not kept: it may be for the moment,
+# as when there are too many namespaces.
+_WORKED: set[tuple[Path, bool]] = set()
 
 
 def support(jobs: Path) -> Support:
@@ -146,24 +146,11 @@ def support(jobs: Path) -> Support:
 
 
 def _refusal(jobs: Path, overlays: bool) -> str | None:
-    try:
-        _try(jobs, overlays)
-    except RefusalError as error:
-        return str(error)
-    return None
-
-
-@functools.cache
-def _try(jobs: Path, overlays: bool) -> None:
-    """Enter namespaces in which Python has to run.
-
-    A refusal is not remembered: there may just be too many namespaces for the moment.
-
-    Raises:
-        RefusalError: it did not.
-    """
+    """Enter namespaces in which Python has to run; return why that failed, or None."""
     if sys.platform != "linux":
-        raise RefusalError(f"{sys.platform} has no namespaces")
+        return f"{sys.platform} has no namespaces"
+    if (jobs, overlays) in _WORKED:
+        return None
     folder = Path(tempfile.mkdtemp(dir=jobs))
     try:
         for name in (HOME, OWN):
@@ -171,8 +158,10 @@ def _try(jobs: Path, overlays: bool) -> None:
         trial = process.supervised([sys.executable, "-S", "-c", ""], plan(folder, overlays))
         done = subprocess.run(trial, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     except OSError as error:
-        raise RefusalError(str(error)) from None
+        return str(error)
     finally:
         private_root.remove(folder)
     if done.returncode != 0:
-        raise RefusalError(done.stderr.strip())
+        return done.stderr.strip()
+    _WORKED.add((jobs, overlays))
+    return None

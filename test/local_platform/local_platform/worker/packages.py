@@ -4,7 +4,6 @@ https://documentation.dnanexus.com/developer/apps/execution-environment
 """
 
 import itertools
-import lzma
 import os
 import re
 import shutil
@@ -12,7 +11,6 @@ import subprocess
 import tarfile
 import tempfile
 import threading
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +19,7 @@ from typing import BinaryIO, cast
 from local_platform.strict_json import Hash
 from local_platform.worker import private_root
 from local_platform.worker.namespace import OWN
-from local_platform.worker.private_root import UnsafeError
-from local_platform.worker.process import INTERVAL, Span
+from local_platform.worker.process import INTERVAL, OverError, Span
 
 PACKAGE_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]*\Z")
 # Present on every worker, and here with dxpy.
@@ -30,26 +27,12 @@ ALWAYS_THERE = ("dx-toolkit", "python-argcomplete")
 APT_LOCK = threading.Lock()
 
 
-# What tarfile raises, and what passes through it, where an archive is broken.
-ARCHIVE_ERRORS = (
-    UnsafeError,
-    tarfile.TarError,
-    OSError,
-    EOFError,
-    ArithmeticError,
-    LookupError,
-    ValueError,
-    zlib.error,
-    lzma.LZMAError,
-)
-
-
 class BundleError(Exception):
     """A bundle cannot be unpacked; the message names it."""
 
 
 class MissingPackageError(Exception):
-    """A declared package cannot be had on this machine; the message names it."""
+    """A declared package is not available on this machine; the message names it."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +59,7 @@ def unpack(bundle: Bundle, root: Path, span: Span) -> None:
     """Unpack an archive at the private root; anything else goes to the home folder.
 
     Raises:
-        BundleError: the archive is broken, or holds what a bundle may not hold.
+        BundleError: the archive is broken, or has members that a bundle may not have.
         OverError: the job's time is over.
     """
     with tempfile.TemporaryFile(dir=root.parent) as joined:
@@ -92,7 +75,10 @@ def unpack(bundle: Bundle, root: Path, span: Span) -> None:
                 with tarfile.open(fileobj=reader) as archive:
                     private_root.unpack(archive, root)
                 return
-        except ARCHIVE_ERRORS as error:
+        except OverError:
+            raise
+        except Exception as error:
+            # Of a broken archive, tarfile passes on whatever its parts raise.
             raise BundleError(f"{bundle.name} could not be unpacked: {error}") from None
         joined.seek(0)
         with private_root.create(root, f"home/dnanexus/{Path(bundle.name).name}") as target:

@@ -1,7 +1,7 @@
 """A job's private root, in which the platform reads and writes without leaving it.
 
-Bundles and programs put there what they like: links that lead elsewhere, pipes on which a reader
-waits for ever. So nothing is opened through a link, and nothing is read but regular files.
+Bundles and programs put there what they like: links that lead elsewhere, pipes without a writer.
+So nothing is opened through a link, and only regular files are read.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ def _locate(root: Path, name: str) -> Path:
     """Return where a name lies in a root.
 
     Raises:
-        UnsafeError: the way there leads out of the root, or through something but folders.
+        UnsafeError: the path leads out of the root, or through something that is not a folder.
     """
     *folders, last = [part for part in name.split("/") if part not in ("", ".")] or ["."]
     if ".." in [*folders, last]:
@@ -35,10 +35,10 @@ def _locate(root: Path, name: str) -> Path:
 
 
 def read(root: Path, name: str, largest: int) -> bytes | None:
-    """Return the content of a file of up to so many bytes, or None when there is none.
+    """Return the content of a file of at most `largest` bytes, or None if there is no file.
 
     Raises:
-        UnsafeError: it is no regular file, or larger.
+        UnsafeError: it is not a regular file, or larger.
     """
     path = _locate(root, name)
     try:
@@ -60,20 +60,20 @@ def read(root: Path, name: str, largest: int) -> bytes | None:
 
 
 def create(root: Path, name: str) -> BinaryIO:
-    """Open a new file in the place of whatever has its name."""
+    """Open a new file; it replaces whatever has its name."""
     path = _locate(root, name)
     _unlink(path)
     return path.open("xb")
 
 
 def write(root: Path, name: str, content: bytes) -> None:
-    """Write a new file in the place of whatever has its name."""
+    """Write a new file; it replaces whatever has its name."""
     with create(root, name) as target:
         target.write(content)
 
 
 def _unlink(path: Path) -> None:
-    """Remove what has a name, unless it is a folder; what then needs the name says so."""
+    """Remove what has a name, unless it is a folder: then whoever needs the name fails."""
     with contextlib.suppress(FileNotFoundError, IsADirectoryError, PermissionError):
         path.unlink()
 
@@ -96,10 +96,10 @@ def unpack(archive: tarfile.TarFile, root: Path) -> None:
             member.linkname = str(linked.relative_to(root))
         elif not (member.isreg() or member.isdir() or member.issym()):
             raise UnsafeError(f"{member.name} is not a file, a folder or a link")
-        # Whoever runs the platform owns it and can go on in it; it lends nobody its rights.
+        # It belongs to the user of the platform, who can enter it, and it gives nobody else rights.
         member.uid, member.gid, member.uname, member.gname = os.geteuid(), os.getegid(), "", ""
         member.mode = member.mode & 0o777 | (0o700 if member.isdir() else 0o600)
-        # Also for a folder: an archive's second member of a name would go through a link.
+        # Also before a folder: its mode and times would be given to what a link leads to.
         _unlink(root / member.name)
         archive.extract(member, root)
 

@@ -5,7 +5,6 @@ const BLOCK = 64;
 
 /**
  * Return the MD5 of a blob in hexadecimal digits; it is read piece by piece.
- *
  * @param {Blob} blob
  * @param {AbortSignal} [signal] stops the reading, which then throws the signal's reason
  */
@@ -43,7 +42,6 @@ function join(first, second) {
 
 /**
  * Add whole blocks, which begin at their buffer's first byte; words are little-endian, as in every browser.
- *
  * @param {Int32Array} state
  * @param {Uint8Array} bytes
  */

@@ -1,14 +1,12 @@
-"""A server between a client and a local platform, which is slow and fails as it is told.
+"""A server between a client and a local platform that stands for the service: slow, as it is told.
 
-    with FaultyServer(platform.port, latency=0.02) as server:
+    with SlowServer(platform.port, latency=0.02, rate=100e6) as server:
         dxpy.set_api_server_info(host="127.0.0.1", port=server.port, protocol="http")
-        server.inject("cut", "500")
         ...
         server.ranges()
 
-Calls of the API are passed on, and the URLs of files lead back here. Faults meet only GETs of
-ranges on URLs that need no header, which are the applet's own; each is used up by one of them.
-The server is a process of its own, because a test that forks should have one thread only.
+Calls of the API are passed on, and the URLs of files lead back here. The server is a process of its
+own, because a program that forks should have one thread only.
 """
 
 import http.client
@@ -18,20 +16,16 @@ import os
 import re
 import threading
 import time
-from collections import deque
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-FAULTS = ("cut", "early end", "200", "foreign range", "500", "503", "403", "stall", "wrong bytes")
-FOR_EVER = 10_000
-
 CHUNK = 1 << 18  # bytes that are sent between two looks at the clock
 BURST = 0.02  # seconds
 
 
-class FaultyServer:
+class SlowServer:
     """Starts the server, and tells it what to do."""
 
     def __init__(
@@ -55,7 +49,7 @@ class FaultyServer:
         self._process.start()
         self.port = str(receiver.recv())
 
-    def __enter__(self) -> "FaultyServer":
+    def __enter__(self) -> "SlowServer":
         """Return the server."""
         return self
 
@@ -64,24 +58,13 @@ class FaultyServer:
         self._process.terminate()
         self._process.join()
 
-    def inject(self, *faults: str) -> None:
-        """Add faults, each for one of the next GETs of a range."""
-        self._control("POST", json.dumps(faults))
-
     def ranges(self) -> list[tuple[str, int, int]]:
         """Return what was sent: ID of the file, first byte and size of each range."""
-        return [tuple(one) for one in json.loads(self._control("GET"))]
-
-    def url_requests(self) -> int:
-        """Return how often the URL of a file was asked for."""
-        return int(self._control("GET", path="/_urls"))
-
-    def _control(self, method: str, body: str = "", path: str = "/_control") -> bytes:
         connection = http.client.HTTPConnection("127.0.0.1", int(self.port))
-        connection.request(method, path, body)
-        answer = connection.getresponse().read()
+        connection.request("GET", "/_ranges")
+        answer = json.loads(connection.getresponse().read())
         connection.close()
-        return answer
+        return [tuple(one) for one in answer]
 
 
 class _Server(ThreadingHTTPServer):
@@ -92,9 +75,7 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, upstream: int, latency: float, rate: float, files: dict[str, Path]) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.upstream, self.latency, self.rate, self.files = upstream, latency, rate, files
-        self.faults: deque[str] = deque()
         self.ranges: list[tuple[str, int, int]] = []
-        self.url_requests = 0
         self._lock = threading.Lock()
         self._free_at = 0.0
 
@@ -115,11 +96,8 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def do_GET(self) -> None:
-        if self.path == "/_control":
+        if self.path == "/_ranges":
             self._answer(200, {}, json.dumps(self.server.ranges).encode())
-            return
-        if self.path == "/_urls":
-            self._answer(200, {}, str(self.server.url_requests).encode())
             return
         time.sleep(self.server.latency)
         wanted = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
@@ -128,22 +106,12 @@ class _Handler(BaseHTTPRequestHandler):
         if file_id in self.server.files:
             self._send_file(file_id, wanted)
             return
-        # dxpy's own downloads ask with a header in place of the signature.
-        to_spoil = wanted and "X-DX-Signature" not in self.headers and self.server.faults
-        fault = self.server.faults.popleft() if to_spoil else ""
         status, headers, body = self._pass_on()
         if wanted and status == 206:
             self.server.ranges.append((file_id, int(wanted[1]), len(body)))
-        self._spoil(fault, status, headers, body)
+        self._answer(status, headers, body)
 
     def do_POST(self) -> None:
-        if self.path == "/_control":
-            length = int(self.headers["Content-Length"])
-            self.server.faults.extend(json.loads(self.rfile.read(length)))
-            self._answer(200, {}, b"{}")
-            return
-        if re.fullmatch(r"/file-\w+/download", self.path):
-            self.server.url_requests += 1
         time.sleep(self.server.latency)
         self._answer(*self._pass_on())
 
@@ -169,32 +137,8 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {name: response.headers[name] for name in kept if name in response.headers}
         return response.status, headers, answer
 
-    def _spoil(self, fault: str, status: int, headers: dict[str, str], body: bytes) -> None:
-        """Answer with a fault, or well if there is none."""
-        half = body[: len(body) // 2]
-        if fault == "early end":
-            body = half
-        elif fault == "200":
-            status, headers = 200, {}
-        elif fault == "foreign range":
-            begin, rest = re.fullmatch(r"bytes (\d+)-(.*)", headers["Content-Range"]).groups()
-            headers["Content-Range"] = f"bytes {int(begin) + 1}-{rest}"
-        elif fault == "wrong bytes":
-            body = body[: len(body) // 2] + bytes(8) + body[len(body) // 2 + 8 :]
-        elif fault.isdigit():
-            status, headers, body = int(fault), {"Retry-After": "0"}, b"it fails"
-        if fault not in ("cut", "stall"):
-            self._answer(status, headers, body)
-            return
-        self._answer(status, headers, half, len(body))
-        if fault == "stall":
-            time.sleep(60)
-        self.close_connection = True
-
-    def _answer(
-        self, status: int, headers: dict[str, str], body: bytes, length: int | None = None
-    ) -> None:
-        self._send_head(status, headers, len(body) if length is None else length)
+    def _answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        self._send_head(status, headers, len(body))
         with suppress(ConnectionError):
             self.wfile.write(body)
 
