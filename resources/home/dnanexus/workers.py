@@ -125,7 +125,7 @@ def join_at_end(pool: Pool, shared: Shared) -> Iterator[Callable[[], bool]]:
     """Wait at the end until all processes of a pool have ended.
 
     This is not `with pool:`, which ends in terminate(): that may kill a process that holds a lock
-    of the pool, and then wait for the lock for ever (CPython issue 96995).
+    of the pool, and then wait for the lock forever (CPython issue 96995).
 
     Yields:
         A function that returns whether a process was killed.

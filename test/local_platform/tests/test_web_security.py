@@ -324,6 +324,12 @@ def test_names_and_log_lines_are_text_whatever_they_contain(
     expect(tab.text(".inputs_outputs")).to_contain_text(SCRIPT)
     tab.open("/jobs")
     expect(tab.page.get_by_role("link", name=SCRIPT)).to_be_visible()
+    stage = {"id": "one", "name": HOSTILE, "executable": applet.get_id()}
+    workflow = dxpy.new_dxworkflow(name=HOSTILE, stages=[stage])
+    tab.open(f"/{workflow.get_id()}")
+    expect(tab.text("legend").first).to_contain_text(f"Stage 0: {HOSTILE}")
+    tab.open(f"/{workflow.run({'one.text': HOSTILE}).get_id()}")
+    expect(tab.text(".tree a")).to_have_text(HOSTILE)
     assert tab.page.locator("script").count() == 1
 
 

@@ -3,9 +3,11 @@
 How calls and errors look: https://documentation.dnanexus.com/developer/api/protocols
 """
 
+import errno
 import json
 import logging
 import random
+import sqlite3
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any
@@ -112,7 +114,14 @@ class Server:
                 request.transport.close()
             return web.Response()
         except Exception as error:
-            # Clients retry a 5xx for a minute; a defect of ours shall show at once.
+            # Clients retry a 5xx for a minute; these errors must show at once.
+            if _is_disk_full(error):
+                return _refusal(
+                    InvalidState(
+                        f"No space left on the disk of the local platform ({self._store.root})."
+                        " Free some, or choose a folder on another disk with TMPDIR or --state."
+                    )
+                )
             LOG.exception("%s %s", request.method, request.path)
             return _refusal(
                 InvalidInput(f"The local platform failed: {type(error).__name__}: {error}")
@@ -192,6 +201,12 @@ async def _add_headers(_request: web.Request, response: web.StreamResponse) -> N
 def _command(request: web.Request) -> str:
     """Return the sub-command of dx that calls: it ends the User-Agent, as in "dx-build"."""
     return request.headers.get("User-Agent", "").partition(" dx-")[2]
+
+
+def _is_disk_full(error: Exception) -> bool:
+    """Return whether a file or the database could not grow."""
+    full = isinstance(error, OSError) and error.errno == errno.ENOSPC
+    return full or (isinstance(error, sqlite3.OperationalError) and "is full" in str(error))
 
 
 def _refusal(error: ApiError, status: int | None = None) -> web.Response:

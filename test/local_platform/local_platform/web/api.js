@@ -216,7 +216,7 @@ export function openLog(id, onFrame, onClose) {
 }
 
 /** @param {number} milliseconds */
-export function sleep(milliseconds) {
+function sleep(milliseconds) {
   return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
 
