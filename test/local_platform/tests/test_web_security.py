@@ -161,7 +161,7 @@ def test_file_is_an_origin_of_its_own_by_its_header_too(
 def inline(file: dxpy.DXFile) -> str:
     """Return the path under which a browser shows a file."""
     url, _ = file.get_download_url(preauthenticated=True)
-    return "/" + url.split("/", 3)[3] + "&inline"
+    return "/" + url.split("/", 3)[3] + "?inline"
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_file_is_for_keeping_unless_asked_for_otherwise(
     file = upload("report.html", "<p>", "text/html", dx_project)
     path = inline(file)
     for _, headers in (
-        get(dx_platform, path.removesuffix("&inline"), "iframe"),
+        get(dx_platform, path.removesuffix("?inline"), "iframe"),
         get(dx_platform, path),
     ):
         assert headers["Content-Disposition"] == "attachment"

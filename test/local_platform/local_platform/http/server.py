@@ -165,19 +165,31 @@ class Server:
         """Answer a call with a nonce once: the same request gets the same answer again."""
         nonce = call.optional("nonce", str)
         if nonce is None:
-            return handler(call)
+            return _served(handler, call)
         if len(nonce) > LONGEST_NONCE:
             raise InvalidInput(f'Expected the field "nonce" to have up to {LONGEST_NONCE} bytes')
         key = f"{path} {call.job_id} {nonce}"
         request = sha256(json.dumps(call.body, sort_keys=True))
         before = nonces.reply(self._store, key)
         if before is None:
-            reply: Hash = handler(call)
+            reply: Hash = _served(handler, call)
             nonces.save(self._store, key, request, reply)
             return reply
         if before[0] != request:
             raise InvalidInput('The field "nonce" was used before for another request')
         return before[1]
+
+
+def _served(handler: routes.Handler, call: Call) -> Any:
+    """Answer a call.
+
+    Raises:
+        InvalidInput: it has a field that its handler has not read.
+    """
+    reply = handler(call)
+    for path in call.unread():
+        raise InvalidInput(f'The local platform does not serve the field "{path}" of this method')
+    return reply
 
 
 async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:
