@@ -34,11 +34,6 @@ URL_SECONDS = 6 * 60 * 60
 class _FetchError(Exception):
     """What was wrong with one answer."""
 
-    def __init__(self, what: str, status: int = 0, pause: float = 0) -> None:
-        super().__init__(what)
-        self.status = status
-        self.pause = pause
-
 
 class RemoteFile:
     """A closed file of the platform."""
@@ -75,10 +70,9 @@ class RemoteFile:
                         f"{f' ({what})' if what else ''} failed {TRIES} times: {error}. "
                         "Run the applet again."
                     ) from None
-                if error.status in (401, 403):
-                    # Another handle asks for another URL.
-                    self._handle = dxpy.DXFile(self.link)
-                time.sleep(min(max(pause, error.pause), LONGEST_PAUSE))
+                # Another handle asks for another URL; this one may have been revoked.
+                self._handle = dxpy.DXFile(self.link)
+                time.sleep(min(pause, LONGEST_PAUSE))
                 pause *= 2
         raise AssertionError
 
@@ -104,7 +98,10 @@ class RemoteFile:
                 retries=urllib3.Retry(connect=0, read=0, other=0, status=0, redirect=3),
                 preload_content=False,
             )
-            _check_head(response, f"bytes {begin}-{end - 1}/{self.size}")
+            if response.status != 206:
+                raise _FetchError(f"the server answered with status {response.status}")
+            if response.headers.get("Content-Range") != f"bytes {begin}-{end - 1}/{self.size}":
+                raise _FetchError("the server sent another range")
             data = response.read(end - begin + 1, decode_content=False)
         except urllib3.exceptions.TimeoutError:
             raise _FetchError(f"nothing came for {TIMEOUT_SECONDS:g} seconds") from None
@@ -125,20 +122,3 @@ class RemoteFile:
                 cert_reqs="CERT_REQUIRED", ca_certs=certifi.where()
             )
         return self._connections
-
-
-def _check_head(response: urllib3.BaseHTTPResponse, content_range: str) -> None:
-    """Check the head of an answer, before any of its bytes are read.
-
-    Raises:
-        _FetchError: it is not the range that was asked for.
-    """
-    if response.status != 206:
-        pause = response.headers.get("Retry-After", "")
-        raise _FetchError(
-            f"the server answered with status {response.status}",
-            response.status,
-            float(pause) if pause.isdigit() else 0,
-        )
-    if response.headers.get("Content-Range") != content_range:
-        raise _FetchError("the server sent another range")
