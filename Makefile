@@ -132,7 +132,7 @@ $(VENV)/can_test: test/requirements.txt $(VENV)/can_run
 # sudo asks for no password.
 define apt_install
 if [ "$$(id -u)" = 0 ]; then sudo=; elif sudo -n true 2>/dev/null; then sudo='sudo -n'; else sudo=false; fi; \
-	$$sudo true && echo 'Installing $(1) on this machine (apt-get install $(1))' && \
+	command -v apt-get >/dev/null && $$sudo true && echo 'Installing $(1) on this machine (apt-get install $(1))' && \
 	$$sudo apt-get update -qq && \
 	{ $$sudo env LC_ALL=C apt-get install --no-install-recommends --assume-no $(1) 2>/dev/null | grep -E '^ *(Need to get|After this|Download|Space|Installing:)' || true; } && \
 	$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install --no-install-recommends -qq -y $(1) >/dev/null

@@ -83,7 +83,7 @@ def configure(system: Path) -> None:
             shutil.copyfile(source, target)
     if shutil.which("apt-config"):
         settings = subprocess.check_output(["apt-config", "dump"], text=True).splitlines()
-        own = [line for line in settings if re.match(r"Acquire::https?::", line)]
+        own = [line for line in settings if re.match(r"Acquire::(https?::|Check-)", line)]
         (system / "etc/apt/apt.conf.d/99machine").write_text("\n".join([*own, ""]))
 
 

@@ -426,6 +426,25 @@ def test_job_over_its_time_limit_is_killed(
     assert dx_platform.job_processes() == []
 
 
+@pytest.mark.parametrize("entry_point", ["*", "part"])
+def test_time_limit_of_a_run_reaches_its_entry_points(
+    make_applet: MakeApplet, entry_point: str
+) -> None:
+    code = "part() { sleep 600; }\nmain() { dx-jobutil-new-job part; }\n"
+    policy = {name: {"hours": 1} for name in ("main", "part")}
+    applet = make_applet(code, "bash", runSpec={"timeoutPolicy": policy})
+    # Long enough for main, which ends by itself.
+    limit = {entry_point: {"minutes": 0.1}}
+    request = {
+        "project": applet.get_proj_id(),
+        "input": {},
+        "timeoutPolicyByExecutable": {applet.get_id(): limit},
+    }
+    job = dxpy.DXJob(dxpy.api.applet_run(applet.get_id(), request)["id"])
+    description = ended(job)
+    assert description["failureReason"] == "JobTimeoutExceeded"
+
+
 def test_children_left_behind_do_not_outlive_the_job(
     make_applet: MakeApplet, dx_platform: LocalPlatform
 ) -> None:

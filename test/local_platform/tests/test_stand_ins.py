@@ -4,6 +4,7 @@ import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
+import dxpy
 import pytest
 from dxpy.exceptions import InvalidInput
 
@@ -118,6 +119,15 @@ def test_empty_asset_installs_nothing_and_says_so(dx: Dx, dx_stand_in: StandIn) 
     assert f"Unpacking asset {record}, an empty stand-in that installs nothing" in printed
 
 
+def test_region_of_stand_ins_is_not_offered_for_projects(
+    dx_project: str, dx_stand_in: StandIn
+) -> None:
+    del dx_project
+    dx_stand_in(service_id("file", "F1"))
+    regions = dxpy.api.user_describe(dxpy.whoami())["permittedRegions"]
+    assert all(":" in region for region in regions)
+
+
 def test_empty_file_has_no_bytes(dx: Dx, dx_stand_in: StandIn) -> None:
     file = service_id("file", "F4")
     dx_stand_in(file)
@@ -181,6 +191,8 @@ def test_job_that_misses_an_object_names_its_id_and_the_line_to_add(
 def test_line_that_is_no_stand_in_is_refused(dx_stand_in: StandIn, reference: Path) -> None:
     with pytest.raises(LineError, match=r"'file-short = .*' is no stand-in\. Write ID = PATH"):
         dx_stand_in("file-short", reference)
+    with pytest.raises(LineError):
+        dx_stand_in("/without/a/project.fa", reference)
     with pytest.raises(FileNotFoundError):
         dx_stand_in(service_id("file", "F8"), "absent.txt")
 

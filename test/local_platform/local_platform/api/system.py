@@ -52,7 +52,7 @@ def describe_user(call: Call) -> Hash:
         "id": USER,
         "class": "user",
         "billTo": USER,
-        "permittedRegions": sorted(regions),
+        "permittedRegions": sorted(regions - {containers.EVERYWHERE}),
     } | names
 
 

@@ -22,8 +22,10 @@ from local_platform.store.database import Store, now
 from local_platform.strict_json import Hash
 
 LINE = re.compile(
-    r"((?P<project>project-\w{24}):)?(?P<object>(file|record)-\w{24}|(?<=:)/[^=]*?[^=/\s])"
-    r"( version (?P<version>\S+))?\s*=\s*(?P<path>.*)"
+    r"((?P<project>project-\w{24}):)?"
+    r"((?P<id>(file|record)-\w{24})"
+    r"|(?<=:)(?P<name>/[^=]*?[^=/\s])( version (?P<version>\S+))?)"
+    r"\s*=\s*(?P<path>.*)"
 )
 FILE_NAME = "stand_ins.txt"
 """The file in the state folder whose lines are read when a platform starts."""
@@ -65,7 +67,8 @@ def read(line: str, folder: Path) -> StandIn:
     path = folder / Path(match["path"]).expanduser() if match["path"] else None
     if path:
         path.open("rb").close()
-    return StandIn(match["project"] or PROJECT, match["object"], match["version"], path)
+    project, wanted = match["project"] or PROJECT, match["id"] or match["name"]
+    return StandIn(project, wanted, match["version"], path)
 
 
 def read_file(store: Store) -> list[StandIn]:
@@ -93,16 +96,13 @@ def add(store: Store, stand_in: StandIn) -> None:
                 container_id=stand_in.project,
                 permissions={containers.USER: "ADMINISTER", containers.EVERYBODY: "VIEW"},
             )
-        folder, _, name = stand_in.object.rpartition("/")
-        if stand_in.version:
-            _put_asset(store, _derived_id("record", stand_in), stand_in, folder or "/", name)
-        elif name.startswith("record-"):
-            _put_asset(store, name, stand_in, "/", f"asset {name}")
-        elif folder or stand_in.object.startswith("/"):
-            _put_file(store, _derived_id("file", stand_in), stand_in, folder or "/", name)
+        if stand_in.object.startswith("/"):
+            _put_by_name(store, stand_in)
+        elif stand_in.object.startswith("record-"):
+            _put_asset(store, stand_in.object, stand_in, "/", f"asset {stand_in.object}")
         else:
-            own_name = stand_in.path.name if stand_in.path else name
-            _put_file(store, name, stand_in, "/", own_name)
+            name = stand_in.path.name if stand_in.path else stand_in.object
+            _put_file(store, stand_in.object, stand_in, "/", name)
 
 
 def advice(store: Store, object_id: str, name: str = "/folder/name") -> str:
@@ -119,6 +119,13 @@ def advice(store: Store, object_id: str, name: str = "/folder/name") -> str:
         f" '{which} = PATH', or with that line in {store.root / FILE_NAME}. PATH is a local file;"
         " without one, the stand-in is empty"
     )
+
+
+def _put_by_name(store: Store, stand_in: StandIn) -> None:
+    """Put what has a path in its project, and no ID in its line."""
+    folder, _, name = stand_in.object.rpartition("/")
+    put, class_name = (_put_asset, "record") if stand_in.version else (_put_file, "file")
+    put(store, _derived_id(class_name, stand_in), stand_in, folder or "/", name)
 
 
 def _derived_id(class_name: str, stand_in: StandIn) -> str:

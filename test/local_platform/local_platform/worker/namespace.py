@@ -5,7 +5,6 @@ have a folder, the job sees the files of both, and what it writes there goes to 
 overlay). So paths lead where they lead on a worker, and what a job installs goes with the job.
 """
 
-import functools
 import json
 import os
 import re
@@ -133,8 +132,9 @@ def _mount_points() -> list[str]:
     return [re.sub(r"\\([0-7]{3})", lambda m: chr(int(m[1], 8)), line.split()[4]) for line in lines]
 
 
-class RefusalError(Exception):
-    """This machine allows no namespaces; the message is its reason."""
+# (Folder of jobs, with overlays) that worked once. A refusal is not kept: it may be for the moment,
+# as when there are too many namespaces.
+_WORKED: set[tuple[Path, bool]] = set()
 
 
 def support(jobs: Path) -> Support:
@@ -146,24 +146,11 @@ def support(jobs: Path) -> Support:
 
 
 def _refusal(jobs: Path, overlays: bool) -> str | None:
-    try:
-        _try(jobs, overlays)
-    except RefusalError as error:
-        return str(error)
-    return None
-
-
-@functools.cache
-def _try(jobs: Path, overlays: bool) -> None:
-    """Enter namespaces in which Python has to run.
-
-    A refusal is not remembered: there may just be too many namespaces for the moment.
-
-    Raises:
-        RefusalError: it did not.
-    """
+    """Enter namespaces in which Python has to run; return why that failed, or None."""
     if sys.platform != "linux":
-        raise RefusalError(f"{sys.platform} has no namespaces")
+        return f"{sys.platform} has no namespaces"
+    if (jobs, overlays) in _WORKED:
+        return None
     folder = Path(tempfile.mkdtemp(dir=jobs))
     try:
         for name in (HOME, OWN):
@@ -171,8 +158,10 @@ def _try(jobs: Path, overlays: bool) -> None:
         trial = process.supervised([sys.executable, "-S", "-c", ""], plan(folder, overlays))
         done = subprocess.run(trial, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     except OSError as error:
-        raise RefusalError(str(error)) from None
+        return str(error)
     finally:
         private_root.remove(folder)
     if done.returncode != 0:
-        raise RefusalError(done.stderr.strip())
+        return done.stderr.strip()
+    _WORKED.add((jobs, overlays))
+    return None
