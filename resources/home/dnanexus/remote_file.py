@@ -34,6 +34,10 @@ URL_SECONDS = 6 * 60 * 60
 class _FetchError(Exception):
     """What was wrong with one answer."""
 
+    def __init__(self, what: str, status: int = 0) -> None:
+        super().__init__(what)
+        self.status = status
+
 
 class RemoteFile:
     """A closed file of the platform."""
@@ -70,8 +74,9 @@ class RemoteFile:
                         f"{f' ({what})' if what else ''} failed {TRIES} times: {error}. "
                         "Run the applet again."
                     ) from None
-                # Another handle asks for another URL; this one may have been revoked.
-                self._handle = dxpy.DXFile(self.link)
+                if error.status in (401, 403):
+                    # Another handle asks for another URL.
+                    self._handle = dxpy.DXFile(self.link)
                 time.sleep(min(pause, LONGEST_PAUSE))
                 pause *= 2
         raise AssertionError
@@ -82,10 +87,14 @@ class RemoteFile:
         Raises:
             _FetchError: the answer is wrong.
         """
-        # With verify= dxpy makes a connection of its own for this call. Without filename= the name
-        # would be a part of the URL, whatever letters it has.
+        # With verify= dxpy makes a connection of its own for this call, and without a hint it makes
+        # no other call. Without filename= the name would be a part of the URL.
         url, headers = self._handle.get_download_url(
-            preauthenticated=True, duration=URL_SECONDS, filename="part", verify=certifi.where()
+            preauthenticated=True,
+            duration=URL_SECONDS,
+            filename="part",
+            project=dxpy.DXFile.NO_PROJECT_HINT,
+            verify=certifi.where(),
         )
         response = None
         # The errors of urllib3 name the URL, so none of them may go further.
@@ -99,7 +108,8 @@ class RemoteFile:
                 preload_content=False,
             )
             if response.status != 206:
-                raise _FetchError(f"the server answered with status {response.status}")
+                status = response.status
+                raise _FetchError(f"the server answered with status {status}", status)
             if response.headers.get("Content-Range") != f"bytes {begin}-{end - 1}/{self.size}":
                 raise _FetchError("the server sent another range")
             data = response.read(end - begin + 1, decode_content=False)
