@@ -9,7 +9,7 @@ PYTHON  := $(VENV)/bin/python
 .PHONY: all
 all: ; @:
 
-# What each command takes from its command line. Anything else is a mistake, such as bam=my.bam.
+# The variables that each command takes. Any other is a mistake, such as bam=my.bam.
 run_takes := BAM BAI OUT APPLET ARGS
 web_takes := BAM BAI STATE
 shell_takes := STATE
@@ -24,7 +24,7 @@ unknown := $(foreach name,$(filter-out $(takes) PYTHON3 VENV,$(.VARIABLES)),$(if
 $(if $(and $(MAKECMDGOALS),$(strip $(unknown))),$(error \
 	make $(MAKECMDGOALS) does not take $(strip $(unknown)). It takes $(or $(strip $(takes)),nothing)))
 
-# Names reach the programs as the person typed them, whatever characters they hold.
+# Names reach the programs exactly as typed, with any characters.
 override BAM    := $(value BAM)
 override BAI    := $(value BAI)
 override OUT    := $(value OUT)
@@ -45,7 +45,7 @@ help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name what; do \
 		printf 'make %-11s %s\n' "$$name" "$$what"; done
 
-# dx build runs make in turn, which must not think that it is a part of this one.
+# dx build runs make, which must not inherit the flags of this make.
 # exec, so that a signal from make reaches the platform, and not only a shell around it.
 LOCAL_PLATFORM := exec env -u MAKEFLAGS -u MAKELEVEL PATH="$$CLONE/$(VENV)/bin:$$PATH" \
 	PYTHONPATH="$$CLONE/test:$$CLONE/test/local_platform" python -m local_platform
@@ -84,12 +84,12 @@ bench: $(VENV)/can_run samtools ## compare with other ways of counting (20 minut
 	PYTHONPATH=$(BENCH_PATH) $(PYTHON) test/bench/benchmark.py $(ARGS)
 	@$(LOCAL_PLATFORM) -- env PYTHONPATH=$(BENCH_PATH) python test/bench/remote_benchmark.py
 
-# The page of the local platform is JavaScript, whose types stand in its comments.
+# The page of the local platform is JavaScript with its types in comments.
 PAGE := test/local_platform/local_platform/web
 DENO := DENO_DIR="$$CLONE/$(VENV)/deno" DENO_NO_UPDATE_CHECK=1 "$$CLONE/$(VENV)/bin/deno"
 
 .PHONY: lint
-lint: $(VENV)/can_test ## check format, style and types
+lint: $(VENV)/can_lint ## check format, style and types
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy src resources test/local_platform/local_platform
@@ -97,7 +97,7 @@ lint: $(VENV)/can_test ## check format, style and types
 	@echo 'Checks left out: the types of the tests; the program and the local platform are strict about theirs.'
 
 .PHONY: format
-format: $(VENV)/can_test ## format the code and mend what ruff can mend
+format: $(VENV)/can_lint ## format the code, and fix what ruff can fix
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
 	cd $(PAGE) && $(DENO) fmt *.js
@@ -124,7 +124,12 @@ $(VENV)/can_run: test/requirements_run.txt
 	@touch $@
 
 $(VENV)/can_test: test/requirements.txt $(VENV)/can_run
-	@echo 'Installing in $(VENV), once: pytest, playwright, ruff, mypy and deno, from PyPI (370 MB on disk)'
+	@echo 'Installing in $(VENV), once: pytest and playwright, from PyPI (180 MB on disk)'
+	@$(call quietly,$(PIP_INSTALL) -r $<)
+	@touch $@
+
+$(VENV)/can_lint: test/requirements_lint.txt $(VENV)/can_test
+	@echo 'Installing in $(VENV), once: ruff, mypy and deno, from PyPI (140 MB on disk)'
 	@$(call quietly,$(PIP_INSTALL) -r $<)
 	@touch $@
 

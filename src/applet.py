@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
-"""Count the alignment records of each region of a BAM file, in parallel, with samtools view -c.
+"""Count the alignment records of each region of a BAM file, in parallel, with samtools.
 
 The steps are those of the tutorial, and main() shows them in order:
 
 1. Download the BAM file and, if one is given, its index.
 2. Read the regions from the BAM's header: the SN field of every @SQ line.
-3. Split the workload into tasks: the index says where in the file each region is.
+3. Split the workload into tasks, each a run of samtools on a part of the file.
 4. Run the tasks in a multiprocessing.Pool of one process for each CPU.
 5. Verify that every task succeeded, merge the counts, write the files, and upload them.
 
-The index is a hint and the BAM is the truth: the index only says where to cut the file. Every count
-is counted by samtools, and if the index lists another one, the job fails and says so.
+The index only says where to cut the file. samtools counts every record, and if the index lists
+another count for a region, the job fails and says so.
 """
 
 import sys
@@ -51,13 +51,13 @@ def main(
     machines: int = 1,
     output_prefix: str = "",
 ) -> dict[str, Any]:
-    """Count the records of each region; the parameters are the inputs declared in dxapp.json.
+    """Count the records of each region. The parameters are the inputs in dxapp.json.
 
     Returns:
-        A link to the file of each output, by the names declared in dxapp.json.
+        A link to the file of each output in dxapp.json.
 
     Raises:
-        dxpy.AppError: something that the user can fix; the message says what and how.
+        dxpy.AppError: the user can fix something; the message says what and how.
     """
     filters = (min_mapping_quality, require_flags, exclude_flags)
     has_index = mappings_sorted_bai is not None
@@ -82,7 +82,7 @@ def main(
 @dxpy.entry_point("count_share")
 @log_job()
 def count_share(**inputs: Any) -> dict[str, Any]:
-    """Count another machine's share of the tasks: what each subjob of main runs."""
+    """Count one share of the tasks. Each subjob of main runs this."""
     bam, index, share, filters = prepare_share(**inputs)
     results = run_tasks(bam, index, share, filters)
     verify_pool_status(results)
@@ -94,8 +94,8 @@ def download_inputs(
 ) -> tuple[Bam, Path | None]:
     """Download the input files, and verify the BAM.
 
-    Of a BAM that several machines count, or that is not counted, a machine fetches only the parts
-    that it reads. To build an index, it needs the whole file.
+    If several machines count the BAM, or none does, each fetches only the parts that it reads.
+    Building an index needs the whole file.
 
     Args:
         bam: link to the BAM file.
@@ -178,7 +178,7 @@ def upload_results(
         regions: its regions.
         counts: number of records by region number.
         index: the index that was used.
-        options: what the job was asked for.
+        options: the other inputs.
     """
     summary = summarize(bam, regions, counts, index, options, get_samtools_version())
     with log_seconds("write and upload"), TemporaryDirectory() as folder:

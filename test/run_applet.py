@@ -1,8 +1,8 @@
 """The applet's whole life with the real dx: what `make run` shows.
 
 Usage: python test/run_applet.py FOLDER BAM BAI OUT APPLET [OPTION ...], with dx talking to a local
-platform. FOLDER is where the command was typed: relative names begin there. An empty BAM stands for
-the demo, an empty BAI for an index beside the BAM file, if there is one, an empty OUT for FOLDER,
+platform. FOLDER is where the command was typed: relative names begin there. An empty BAM means
+the demo, an empty BAI for the index next to the BAM file, if there is one, an empty OUT for FOLDER,
 and an empty APPLET for this applet. The options go to dx run.
 """
 
@@ -30,17 +30,17 @@ PROGRESS_SECONDS = 5
 # Lines of a count file that are shown; of a longer one its beginning and its total.
 MOST_LINES = 30
 
-# A worker has log sockets, a laptop has none: dxpy says so in every job.
+# dxpy prints this in every job that has no log sockets, as on a laptop.
 NOISE = "TODO: FIXME"
-# What a failed job says of itself stands in its log, and again in the job's description. It is
-# shown once, at the end.
+# The failure message is in the job's log, and again in its description. It is shown once, at the
+# end.
 LOGGED_FAILURE = re.compile(r" STDERR App\w*Error: ")
 FAILED_JOB = re.compile(r"\* .* \(failed\) job-\w+$")
-# The job's own folder stands for / on the worker.
+# The job's own folder takes the place of / on a worker.
 JOB_FOLDER = re.compile(r"/\S*(?=/home/dnanexus/)")
 INPUT_FOLDER = re.compile(r"/home/dnanexus/in/\w+/")
 WARNING = re.compile(r" STD(?:OUT|ERR) (WARNING: .*)")
-# dx says how it is used before it says what is wrong.
+# dx prints its usage before the error.
 USAGE = re.compile(r"^usage: .*?(?=^dx.*: error: )", re.MULTILINE | re.DOTALL)
 
 
@@ -55,7 +55,7 @@ def main() -> int:
     try:
         enter(stand)
         with tempfile.TemporaryDirectory(prefix="make_run_") as folder:
-            # What an interrupted dx leaves behind goes with the folder.
+            # Files of an interrupted dx are removed with this folder.
             os.environ["TMPDIR"] = folder
             source = find_applet(applet)
             if {"-h", "--help"}.intersection(options):
@@ -73,26 +73,26 @@ def main() -> int:
 
 
 def enter(stand: str) -> None:
-    """Go to the folder in which the command was typed.
+    """Change to the folder in which the command was typed.
 
     Raises:
-        StepError: that is not possible, because PWD is of another system or an earlier time.
+        StepError: that is not possible, because PWD is outdated or from another system.
     """
     try:
         os.chdir(stand)
     except OSError as error:
-        raise StepError(f"You cannot stand in {stand!r}: {error.strerror}.") from error
+        raise StepError(f"Cannot enter the folder {stand!r}: {error.strerror}.") from error
 
 
 def end_in_order() -> None:
-    """Have every signal to end raise KeyboardInterrupt, once: then what was made is removed."""
+    """Make every ending signal raise KeyboardInterrupt, once: temporary files are then removed."""
 
     def interrupt(*_: object) -> None:
         for number in numbers:
             signal.signal(number, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    # One that is ignored stays so: nohup, or a job in the background of a script.
+    # Ignored signals stay ignored: nohup, or a background job of a script.
     numbers = [
         number
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -125,7 +125,7 @@ def find_target(name: str) -> Path:
     if not there.is_dir():
         raise StepError(f"{str(there)!r} is a file. Give a folder for the outputs as OUT=...")
     if not os.access(there, os.W_OK | os.X_OK):
-        raise StepError(f"You may not write to {str(there)!r}. Give another folder as OUT=...")
+        raise StepError(f"{str(there)!r} is not writable. Give another folder as OUT=...")
     return folder
 
 
@@ -137,7 +137,7 @@ def find_files(bam_name: str, bai_name: str) -> list[Path]:
     """
     if not bam_name:
         if bai_name:
-            raise StepError("BAI is the index of a BAM file. Give that, too: BAM=... BAI=...")
+            raise StepError("BAI needs the BAM file, too: BAM=... BAI=...")
         return []
     bam = find_file(bam_name, "BAM")
     if bai_name:
@@ -145,7 +145,7 @@ def find_files(bam_name: str, bai_name: str) -> list[Path]:
     index = find_index(bam)
     if index is None:
         return [bam]
-    print(f"The index beside the BAM file is used: {index.name}")
+    print(f"Using the index next to the BAM file: {index.name}")
     return [bam, index]
 
 
@@ -161,19 +161,19 @@ def find_file(name: str, variable: str) -> Path:
     if not path.is_file():
         raise StepError(f"There is no file {str(path)!r}. Give its path as {variable}=...")
     if not os.access(path, os.R_OK):
-        raise StepError(f"You may not read {str(path)!r}. Give a file that you may read.")
+        raise StepError(f"{str(path)!r} is not readable. Change its permissions.")
     return path
 
 
 def find_index(bam: Path) -> Path | None:
-    """Return the index that lies beside a BAM file, under a name that samtools looks for, too."""
+    """Return the index next to a BAM file, by the names that samtools looks for."""
     stem = bam.name.removesuffix(".bam")
     names = (f"{bam.name}.bai", f"{stem}.bai", f"{bam.name}.csi", f"{stem}.csi")
     return next((bam.with_name(name) for name in names if bam.with_name(name).is_file()), None)
 
 
 def show_inputs(source: Path) -> None:
-    """Show what dx run says of the applet's inputs and outputs."""
+    """Show the help of dx run about the applet's inputs and outputs."""
     dx("new", "project", "--select", "make_run")
     print(dx("run", build(source), "-h"))
 
@@ -233,7 +233,7 @@ def download(output: dict, folder: Path) -> dict[str, str]:
 
 
 def shorten(count_file: Path) -> str:
-    """Return the lines of a count file; of a long one, its beginning and its total."""
+    """Return the lines of a count file; if it is long, its beginning and its total."""
     lines = count_file.read_text(errors="backslashreplace").splitlines()
     if len(lines) > MOST_LINES:
         left_out = len(lines) - MOST_LINES
@@ -242,7 +242,7 @@ def shorten(count_file: Path) -> str:
 
 
 def keep(downloads: Path, out: Path, elsewhere: Path) -> Path:
-    """Copy the outputs to where they belong; return that folder's full path.
+    """Copy the outputs to their folder; return its full path.
 
     Raises:
         StepError: they cannot be written there. They are in a new folder in `elsewhere` then.
@@ -262,7 +262,7 @@ def keep(downloads: Path, out: Path, elsewhere: Path) -> Path:
 
 
 def copy_whole(source: Path, target: Path) -> None:
-    """Copy a file; under its name there is never a part of it."""
+    """Copy a file; its name never has an incomplete copy."""
     part = target.with_name(f".{target.name}.part")
     try:
         shutil.copyfile(source, part)
@@ -292,7 +292,7 @@ def dx(*arguments: str, show: bool = True) -> str:
 
 
 def upload(file: Path, project: str) -> str:
-    """Upload a file, saying every few seconds how far that is; return its ID.
+    """Upload a file, and print the progress every few seconds; return its ID.
 
     Raises:
         StepError: dx failed; in its own words.
@@ -306,7 +306,7 @@ def upload(file: Path, project: str) -> str:
 
 
 def has_ended(process: subprocess.Popen[str]) -> bool:
-    """Wait a few seconds for the end of a process that prints little; tell whether it came."""
+    """Wait a few seconds for a process to end; return whether it has ended."""
     try:
         process.wait(PROGRESS_SECONDS)
     except subprocess.TimeoutExpired:
@@ -315,7 +315,7 @@ def has_ended(process: subprocess.Popen[str]) -> bool:
 
 
 def count_uploaded_bytes(name: str, project: str) -> int:
-    """Return how many bytes of a file have arrived whose upload goes on."""
+    """Return how many bytes of a file have arrived so far."""
     import dxpy  # takes a while, and only large files need it
 
     uploading = dxpy.find_data_objects(
@@ -340,7 +340,7 @@ def watch(*arguments: str) -> list[str]:
 
 
 def select_lines(log: Iterable[str]) -> Iterator[str]:
-    """Yield the lines of dx watch that are worth showing, and paths as on a worker."""
+    """Yield the lines of dx watch that are worth showing, with paths as on a worker."""
     has_failed = False
     for line in log:
         if has_failed or NOISE in line or LOGGED_FAILURE.search(line):
@@ -350,7 +350,7 @@ def select_lines(log: Iterable[str]) -> Iterator[str]:
 
 
 def describe_failure(job: dict) -> str:
-    """Return why a job that ended is not done; files are called by their names."""
+    """Return why a job failed, with file names instead of paths."""
     message = job.get("failureMessage") or f"The job was {job['state']}."
     return INPUT_FOLDER.sub("", JOB_FOLDER.sub("", message))
 
@@ -388,7 +388,7 @@ def finish(process: subprocess.Popen[str], stdout: str, stderr: str) -> str:
 
 
 def words_of_dx(text: str) -> str:
-    """Return what dx says of its failure, without the usage that it may say first."""
+    """Return the error message of dx, without the usage that may come first."""
     return USAGE.sub("", text).strip()
 
 

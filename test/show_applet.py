@@ -2,7 +2,7 @@
 
 Usage: python test/show_applet.py FOLDER BAM BAI, with dx talking to a local platform. FOLDER is
 where the command was typed: relative names begin there. An empty BAM stands for the demo, an empty
-BAI for an index beside the BAM file, if there is one.
+BAI for the index next to the BAM file, if there is one.
 """
 
 import json
@@ -41,8 +41,12 @@ def main() -> int:
             os.environ["TMPDIR"] = folder
             form = prepare_form(find_files(bam, bai) or build_demo(Path(folder)))
             address = find_address(form)
-            print(f"\nIn another shell, dx talks to this platform after: . {write_exports(folder)}")
-            print(f"Open this address in a browser; Ctrl-C ends it all.\n  {address}", flush=True)
+            print(
+                f"\nTo use dx with this platform, type in another shell: . {write_exports(folder)}"
+            )
+            print(
+                f"Open this address in a browser. Ctrl-C stops everything.\n  {address}", flush=True
+            )
             open_in_browser(address)
             signal.pause()
     except StepError as error:

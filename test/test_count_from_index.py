@@ -68,7 +68,7 @@ def test_the_index_of_another_bam_is_refused(read_counts, bam, tmp_path):
 def test_an_index_without_numbers_is_refused(read_counts, bam, tmp_path):
     index = index_bam(bam, tmp_path / "old.bai")
     drop_pseudo_bins(index)
-    with pytest.raises(dxpy.AppError, match="it lists no count for region 'chr1'"):
+    with pytest.raises(dxpy.AppError, match="it has no count for region 'chr1'"):
         read_counts(bam, index)
 
 
@@ -94,7 +94,7 @@ def test_an_index_that_lists_no_records_where_there_are_some_is_refused(read_cou
 def test_an_index_without_the_number_of_unplaced_reads_is_refused(read_counts, bam, tmp_path):
     index = index_bam(bam, tmp_path / "old.bai")
     index.write_bytes(index.read_bytes()[:-8])
-    with pytest.raises(dxpy.AppError, match="it lists no count for the unplaced reads"):
+    with pytest.raises(dxpy.AppError, match="it has no count for the unplaced reads"):
         read_counts(bam, index)
 
 

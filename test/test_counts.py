@@ -49,7 +49,7 @@ def check(count, task_size, tmp_path):
 def test_an_ordinary_file(check, tmp_path, capsys, task_size):
     lines = reads("chr1", 20) + reads("chr2", 10) + [sam_line("unplaced")]
     check(build_bam(tmp_path / "x.bam", TWO_REGIONS, lines), {"chr1": 20, "chr2": 10})
-    tasks = re.findall(r"in (\d+) tasks?\n", capsys.readouterr().out)
+    tasks = re.findall(r"in (\d+) tasks?, ", capsys.readouterr().out)
     assert set(tasks) == {"1" if task_size == "normal" else "4"}
 
 
@@ -60,7 +60,7 @@ def test_header_only(check, tmp_path):
 def test_all_reads_unplaced(check, tmp_path, capsys):
     lines = [sam_line(f"read{n}") for n in range(7)]
     check(build_bam(tmp_path / "all_unplaced.bam", TWO_REGIONS, lines), {})
-    assert "Unplaced reads, in no region and not in the total: 7" in capsys.readouterr().out
+    assert "Unplaced reads (in no region, not in the total): 7" in capsys.readouterr().out
 
 
 def test_regions_without_reads_between_others(check, tmp_path):
@@ -213,8 +213,8 @@ def test_the_log_says_what_was_done(count, tmp_path, capsys):
     count(bam, index_bam(bam, tmp_path / "x.bai"))
     log = capsys.readouterr().out
     assert "Regions in the header of 'ordinary.bam': 2\n" in log
-    assert "Counting 2 regions with samtools view -c ordinary.bam REGION, in 1 task\n" in log
-    assert "Unplaced reads, in no region and not in the total: 1\n" in log
+    assert "Counting in 1 task, equivalent to samtools view -c ordinary.bam REGION\n" in log
+    assert "Unplaced reads (in no region, not in the total): 1\n" in log
     assert "Seconds to count: " in log
     assert log.splitlines()[-1].startswith("Seconds in total: ")
 

@@ -169,4 +169,4 @@ def test_a_record_is_given_from_one_region_to_another(blame):
 def test_unplaced_reads_are_given_to_the_last_region(count, bam, capsys):
     index = forge_index(bam, [A, B, Claim(460, 493, 29)], UNPLACED - 4)
     assert count(bam, index) == TRUTH
-    assert "lists 8 unplaced reads, samtools counts 12\n" in capsys.readouterr().out
+    assert "lists 8 unplaced reads, samtools counts 12." in capsys.readouterr().out

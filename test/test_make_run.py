@@ -237,7 +237,7 @@ def test_file_names_are_taken_as_they_are(clone, stand):
 def test_an_index_beside_the_bam_is_used_and_named(clone, stand):
     index_bam(build_sample(stand / "sample.bam"), stand / "sample.bai")
     printed = make(clone, stand, "run", "BAM=sample.bam")
-    assert "The index beside the BAM file is used: sample.bai\n" in printed
+    assert "Using the index next to the BAM file: sample.bai\n" in printed
     assert "Building an index" not in printed
 
 
@@ -245,9 +245,9 @@ def test_a_failure_is_told_once_and_without_the_folder_of_the_job(clone, stand):
     bam = build_sample(stand / "damaged.bam")
     bam.write_bytes(bam.read_bytes()[:-28])
     printed = make(clone, stand, "run", "BAM=damaged.bam", status=2)
-    assert printed.count("is cut off or damaged") == 1
-    sentence = next(line for line in printed.splitlines() if "is cut off or damaged" in line)
-    assert sentence.startswith("'damaged.bam' is cut off or damaged.")
+    assert printed.count("is truncated or damaged") == 1
+    sentence = next(line for line in printed.splitlines() if "is truncated or damaged" in line)
+    assert sentence.startswith("'damaged.bam' is truncated or damaged ")
     assert "/home/dnanexus" not in sentence
     assert "Traceback" not in printed
     assert names(stand) == ["damaged.bam"]
@@ -339,7 +339,7 @@ def test_no_index_is_found_where_there_is_none(tmp_path):
         ("folder", "", "folder' is a folder. Give the path of a file as BAM="),
         ("missing.bam", "", "There is no file '.*missing.bam'. Give its path as BAM="),
         ("sample.bam", "missing.bai", "There is no file '.*missing.bai'. Give its path as BAI="),
-        ("", "sample.bam.bai", "BAI is the index of a BAM file"),
+        ("", "sample.bam.bai", "BAI needs the BAM file"),
     ],
 )
 def test_a_name_that_is_no_file_is_refused(tmp_path, monkeypatch, bam, bai, message):

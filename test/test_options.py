@@ -47,7 +47,7 @@ def test_the_inputs_become_options():
         ),
         (
             {"require_flags": "UNMAP,REVERSE", "exclude_flags": "1028"},
-            "No record can pass the filters: UNMAP is both required and excluded",
+            "No record can pass the filters, because they both require and exclude UNMAP",
         ),
     ],
     ids=str,

@@ -25,14 +25,14 @@ from summary import CountSummary, RegionCount
 REGIONS = [("chr1", 300_000), ("chr2", 300_000), ("chr3", 300_000)]
 
 SORT = "Sort it with samtools sort."
-GIVE_A_BAM = "Give a BAM file sorted by coordinate; samtools sort writes one from SAM, BAM or CRAM."
+GIVE_A_BAM = "Give a complete BAM file; samtools sort writes one from SAM or CRAM."
 UPLOAD_CHECKED = "Upload it again, from a copy that passes samtools quickcheck."
 UPLOAD_READ = "Upload it again, from a copy that samtools view -c reads to its end."
 REHEADER = "Rewrite the header with samtools reheader."
 ALIGN = "Give a BAM file of aligned reads."
 WITHOUT_INDEX = "Upload the file again, or count what is left of it without the index."
 HEADER = "Give a file with the header that its reads were aligned to."
-CAT = "Join BAM files with samtools cat instead of cat."
+MERGE = "Join BAM files with samtools merge or samtools cat, not with cat."
 
 
 @pytest.fixture
@@ -229,7 +229,7 @@ def test_two_files_that_were_joined_with_cat(refuse, tmp_path, with_index, unpla
     index = index_bam(bam, tmp_path / "first.bai")
     size = bam.stat().st_size
     bam.write_bytes(bam.read_bytes() * 2)
-    message = refuse(bam, CAT, index if with_index else None)
+    message = refuse(bam, MERGE, index if with_index else None)
     assert f"a second BAM header follows at byte {size:,}" in message
 
 

@@ -1,7 +1,8 @@
-"""Compare what is fetched with what is there, and fetching with counting: a part of `make bench`.
+"""Measure counting on several machines: bytes, and times compared with a mere transfer.
 
-A server on this machine stands for the service: each answer comes after 20 ms, and all of them
-together at 100 MB/s. Times are medians; each is set against another one of the same rounds.
+This is a part of `make bench`. A server on this machine stands in for DNAnexus: each answer comes
+after 20 ms, and all of them together at 100 MB/s. Times are medians, and each is compared with
+another time of the same rounds.
 """
 
 import contextlib

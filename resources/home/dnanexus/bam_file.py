@@ -1,13 +1,13 @@
-"""A BAM file as bytes: its header, its blocks, and copies of its chunks that are BAM files again.
+"""Reads a BAM file: its header, its blocks, and chunks, which it copies into smaller BAM files.
 
     bam = open_bam(WholeFile(Path("sample.bam")))
     with bam.fetch(chunks, "region 'chr1'") as storage:
         copy_chunks(bam, storage, chunks, pipe)
 
 Positions in a BAM are *virtual offsets*: the offset of a compressed block in the file times 65,536
-plus an offset inside the uncompressed block. A *chunk* is what lies between two of them. Layouts:
-"Sequence Alignment/Map Format Specification" (4.1 BGZF, 4.2 BAM, 5.1.1 chunks). Nothing here runs
-samtools.
+plus an offset inside the uncompressed block. A *chunk* is the part between two of them. Formats:
+"Sequence Alignment/Map Format Specification" (4.1 BGZF, 4.2 BAM, 5.1.1 chunks).
+This module does not run samtools.
 """
 
 import os
@@ -22,10 +22,10 @@ from typing import BinaryIO, NamedTuple, Protocol
 
 UNPLACED = -1  # the reference ID of reads without a region, in a BAM as here
 
-# No record is shorter: its length, 32 bytes of fields, a name of one letter and its end.
+# The smallest record: its length, 32 bytes of fields, and a name of one letter with a NUL.
 SMALLEST_RECORD = 38  # bytes, uncompressed
 
-# What 64 KiB of zeros deflate to, with header and footer: no block holds more for its size.
+# 64 KiB of zeros, deflated, with header and footer: no block has a higher compression ratio.
 LARGEST_BLOCK_DATA, SMALLEST_FULL_BLOCK = 1 << 16, 90  # bytes
 
 LARGEST_BLOCK = 1 << 16  # bytes, compressed
@@ -62,7 +62,7 @@ class Chunk(NamedTuple):
 
     @property
     def most_records(self) -> int:
-        """More records than this do not fit into the chunk, however well they compress."""
+        """Upper limit of the number of records in the chunk."""
         blocks = self.size // SMALLEST_FULL_BLOCK + 2
         return blocks * LARGEST_BLOCK_DATA // SMALLEST_RECORD
 
@@ -83,7 +83,7 @@ class Storage(Protocol):
 
         Args:
             chunks: parts of the BAM.
-            what: what an error calls them.
+            what: their name in error messages.
         """
 
 
@@ -126,7 +126,7 @@ class Bam:
         return [f"{name}\t{length}\t0\t0" for name, length in pairs]
 
     def fetch(self, chunks: Sequence[Chunk], what: str) -> AbstractContextManager[Storage]:
-        """Make the header and these chunks readable; as `Storage.fetch`."""
+        """Make the header and these chunks readable, like `Storage.fetch`."""
         return self.storage.fetch([Chunk(0, self.first_record), *chunks], what)
 
 
@@ -205,9 +205,9 @@ def has_no_data_from(file: BinaryIO, position: int) -> bool:
 
 
 def find_second_header(file: BinaryIO, chunk: Chunk) -> int | None:
-    """Return the address of a BAM header behind an end block in a chunk; None without one.
+    """Return the address of a BAM header after an end-of-file block in a chunk; None if none.
 
-    Two BAM files that were joined with cat have one.
+    BAM files that were joined with cat have one.
     """
     address, after_end = chunk.begin >> 16, False
     while address <= chunk.end >> 16 and (size := _read_block_size(file, address)):
@@ -221,7 +221,7 @@ def find_second_header(file: BinaryIO, chunk: Chunk) -> int | None:
 def copy_chunks(bam: Bam, storage: Storage, chunks: Iterable[Chunk], target: BinaryIO) -> None:
     """Write a BAM that has the header of `bam` and the records of some chunks of it.
 
-    Blocks are copied as they are; only those in which a chunk begins or ends are written anew.
+    Whole blocks are copied as they are. The blocks in which a chunk begins or ends are rewritten.
     A copy of a chunk that ends within a record is truncated, and samtools says so.
 
     Args:
@@ -273,8 +273,8 @@ def _read_at(file: BinaryIO, address: int, size: int) -> bytes:
 def _read_block_size(file: BinaryIO, address: int) -> int | None:
     """Return the size in bytes of the block that begins at an address; None if none does.
 
-    A block is a gzip member that gives its size in an extra subfield, BC. Other subfields may come
-    before it.
+    A block is a gzip member with its size in the extra subfield BC. Other subfields may come before
+    BC.
     """
     head = _read_at(file, address, BLOCK_HEAD_SIZE)
     if len(head) < BLOCK_HEAD_SIZE or head[:4] != b"\x1f\x8b\x08\x04":
@@ -304,7 +304,7 @@ def _inflate_block(file: BinaryIO, address: int) -> bytes:
 
 
 def _describe_kind(first_bytes: bytes) -> str:
-    """Say what a file that is not a BAM seems to be."""
+    """Return what a file that is not a BAM seems to be, as a phrase."""
     kinds = {
         b"CRAM": "is a CRAM file",
         b"@HD\t": "is SAM text",
@@ -318,7 +318,7 @@ def _describe_kind(first_bytes: bytes) -> str:
 
 
 class _BgzfReader:
-    """Reads a BGZF file from a virtual offset on."""
+    """Reads a BGZF file, starting at a virtual offset."""
 
     def __init__(self, file: BinaryIO, offset: int = 0) -> None:
         self._file = file

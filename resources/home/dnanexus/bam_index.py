@@ -1,4 +1,4 @@
-"""What a BAM index says about its file, and whether it can be about this file at all.
+"""Reads a BAM index, and checks that it matches its BAM file.
 
     index = read_index(Path("sample.bam.bai"), bam)
     index.chunks[0], index.counts[0]
@@ -6,8 +6,8 @@
 An index gives each region a chunk, from its first record to the end of its last one. The chunks of
 a sorted BAM follow each other without gaps, so the index of another file is easily recognised.
 
-An index is a hint: what is read here can be right, and nothing of it is proven. Layouts: "Sequence
-Alignment/Map Format Specification" (5.2 BAI) and "Coordinate Sorted Index (CSI) version 1".
+An index that passes can still be wrong; only counting shows it. Formats: "Sequence Alignment/Map
+Format Specification" (5.2 BAI) and "Coordinate Sorted Index (CSI) version 1".
 """
 
 import gzip
@@ -25,24 +25,24 @@ from job_log import plural
 
 _BAI_MAGIC, _CSI_MAGIC = b"BAI\1", b"CSI\1"
 
-# Size of a bin up to its chunks, in 32-bit words: its number, in CSI the start of its first record
-# (two words), its number of chunks. Each chunk is four words.
+# Size of a bin without its chunks, in 32-bit words: its number, in CSI the start of its first
+# record (two words), and its number of chunks. Each chunk is four words.
 _BAI_BIN, _CSI_BIN, _CHUNK = 2, 4, 4
 
-# The bin that holds no records, but a region's chunk and its numbers of records.
+# The number of the pseudo-bin, which has a region's chunk and its numbers of records.
 _BAI_PSEUDO_BIN = 37450
 
-# With bins of one base, this many levels hold 2^63 bases, more than a position can be.
+# With bins of one base, this many levels cover 2^63 bases, more than any position.
 _CSI_LARGEST_DEPTH = 21
 
-# What is read of an index at most; that of a 30x human genome takes 9 MB.
+# At most this much of an index is read; the index of a 30x human genome has 9 MB.
 LARGEST_INDEX = 1 << 30  # bytes
 
-# At most this many blocks of the BAM are checked. An offset of another file is the start of a block
-# about once in 14,000 times (measured), so a few are enough.
+# At most this many blocks of the BAM are checked. Of 14,000 offsets in another file, about one is
+# the start of a block by chance (measured), so a few are enough.
 MOST_CHECKS = 8
 
-_NOT_OF_THIS_BAM = "it belongs to another BAM or an older version"
+_NOT_OF_THIS_BAM = "so it belongs to another BAM or an older version"
 
 
 class BamIndexError(ValueError):
@@ -50,7 +50,7 @@ class BamIndexError(ValueError):
 
 
 class TruncatedBamError(BamIndexError):
-    """The BAM ends before its index does."""
+    """The index lists records beyond the end of the BAM, and matches it up to there."""
 
     def __init__(self, listed: str) -> None:
         """Say what the index lists beyond the end of the BAM."""
@@ -59,7 +59,7 @@ class TruncatedBamError(BamIndexError):
 
 
 class BamIndex(NamedTuple):
-    """What a `.bai` or `.csi` file says; lists are by region number."""
+    """The content of a `.bai` or `.csi` file; lists are by region number."""
 
     chunks: list[Chunk | None]
     """Where the records of each region are; None for a region without records."""
@@ -76,7 +76,7 @@ class BamIndex(NamedTuple):
 
 
 class ChosenIndex(NamedTuple):
-    """The index that a job uses, and where it is from."""
+    """The index that a job uses, and its origin."""
 
     content: BamIndex
     name: str
@@ -90,11 +90,11 @@ class ChosenIndex(NamedTuple):
 
 
 def read_index(path: Path, bam: Bam) -> BamIndex:
-    """Read a BAM index, and check that it matches its BAM, of which only a few bytes are read.
+    """Read a BAM index, and check that it matches its BAM. Only a few bytes of the BAM are read.
 
     Raises:
         BamIndexError: the file is not an index, or not of this BAM.
-        TruncatedBamError: the index is of this BAM as it was before its end was lost.
+        TruncatedBamError: the index is of the complete BAM, and this BAM is truncated.
     """
     index = parse_index(path, bam)
     _check_order(index, bam)
@@ -144,7 +144,7 @@ def _parse(magic: bytes, data: bytes, bam: Bam) -> BamIndex:
     words = _read_numbers("I", body)
     if words[0] != len(bam.regions):
         raise BamIndexError(
-            f"it lists {plural(words[0], 'region')} and the BAM {len(bam.regions):,}: "
+            f"it lists {plural(words[0], 'region')} and the BAM has {len(bam.regions):,}, "
             f"{_NOT_OF_THIS_BAM}"
         )
     index = BamIndex([], [], [], 0)
@@ -161,7 +161,7 @@ def _parse(magic: bytes, data: bytes, bam: Bam) -> BamIndex:
                 starts.append(words[at + 1] | words[at + 2] << 32)
             at += bin_size + _CHUNK * chunks
         if bins and chunk is None:
-            raise BamIndexError(f"it lists no count for region {region!r}, as old indexes do")
+            raise BamIndexError(f"it has no count for region {region!r}, like old indexes")
         if is_bai:
             windows, at = at + 1, at + 1 + 2 * words[at]
             starts = _read_numbers("Q", body[4 * windows : 4 * at])
@@ -170,14 +170,14 @@ def _parse(magic: bytes, data: bytes, bam: Bam) -> BamIndex:
         index.record_starts.append(starts)
     left = len(body) - 4 * at
     if left == 0:
-        raise BamIndexError("it lists no count for the unplaced reads, as old indexes do")
+        raise BamIndexError("it has no count for the unplaced reads, like old indexes")
     if left != 8:
         raise BamIndexError("it is truncated" if left < 8 else "it has bytes after its end")
     return index._replace(unplaced=_read_numbers("Q", body[4 * at :])[0])
 
 
 def _read_numbers(size: str, data: memoryview) -> "array[int]":
-    """Return little-endian numbers of 32 (`I`) or 64 bits (`Q`), as many as there are whole."""
+    """Return data as little-endian numbers of 32 (`I`) or 64 bits (`Q`), without a partial one."""
     numbers = array(size)
     numbers.frombytes(data[: len(data) // numbers.itemsize * numbers.itemsize])
     if sys.byteorder == "big":
@@ -193,8 +193,8 @@ def _check_order(index: BamIndex, bam: Bam) -> None:
         region, count = bam.regions[number], index.counts[number]
         if chunk.begin != position or chunk.end <= chunk.begin:
             raise BamIndexError(
-                f"it lists region {region!r} from virtual offset {chunk.begin} to {chunk.end}, and "
-                f"the BAM has it from {position} on: {_NOT_OF_THIS_BAM}"
+                f"it lists region {region!r} from virtual offset {chunk.begin} to {chunk.end}, but "
+                f"the BAM has it from {position} on, {_NOT_OF_THIS_BAM}"
             )
         if not 0 < count <= chunk.most_records:
             raise BamIndexError(
@@ -208,8 +208,8 @@ def _check_blocks(index: BamIndex, bam: Bam) -> None:
     """Check that blocks of the BAM begin where the index says.
 
     Raises:
-        BamIndexError: a block does not, or the index goes on after the end of the BAM.
-        TruncatedBamError: it goes on, and all blocks before begin where it says.
+        BamIndexError: a block does not, or the index lists records beyond the end of the BAM.
+        TruncatedBamError: it lists records beyond the end, but all blocks begin where it says.
     """
     offsets = [chunk.begin for chunk in index.chunks if chunk]
     end = index.get_end(bam)
@@ -219,18 +219,18 @@ def _check_blocks(index: BamIndex, bam: Bam) -> None:
             offsets += [start for region in index.record_starts for start in region]
         inside = {one >> 16 for one in offsets if bam.first_record < one < bam.size << 16}
         addresses = sorted(inside - {bam.first_record >> 16})
-        # A few that are evenly spread, and the last one.
+        # A few, evenly spread, and the last one.
         for address in addresses[:: -(len(addresses) // MOST_CHECKS + 1)]:
             if not is_block_start(file, address):
                 raise BamIndexError(
-                    f"it points to byte {address:,}, where no block of the BAM begins: it belongs "
-                    "to another BAM, or the BAM is damaged"
+                    f"it points to byte {address:,}, where no block of the BAM begins, so it "
+                    "belongs to another BAM, or the BAM is damaged"
                 )
         if goes_on:
             beyond = f"byte {end >> 16:,}, beyond the end of the file"
             if addresses:
                 raise TruncatedBamError(f"records up to {beyond}")
-            raise BamIndexError(f"it lists records up to {beyond}: {_NOT_OF_THIS_BAM}")
+            raise BamIndexError(f"it lists records up to {beyond}, {_NOT_OF_THIS_BAM}")
 
 
 def _check_unplaced(index: BamIndex, bam: Bam) -> None:
@@ -239,12 +239,11 @@ def _check_unplaced(index: BamIndex, bam: Bam) -> None:
     with bam.storage.open() as file:
         ends_here = has_no_data_from(file, end)
     if ends_here and index.unplaced:
-        # So are the indexes of sambamba up to 0.6.6, whose last region includes the unplaced reads.
-        raise BamIndexError(f"it lists {unplaced}, but a region up to the end of the file")
+        # sambamba up to 0.6.6 writes such indexes: their last region includes the unplaced reads.
+        raise BamIndexError(f"it lists {unplaced}, but a region that ends at the end of the file")
     if not ends_here and not index.unplaced:
         raise BamIndexError(
-            f"it lists no record after byte {end >> 16:,}, where the BAM goes on: "
-            f"{_NOT_OF_THIS_BAM}"
+            f"it lists no record after byte {end >> 16:,}, but the BAM has more, {_NOT_OF_THIS_BAM}"
         )
     if index.unplaced > Chunk(end, bam.size << 16).most_records:
         raise BamIndexError(f"it lists {unplaced}, more than fit into the rest of the file")

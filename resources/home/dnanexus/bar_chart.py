@@ -1,4 +1,4 @@
-"""Bar charts of regions as HTML."""
+"""Draws bar charts of regions as HTML."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence

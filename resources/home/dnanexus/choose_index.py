@@ -1,4 +1,4 @@
-"""Chooses the index that says where to cut the file: the one given, or one that is built."""
+"""Chooses the index that says where to cut the BAM file: the given one, or a new one."""
 
 import signal
 from multiprocessing import cpu_count
@@ -39,7 +39,7 @@ def choose_index(bam: Bam, given: Path | None) -> ChosenIndex:
             ) from error
         except BamIndexError as error:
             problem = f"{given.name!r} does not match {bam.name!r}: {error}"
-            warn(f"The index {problem}")
+            warn(f"The index {problem}. A new index is used instead.")
     log(f"Building an index of {bam.name!r}: samtools index reads the whole file once")
     whole = Chunk(bam.first_record, bam.size << 16)
     with bam.fetch([whole], "the whole file") as storage, log_seconds("build the index"):
@@ -64,11 +64,11 @@ def explain_mismatch(bam: Bam, index: ChosenIndex | None, mismatch: str) -> dxpy
 def _build_index(bam: Bam, storage: Storage) -> ChosenIndex:
     """Build an index of a BAM file, and read it.
 
-    BAI where it is possible, because it takes records beyond the end of their region, too.
+    It is a BAI if possible, because a BAI can hold records beyond the end of their region.
 
     Args:
         bam: the file.
-        storage: where all of it is readable.
+        storage: in which the whole file is readable.
 
     Raises:
         dxpy.AppError: the file is not sorted or is damaged, or the disk is full.
@@ -77,7 +77,7 @@ def _build_index(bam: Bam, storage: Storage) -> ChosenIndex:
     with TemporaryDirectory() as folder:
         path = Path(folder) / f"fresh.{kind}"
         command = ["samtools", "index", "-c" if kind == "csi" else "-b"]
-        # On some files, most of them damaged, samtools index -@ waits for itself for ever (1.16.1).
+        # On some files, most of them damaged, samtools index -@ deadlocks (1.16.1).
         for threads in (cpu_count() - 1, 0):
             options = ["-@", str(threads), "--", str(storage.path), str(path)]
             result = run_cmd([*command, *options], may_stall=threads > 0)

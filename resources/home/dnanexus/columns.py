@@ -1,4 +1,4 @@
-"""The columns of the count table and of the report's table, and how numbers are shown.
+"""Defines the columns of the count table and of the report's table, and formats numbers.
 
 To add a column, add a line to `COLUMNS`: both tables have it then.
 """

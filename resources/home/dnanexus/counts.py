@@ -1,10 +1,10 @@
-"""The counts of all tasks together: how many records each region has.
+"""Adds up the counts of all tasks, and checks them against the index.
 
     counts = merge_counts(bam, index, [result.counts for result in results], filters)
     counts[0], counts[UNPLACED]
 
-Counts are by region number, so that similar names cannot be confused. Each is what samtools
-counted. If the index lists another count, one of the two files is damaged, and the job fails.
+Counts are by region number, so that similar names cannot be confused. Every count is samtools' own.
+If the index lists another count, the index is wrong or the BAM is damaged, and the job fails.
 """
 
 from collections import Counter
@@ -35,7 +35,7 @@ def merge_counts(
         Number of records by region number.
 
     Raises:
-        dxpy.AppError: samtools counts more or less records in a region than the index lists.
+        dxpy.AppError: samtools counts more or fewer records in a region than the index lists.
     """
     counts: Counter[int] = Counter()
     for part in parts:
@@ -50,16 +50,16 @@ def merge_counts(
             raise explain_mismatch(bam, index, f"{lists}, samtools counts {counts[number]:,}")
     unplaced = index.content.unplaced
     if not can_be_right(unplaced, counts[UNPLACED]):
-        # So are the indexes of samtools 1.0. This number is not part of the counts.
+        # samtools 1.0 writes such indexes. This number is not part of the counts.
         lists = f"The index {index.name!r} lists {plural(unplaced, 'unplaced read')}"
-        warn(f"{lists}, samtools counts {counts[UNPLACED]:,}")
+        warn(f"{lists}, samtools counts {counts[UNPLACED]:,}. All other counts match.")
     which = " that pass the filters" if filters.view_options else ""
-    log(f"Unplaced reads{which}, in no region and not in the total: {counts[UNPLACED]:,}")
+    log(f"Unplaced reads{which} (in no region, not in the total): {counts[UNPLACED]:,}")
     return counts
 
 
 def read_index_counts(bam: Bam, path: Path) -> tuple[ChosenIndex, Counter[int]]:
-    """Return an index and the counts that it lists, by region number; no record is read.
+    """Return an index and its counts by region number, without reading any record.
 
     Raises:
         dxpy.AppError: the index does not match this BAM.

@@ -1,4 +1,4 @@
-"""The job's log: lines, warnings, how long things took; and the limits of the machine."""
+"""Writes the job's log: lines, warnings and times; explains a full disk or memory."""
 
 import errno
 import sys
@@ -20,7 +20,7 @@ _warnings: list[str] = []
 
 
 def log(message: str) -> None:
-    """Print a line to the job's log at once; escape what the log cannot show."""
+    """Print a line to the job's log at once; escape characters that the log cannot show."""
     encoding = sys.stdout.encoding or "utf-8"
     line = message.encode(encoding, errors="backslashreplace").decode(encoding)
     print(line, flush=True)
@@ -34,7 +34,7 @@ def warn(message: str) -> None:
 
 @contextmanager
 def log_job() -> Iterator[None]:
-    """At the end of a job, log its warnings once more, where people look, and its seconds."""
+    """At the end of a job, where people look, repeat its warnings, and log its time."""
     started = time.monotonic()
     _warnings.clear()
     try:
@@ -47,7 +47,7 @@ def log_job() -> Iterator[None]:
 
 @contextmanager
 def log_seconds(what: str) -> Iterator[None]:
-    """Log how long something took when it is done."""
+    """Log how long something took, unless it fails."""
     started = time.monotonic()
     yield
     log(f"Seconds to {what}: {time.monotonic() - started:.1f}")
@@ -55,7 +55,7 @@ def log_seconds(what: str) -> Iterator[None]:
 
 @contextmanager
 def explain_limits(what: str) -> Iterator[None]:
-    """Turn the error of a machine that is too small into one for the user.
+    """Turn the error of a full disk or memory into an AppError.
 
     Args:
         what: what failed, as in `No space left on the disk for the output files`.

@@ -1,4 +1,4 @@
-"""The counts for MultiQC: a section with a plot, and columns of its general statistics.
+"""Writes the counts for MultiQC: a section with a plot, and columns of its general statistics.
 
 MultiQC calls this custom content. It finds the files by the end of their names, `_mqc.json`, and
 merges those of one id: each file adds a line to a plot, or a row to a table. The id contains the

@@ -1,4 +1,4 @@
-"""The inputs of a job, read and verified before anything is downloaded."""
+"""Reads the inputs other than files, and verifies them before anything is downloaded."""
 
 import shlex
 from typing import NamedTuple
@@ -19,13 +19,13 @@ MOST_MACHINES = 64
 
 
 class Filters(NamedTuple):
-    """Which records are counted: those that pass all filters. A filter of 0 lets all pass."""
+    """Which records are counted: those that pass all filters. 0 means no filter."""
 
     min_mapping_quality: int = 0
     require_flags: int = 0
     """Sum of FLAG bits that must all be set."""
     exclude_flags: int = 0
-    """Sum of FLAG bits of which none may be set."""
+    """Sum of FLAG bits that must all be unset."""
 
     @property
     def view_options(self) -> list[str]:
@@ -48,7 +48,7 @@ class Filters(NamedTuple):
     def suffix(self) -> str:
         """The filters in the names of files, such as `_q30_exclude2308`; empty if all pass.
 
-        Not -f and -F: some disks do not tell upper from lower case.
+        Words instead of -f and -F, because some file systems ignore case.
         """
         pairs = zip(("q", "require", "exclude"), self, strict=True)
         return "".join(f"_{word}{value}" for word, value in pairs if value)
@@ -60,7 +60,7 @@ class Filters(NamedTuple):
 
 
 class Options(NamedTuple):
-    """The inputs beside the files."""
+    """The inputs other than files."""
 
     filters: Filters = Filters()
     count_from_index: bool = False
@@ -77,10 +77,10 @@ def read_options(
     output_prefix: str,
     has_index: bool,
 ) -> Options:
-    """Read the inputs of these names, and verify that they fit together.
+    """Return the inputs as Options, after verifying them and their combination.
 
     Raises:
-        dxpy.AppError: an input is out of range, not understood, or contradicts another one.
+        dxpy.AppError: an input is out of range, cannot be parsed, or contradicts another one.
     """
     filters = Filters(
         _check_range("min_mapping_quality", min_mapping_quality, 0, LARGEST_MAPPING_QUALITY),
@@ -91,7 +91,7 @@ def read_options(
     if both:
         names = ",".join(name for name, bit in FLAG_BITS.items() if bit & both)
         raise dxpy.AppError(
-            f"No record can pass the filters: {names} is both required and excluded. "
+            f"No record can pass the filters, because they both require and exclude {names}. "
             "Change require_flags or exclude_flags."
         )
     _check_range("machines", machines, 1, MOST_MACHINES)
@@ -116,10 +116,10 @@ def read_options(
 
 
 def parse_flags(name: str, text: str) -> int:
-    """Return a sum of FLAG bits that is given as one number, or as names separated by commas.
+    """Return the sum of FLAG bits that a text gives: one number, or names separated by commas.
 
     Args:
-        name: the input that the text is from.
+        name: of the input, for the error message.
         text: such as `2308`, `0x904` or `UNMAP,SECONDARY,SUPPLEMENTARY`; empty is 0.
 
     Raises:

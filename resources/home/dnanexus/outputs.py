@@ -1,4 +1,4 @@
-"""The output files: their content, their names, and their upload."""
+"""Writes the output files, names them, and uploads them."""
 
 import csv
 import os

@@ -1,11 +1,11 @@
-"""A BAM on the platform, of which only those parts are fetched that are read.
+"""Fetches only the parts of a BAM file that are read, into a sparse file.
 
     bam = verify_bam(PartialFile.create(link))
     with bam.fetch(task.chunks, "region 'chr1'") as storage:
         run_cmd(["samtools", "view", "-c", "-X", str(storage.path), ...])
 
-A sparse file of the BAM's size holds each byte that was fetched at its place in the BAM; the rest
-takes no room on the disk. So all virtual offsets are right, and samtools reads it like the BAM.
+The sparse file has the BAM's size, and each fetched byte is at its position in the BAM. The rest
+takes no disk space. So all virtual offsets are right, and samtools reads the file like the BAM.
 What samtools reads must be fetched before; what Python reads (`open`) is fetched when it is read.
 """
 
@@ -24,7 +24,7 @@ from bam_file import LARGEST_BLOCK, Chunk, Storage
 from job_log import explain_limits, log_seconds
 from remote_file import RANGE_SIZE, RemoteFile
 
-# The header of a BAM of some thousand regions; the last records, and the block that ends every BAM.
+# Enough for the header with some thousand regions; for the last records and the end-of-file block.
 HEAD_SIZE, TAIL_SIZE = 256 << 10, 64 << 10  # bytes
 
 
@@ -40,22 +40,22 @@ class PartialFile:
         Args:
             path: the file to make.
             remote: where its bytes are from.
-            what: what an error calls the bytes.
+            what: the name of its bytes in error messages.
         """
         self.path = path
         self._remote = remote
         self._what = what
         # Begin and end of the ranges that are fetched, disjoint and in order.
         self._fetched: list[tuple[int, int]] = []
-        # How many processes may fetch at the same time. If all did, all would then count at the
-        # same time, and the network would be idle.
+        # Limits how many processes fetch at the same time. If all fetched at once, all would then
+        # count at once, and the network would be idle.
         self._turns = get_context("fork").Semaphore(cpu_count())
         with path.open("wb") as file:
             file.truncate(remote.size)
 
     @classmethod
     def create(cls, link: dict[str, Any]) -> "PartialFile":
-        """Fetch the two ends of a BAM, to where dxpy.download_all_inputs would put the whole file.
+        """Fetch both ends of a BAM, to the path at which download_all_inputs would put the BAM.
 
         Raises:
             dxpy.AppError: fetching fails, or the disk is full.
@@ -68,7 +68,7 @@ class PartialFile:
         return file
 
     def open(self) -> BinaryIO:
-        """Open the BAM for reading; what is read is fetched."""
+        """Open the BAM for reading; missing bytes are fetched when they are read."""
         return cast(BinaryIO, _FetchingReader(self))
 
     @contextmanager
@@ -77,7 +77,7 @@ class PartialFile:
 
         Args:
             chunks: parts of the BAM.
-            what: what an error calls them.
+            what: their name in error messages.
 
         Raises:
             dxpy.AppError: fetching fails.
@@ -124,7 +124,7 @@ class PartialFile:
 
 
 class _FetchingReader(io.FileIO):
-    """Reads a partial file, and fetches first what is missing."""
+    """Reads a partial file, after fetching what is missing."""
 
     def __init__(self, file: PartialFile) -> None:
         super().__init__(file.path, "rb")
@@ -142,7 +142,7 @@ class _FetchingReader(io.FileIO):
 
 
 def download_index(link: dict[str, Any]) -> Path:
-    """Download an index to where dxpy.download_all_inputs would put it, and return its path."""
+    """Download an index to the path at which download_all_inputs would put it; return the path."""
     name = RemoteFile(link).name
     path = _make_input_path("mappings_sorted_bai", name)
     with log_seconds("download the index"), explain_limits(repr(name)):

@@ -1,7 +1,7 @@
 """Runs tasks in a pool of worker processes.
 
-A killed process takes the result of its task with it, and may hold a lock that the other processes
-and the pool itself wait for. Nothing here waits for ever for either.
+A killed process never returns the result of its task, and may hold a lock that the other processes
+and the pool itself wait for. Nothing here waits forever for either.
 """
 
 import multiprocessing
@@ -29,12 +29,12 @@ PROGRESS_SECONDS = 5.0
 
 
 class TaskResult(NamedTuple):
-    """What became of a task."""
+    """The counts of a task, or its failure."""
 
     counts: dict[int, int]
     """Number of records by region number; regions without records may be missing."""
     warnings: list[str]
-    """Of samtools."""
+    """Warnings of samtools."""
     failure: dxpy.AppError | dxpy.AppInternalError | None = None
 
 
@@ -64,10 +64,10 @@ def run_tasks(
     Raises:
         dxpy.AppError: a process of the pool was killed.
     """
-    command = f"{filters.describe_command(bam.name)}, in {plural(len(tasks), 'task')}"
-    log(f"Counting {plural(len(bam.regions), 'region')} with {command}")
+    command = filters.describe_command(bam.name)
+    log(f"Counting in {plural(len(tasks), 'task')}, equivalent to {command}")
     processes = cpu_count() * bam.storage.processes_per_cpu
-    # By its name: Python 3.14 would choose another one, in which the processes share nothing.
+    # Not the default: since Python 3.14 that is forkserver, whose processes share nothing.
     context = get_context("fork")
     stop, killed = context.RawValue(c_bool, False), context.RawValue(c_bool, False)
     shared = Shared(bam, index, filters, context.Semaphore(processes), stop, killed)
@@ -83,16 +83,16 @@ def run_tasks(
 
 
 def start_worker(shared: Shared) -> None:
-    """Receive what all worker processes share: the initializer of the pool."""
+    """Receive what all worker processes share. This is the initializer of the pool."""
     global _shared
     _shared = shared
-    # The pool starts another process in the place of one that was killed.
+    # The pool replaces a killed process with a new one.
     if not shared.places.acquire(block=False):
         shared.killed.value = True
 
 
 def count_task(task: Task) -> TaskResult:
-    """Run a task: this is what the pool maps. Every failure is returned, none is raised."""
+    """Run a task. The pool maps this function; it returns every failure, and raises none."""
     bam, index, filters = _shared[:3]
     if _shared.stop.value:
         return TaskResult({}, [])
@@ -120,15 +120,15 @@ def count_task(task: Task) -> TaskResult:
 def follow_progress(
     results: "IMapIterator[TaskResult]", tasks: int, is_any_killed: Callable[[], bool]
 ) -> Iterator[TaskResult]:
-    """Yield the results of a pool as they come, and log every few seconds how many came.
+    """Yield the results of a pool as they arrive, and log the progress every few seconds.
 
     Args:
         results: what Pool.imap_unordered returns.
-        tasks: how many results will come.
+        tasks: number of results to wait for.
         is_any_killed: returns whether a process of the pool was killed.
 
     Raises:
-        dxpy.AppError: a process of the pool was killed; its result would never come.
+        dxpy.AppError: a process of the pool was killed, so its result will never arrive.
     """
     done, logged = 0, time.monotonic()
     while done < tasks:
@@ -151,7 +151,7 @@ def join_at_end(pool: Pool, shared: Shared) -> Iterator[Callable[[], bool]]:
     """Wait at the end until all processes of a pool have ended.
 
     This is not `with pool:`, which ends in terminate(): that may kill a process that holds a lock
-    of the pool, and then wait for the lock for ever (CPython issue 96995).
+    of the pool, and then wait for the lock forever (CPython issue 96995).
 
     Yields:
         A function that returns whether a process was killed.
@@ -175,13 +175,13 @@ def join_at_end(pool: Pool, shared: Shared) -> Iterator[Callable[[], bool]]:
 
 
 def _give_up(pool: Pool) -> None:
-    """End a pool of which a process was killed, without waiting for any of its locks."""
+    """End a pool after one of its processes was killed, without waiting for any lock."""
 
     def terminate() -> None:
         with suppress(Exception):
             pool.terminate()
 
-    # This stops the pool from starting new processes, and then may wait for ever.
+    # This stops the pool from starting new processes, and then may wait forever.
     Thread(target=terminate, daemon=True).start()
     for worker in active_children():
         worker.kill()

@@ -1,4 +1,4 @@
-"""Runs a command, and ends one that waits for itself."""
+"""Runs a command, and kills it if it deadlocks."""
 
 import os
 import subprocess
@@ -11,18 +11,18 @@ from typing import IO, Any, BinaryIO, NamedTuple
 
 import dxpy
 
-# A process that uses less CPU time than this share of so many seconds waits for itself.
+# A process that uses less than this share of CPU time for this many seconds is deadlocked.
 STALL_SECONDS = 30.0
 STALL_SHARE = 0.005
 
 
 class CommandResult(NamedTuple):
-    """What a command left behind."""
+    """The output and exit status of a command."""
 
     name: str
     """Program and subcommand, such as `samtools view`."""
     stdout: str
-    """Bytes that are not UTF-8 are surrogates, as in file names."""
+    """Bytes that are not UTF-8 become surrogates, as in file names."""
     stderr: str
     exit_code: int
     """As in subprocess: a negative number is the signal that killed the command."""
@@ -61,14 +61,14 @@ def run_cmd(
         if feeding:
             feeding.result()
     text = errors.decode(errors="backslashreplace")
-    # People know their files by name, not by where the job keeps them.
+    # Users know their files by name, not by the job's folders.
     for path in (word for word in cmd_arr if word.startswith("/")):
         text = text.replace(path, Path(path).name)
     return CommandResult(" ".join(cmd_arr[:2]), os.fsdecode(output), text, process.returncode)
 
 
 def _feed(feed: Callable[[BinaryIO], None], target: Any) -> None:
-    """Feed a process; if it ends before it has read everything, its exit status says why."""
+    """Feed a process. If it ends before it has read everything, its exit status says why."""
     with suppress(BrokenPipeError), target:
         feed(target)
 
@@ -77,8 +77,8 @@ def _communicate(process: "subprocess.Popen[bytes]", patience: float | None) -> 
     """Return what a process writes to stdout and stderr; kill it if it stalls.
 
     Args:
-        process: whose output is read.
-        patience: seconds without CPU time after which the process is killed; None for ever.
+        process: a running process.
+        patience: seconds without CPU time after which the process is killed; None means never.
     """
     used = 0.0
     while True:
@@ -92,7 +92,7 @@ def _communicate(process: "subprocess.Popen[bytes]", patience: float | None) -> 
 
 
 def _read_cpu_seconds(pid: int) -> float:
-    """Return the CPU time a process has used; it seems busy where the system does not say."""
+    """Return the CPU time of a process; without /proc, pretend that it is busy."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -1,14 +1,14 @@
-"""Fetches ranges of a file of the platform, and checks each of them.
+"""Fetches byte ranges of a file on the platform, and checks each response.
 
     file = RemoteFile(link)
     data = file.fetch(0, 65_536)
 
-A server that answers with other bytes than it was asked for must not lead to a wrong count: of each
-answer the status, the range and the length are checked, and a wrong one is asked for again.
+A server that sends other bytes than requested must not cause a wrong count. So the status, range
+and length of each response are checked, and after a wrong response the request is repeated.
 
-The requests of dxpy are not used for the bytes. They share a connection with the processes that are
-forked (one of which then got the bytes of another one's range), write the URL, which is a key to
-the file, to the log, and after a status of 503 try again for ever.
+dxpy's own requests are not used for the bytes. They share a connection with forked processes, so
+one process can get the bytes of another. They log the URL, which is a key to the file. And after
+status 503 they retry forever.
 """
 
 import os
@@ -22,7 +22,7 @@ from dxpy.utils.file_load_utils import make_unix_filename
 
 RANGE_SIZE = 4 << 20  # bytes; the latency of a request is then a tenth of its transfer
 
-# A server that sends nothing for so long has stalled.
+# A server that sends nothing for this long has stalled.
 TIMEOUT_SECONDS = 60
 TRIES = 7
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds; each pause is twice the one before
@@ -32,7 +32,7 @@ URL_SECONDS = 6 * 60 * 60
 
 
 class _FetchError(Exception):
-    """What was wrong with one answer."""
+    """One response was wrong; the message says how."""
 
     def __init__(self, what: str, status: int = 0) -> None:
         super().__init__(what)
@@ -58,10 +58,10 @@ class RemoteFile:
         Args:
             begin: the first byte.
             end: the byte after the last one.
-            what: what an error calls them, such as `region 'chr1'`.
+            what: their name in error messages, such as `region 'chr1'`.
 
         Raises:
-            dxpy.AppError: no answer was right, however often the server was asked.
+            dxpy.AppError: all tries failed.
         """
         pause = FIRST_PAUSE
         for tries_left in reversed(range(TRIES)):
@@ -75,17 +75,17 @@ class RemoteFile:
                         "Run the applet again."
                     ) from None
                 if error.status in (401, 403):
-                    # Another handle asks for another URL.
+                    # A new handle requests a new URL.
                     self._handle = dxpy.DXFile(self.link)
                 time.sleep(min(pause, LONGEST_PAUSE))
                 pause *= 2
         raise AssertionError
 
     def _fetch_once(self, begin: int, end: int) -> bytes:
-        """Ask once for a range.
+        """Request a range once.
 
         Raises:
-            _FetchError: the answer is wrong.
+            _FetchError: the response is wrong.
         """
         # With verify= dxpy makes a connection of its own for this call, and without a hint it makes
         # no other call. Without filename= the name would be a part of the URL.
@@ -97,7 +97,7 @@ class RemoteFile:
             verify=certifi.where(),
         )
         response = None
-        # The errors of urllib3 name the URL, so none of them may go further.
+        # The errors of urllib3 contain the URL, so none of them may get into the log.
         try:
             response = self._connect().request(
                 "GET",
@@ -114,14 +114,14 @@ class RemoteFile:
                 raise _FetchError("the server sent another range")
             data = response.read(end - begin + 1, decode_content=False)
         except urllib3.exceptions.TimeoutError:
-            raise _FetchError(f"nothing came for {TIMEOUT_SECONDS:g} seconds") from None
+            raise _FetchError(f"the server sent nothing for {TIMEOUT_SECONDS:g} seconds") from None
         except (urllib3.exceptions.HTTPError, OSError):
             raise _FetchError("connection lost") from None
         finally:
             if response is not None:
                 response.close()
         if len(data) != end - begin:
-            raise _FetchError(f"only {len(data):,} bytes came")
+            raise _FetchError(f"the server sent only {len(data):,} bytes")
         return bytes(data)
 
     def _connect(self) -> urllib3.PoolManager:

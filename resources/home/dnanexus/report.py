@@ -1,7 +1,7 @@
-"""The count report: one HTML page for a person, which needs no other file.
+"""Writes the count report: one HTML page that needs no other file.
 
-The page is the template `report.html`, filled. Figures and charts are HTML. The table is JSON, of
-which the page's script shows the rows that are wanted: a browser takes ten seconds for a table of
+The page is the template `report.html`, filled. Figures and charts are HTML. The table is JSON, and
+the page's script shows only some rows at a time, because a browser takes ten seconds for a table of
 100,000 rows.
 """
 

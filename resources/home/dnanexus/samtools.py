@@ -1,4 +1,4 @@
-"""Understands what samtools says.
+"""Verifies BAM files with samtools, and turns its messages into errors.
 
 The exit status of samtools is not enough: for a region it does not know, or finds ambiguous,
 `samtools view -c` prints 0 and exits with 0, and only stderr tells (`find_errors`).
@@ -25,17 +25,17 @@ from bam_file import (
 from job_log import MORE_MEMORY, log
 from processes import CommandResult, run_cmd
 
-# Lines of htslib that are no errors: warnings, notes, traces.
+# Lines of htslib that are not errors: warnings, notes, traces.
 NOTE = re.compile(r"\[[A-DF-Z]::")
 WARNING_SIGN = "[W::"
 
-# What makes a line an error though the exit status is 0. It is not every line that is not known, so
-# that a samtools that says something new does not fail every job.
+# What marks a line as an error, even if the exit status is 0. Unknown lines are not errors:
+# otherwise a new message of a later samtools version would fail every job.
 ERROR_SIGN = re.compile(
     r"\[E::|error|fail|invalid|unknown|ambiguous|corrupt|truncated|cannot|could not|unable", re.I
 )
 
-# What samtools says of a file that is not sorted.
+# What samtools says about a file that is not sorted.
 UNSORTED_SIGNS = (
     "Unsorted positions",
     "not continuous",
@@ -45,7 +45,7 @@ UNSORTED_SIGNS = (
 
 UPLOAD_AGAIN = "Upload it again, from a copy that samtools view -c reads to its end."
 
-# htslib takes what follows this in a file's name for the name of an index.
+# In a file's name, htslib takes what follows this as the name of the index.
 INDEX_SEPARATOR = "##idx##"
 
 
@@ -55,10 +55,10 @@ def get_samtools_version() -> str:
 
 
 def verify_bam(storage: Storage) -> Bam:
-    """Verify that a file is a BAM file, and complete as far as its two ends show.
+    """Verify that a file is a BAM file, with a readable header and an end-of-file block.
 
     Raises:
-        dxpy.AppError: the file is of another kind, or truncated, or samtools cannot open its name.
+        dxpy.AppError: the file has another format or is truncated, or samtools misreads its name.
     """
     name = storage.path.name
     if INDEX_SEPARATOR in name:
@@ -72,8 +72,8 @@ def verify_bam(storage: Storage) -> Bam:
         raise dxpy.AppError(f"{name!r} could not be read: {error}. {UPLOAD_AGAIN}") from error
     except BamFormatError as error:
         raise dxpy.AppError(
-            f"{name!r} {error}. Give a BAM file sorted by coordinate; samtools sort writes one "
-            "from SAM, BAM or CRAM."
+            f"{name!r} {error}. Give a complete BAM file; samtools sort writes one from SAM or "
+            "CRAM."
         ) from error
     result = run_cmd(["samtools", "quickcheck", "-u", "--", str(storage.path)])
     verify_not_killed(result, f"{name!r} could not be checked")
@@ -109,7 +109,7 @@ def _split_messages(result: CommandResult) -> list[str]:
 
 
 def quote(result: CommandResult) -> str:
-    """Return the first message of a command: the cause, where the others are effects."""
+    """Return the first message of a command, which is the cause; the others are effects."""
     for message in _split_messages(result):
         # What follows is of an earlier error of the system, or a place in a pipe.
         words = re.sub(r"(: No such file or directory|: Numerical .*| at offset \d+)$", "", message)
@@ -137,13 +137,13 @@ def verify_not_killed(result: CommandResult, failure: str) -> None:
 def explain_failure(
     bam: Bam, storage: Storage, chunks: Sequence[Chunk], result: CommandResult, failure: str
 ) -> dxpy.AppError:
-    """Return the error for a samtools that failed on some chunks of a BAM.
+    """Return the error for a samtools command that failed on some chunks of a BAM.
 
     Args:
         bam: the file.
-        storage: where these chunks are readable.
+        storage: in which these chunks are readable.
         chunks: what samtools read.
-        result: what samtools left behind.
+        result: of the command.
         failure: what failed, as the beginning of a sentence.
     """
     verify_not_killed(result, failure)
@@ -152,13 +152,13 @@ def explain_failure(
             f"{bam.name!r} is not sorted by coordinate ({quote(result)}). "
             "Sort it with samtools sort."
         )
-    log(f"{failure}. Looking for the damage: reading it once more")
+    log(f"{failure}. Reading it again to find the damage")
     with storage.open() as file:
         headers = [find_second_header(file, chunk) for chunk in chunks]
     for address in filter(None, headers):
         return dxpy.AppError(
             f"{failure}: a second BAM header follows at byte {address:,} ({quote(result)}). "
-            "Join BAM files with samtools cat instead of cat."
+            "Join BAM files with samtools merge or samtools cat, not with cat."
         )
     if damage := _find_damage(bam, storage, chunks):
         return dxpy.AppError(f"{failure}: {damage} ({quote(result)}). {UPLOAD_AGAIN}")
@@ -183,7 +183,7 @@ def _find_damage(bam: Bam, storage: Storage, chunks: Sequence[Chunk]) -> str | N
     if not result.exit_code:
         return None
     fields = last_line.split("\t")
-    # A line that is cut off says nothing.
+    # The last line is incomplete, so it does not say where.
     if len(fields) < 11 or not last_line.endswith("\n"):
         return "it is damaged"
     if fields[2] == "*":

@@ -1,4 +1,4 @@
-"""The other machines: each is a subjob that counts its share of the tasks.
+"""Counts a BAM on several machines: each subjob counts its share of the tasks.
 
     subjobs = start_subjobs(other_shares, index, options, links)
     ...
@@ -10,8 +10,8 @@ and in each subjob
     ...
     return upload_counts(share, counts)
 
-The tasks themselves are too many to pass on. Each subjob splits the workload again, by the same
-index for the same number of CPUs, which gives the same tasks, and takes its share of them.
+There are too many tasks to pass them as inputs. So each subjob splits the workload again, with the
+same index and number of CPUs, which gives the same tasks, and takes its share of them.
 """
 
 import json
@@ -32,7 +32,7 @@ from partial_bam import PartialFile, download_index
 from samtools import verify_bam
 from tasks import Task, split_workload
 
-# Between two looks at a subjob: one call of the API, however many subjobs there are.
+# Between two requests for a subjob's state; only one subjob is asked at a time.
 POLL_SECONDS = 2
 
 
@@ -49,9 +49,9 @@ def start_subjobs(
     """Start a subjob for each share of another machine.
 
     Args:
-        shares: the tasks of each machine but this one; none if there is only one machine.
-        index: the index by which the workload was split.
-        options: what the job was asked for.
+        shares: the tasks of each other machine; empty if there is only one machine.
+        index: the index that the workload was split with.
+        options: the inputs of the main job other than files.
         links: to the files `bam` and `index`, if one was given.
     """
     if not shares:
@@ -72,7 +72,7 @@ def start_subjobs(
 
 
 def make_inputs(index: ChosenIndex, options: Options, links: dict[str, Any]) -> dict[str, Any]:
-    """Return the inputs that all subjobs share; the parameters are those of start_subjobs."""
+    """Return the inputs that are the same for all subjobs; parameters as in start_subjobs."""
     if index.data:
         links = links | {"index": _upload_index(index)}
     return links | {
@@ -92,16 +92,16 @@ def prepare_share(
     cpus: int,
     number: int,
 ) -> tuple[Bam, ChosenIndex, list[Task], Filters]:
-    """Find out what a subjob counts.
+    """Fetch the header and the index, and find the share of this subjob.
 
     Args:
         bam: link to the BAM.
         index: link to its index, which the main job has checked.
         index_origin: as in ChosenIndex.
         filters: as in Filters.
-        machines: among how many the tasks are shared at most.
-        cpus: of the main job's machine; with those of another type the tasks would be others.
-        number: of the share; that of the main job is 0.
+        machines: the wanted number of machines.
+        cpus: of the main job's machine, because another number would give other tasks.
+        number: of the share; the main job's share is 0.
 
     Returns:
         The BAM; its index; the tasks of this subjob; which records they count.
@@ -118,7 +118,7 @@ def prepare_share(
 def upload_counts(share: Sequence[Task], parts: Iterable[Mapping[int, int]]) -> dict[str, Any]:
     """Return the output of a subjob.
 
-    The counts are in a file: those of a hundred thousand regions are too long for an output.
+    The counts are in a file, because a hundred thousand regions are too long for an output.
 
     Args:
         share: the tasks of the subjob.
@@ -134,7 +134,7 @@ def upload_counts(share: Sequence[Task], parts: Iterable[Mapping[int, int]]) -> 
 
 
 def collect_counts(subjobs: Sequence[Subjob]) -> list[Counter[int]]:
-    """Wait for subjobs, and return what each of them counted.
+    """Wait for all subjobs, and return their counts.
 
     Raises:
         dxpy.AppError: a subjob failed; the message is its own.
@@ -159,7 +159,7 @@ def _collect(subjob: Subjob) -> Counter[int]:
 
 
 def read_counts(output: dict[str, Any], share: Sequence[Task]) -> Counter[int]:
-    """Return what a subjob counted.
+    """Return the counts of a subjob.
 
     Args:
         output: as `upload_counts` returns it.

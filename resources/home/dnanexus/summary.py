@@ -1,4 +1,4 @@
-"""What was counted, and what follows from it: facts only, no files and no HTML."""
+"""Derives the reported figures from the counts; writes no files and no HTML."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -16,8 +16,8 @@ VERSION = "1.0.0"  # of the applet, as in dxapp.json
 
 MEGABASE = 1_000_000
 
-# A chart with more bars does not fit on a screen. Beside chromosomes, only regions with at least
-# this share of the records are worth a bar.
+# A chart with more bars does not fit on a screen. Regions that are not chromosomes get a bar
+# only with at least this share of the records.
 MOST_BARS = 40
 SMALLEST_SHARE = 0.005
 
@@ -225,7 +225,7 @@ def summarize(
         regions: its regions.
         counts: number of records by region number; that of UNPLACED is the unplaced reads.
         index: the index that was used.
-        options: what the job was asked for.
+        options: the inputs other than files.
         samtools_version: of the samtools that counted.
     """
     filters, from_index = options.filters, options.count_from_index

@@ -1,4 +1,4 @@
-"""Splits the workload into tasks: which runs of samtools count a BAM file, and what each one reads.
+"""Splits the workload into tasks: runs of samtools, each on one or more chunks of the BAM file.
 
 Counting should cost about one pass over the file, shared evenly by all CPUs, whatever the regions
 look like. So large regions are cut into chunks, and there are two kinds of task:
@@ -6,11 +6,11 @@ look like. So large regions are cut into chunks, and there are two kinds of task
 - A `ViewTask` counts one chunk of one region with samtools view -c. The chunk begins and ends at a
   record of the region. A sorted file has only records of that region between two of them, so
   samtools, which stops at the first record of another region, reads the chunk to its end.
-- An `IdxstatsTask` counts chunks of several regions, small ones and both ends of each large one.
-  samtools idxstats reads them through a pipe and counts by region whatever it meets.
+- An `IdxstatsTask` counts chunks of several regions: small regions, and both ends of large ones.
+  samtools idxstats reads them through a pipe, and counts the records by region.
 
-Together, the tasks read every record exactly once. So a wrong index makes counting slow or makes
-the job fail, but it cannot make a count wrong.
+Together, the tasks read every record exactly once. So a wrong index makes counting slow, or the job
+fails, but no count is wrong.
 
     for task in split_workload(bam, index, cpus=4, machines=1)[0]:
         with bam.fetch(task.chunks, task.describe(bam)) as storage:
@@ -31,8 +31,8 @@ from bam_index import BamIndex, BamIndexError
 from options import Filters
 from processes import CommandResult, run_cmd
 
-# While the last task runs, every other CPU may be idle; so the more CPUs there are, the smaller a
-# task must be. But none is so small that starting samtools (5 ms, or 1 MB of reading) matters.
+# While the last task runs, all other CPUs may be idle. So the more CPUs there are, the smaller a
+# task must be, but not so small that the start of samtools matters (5 ms, the time to read 1 MB).
 TASKS_PER_OTHER_CPU = 20
 SMALLEST_TASK = 12 << 20  # compressed bytes
 
@@ -43,11 +43,11 @@ LARGEST_TASK = 256 << 20  # compressed bytes
 # starting samtools.
 SMALLEST_CHUNK = 2 << 20  # compressed bytes
 
-# A task that could not be cut gets more threads, which decompress. One thread still has to read the
-# records, a third of all work, so a fifth thread would not help (measured).
+# A large task that cannot be cut gets more threads, which decompress. One thread still has to read
+# all records, a third of the work, so a fifth thread would not help (measured).
 MOST_THREADS = 4
 
-# In the index of a chunk, the one bin 0 covers every position of a region of any length.
+# In the index of a chunk, bin 0 covers every position, however long the region is.
 _MIN_SHIFT, _DEPTH = 40, 0
 
 
@@ -65,7 +65,7 @@ class ViewTask(NamedTuple):
         return self.chunks[0].size
 
     def describe(self, bam: Bam) -> str:
-        """Return what a message calls the task."""
+        """Return the name of the task in messages."""
         return f"region {bam.regions[self.number]!r}"
 
     def run(self, bam: Bam, storage: Storage, filters: Filters) -> CommandResult:
@@ -89,7 +89,7 @@ class IdxstatsTask(NamedTuple):
     numbers: list[int]
     """Of the regions that the index lists there; UNPLACED for the unplaced reads."""
     threads: int = 1
-    """More than one if the file could not be cut."""
+    """More than one if a large chunk cannot be cut."""
 
     @property
     def size(self) -> int:
@@ -97,7 +97,7 @@ class IdxstatsTask(NamedTuple):
         return sum(chunk.size for chunk in self.chunks)
 
     def describe(self, bam: Bam) -> str:
-        """Return what a message calls the task."""
+        """Return the name of the task in messages."""
         regions = [bam.regions[number] for number in self.numbers if number != UNPLACED]
         parts = [f"region {region!r}" for region in regions]
         if len(regions) > 1:
@@ -139,9 +139,9 @@ def create_region_view_cmd(bam: Path, index: Path, region: str, filters: Filters
 
     Args:
         bam: the BAM file.
-        index: an index of the file or of a chunk of it; thanks to -X it may be anywhere.
-        region: its name. In braces samtools takes the whole of it as a name: without them
-            HLA-A*01:01 could also be base 1 of a region HLA-A*01.
+        index: an index of the file or of a chunk of it; with -X it may be in any folder.
+        region: its name. In braces, samtools reads all of it as a name. Without braces,
+            HLA-A*01:01 could also mean base 1 of a region HLA-A*01.
         filters: which records to count.
     """
     options = ["-c", *filters.view_options]
@@ -149,7 +149,7 @@ def create_region_view_cmd(bam: Path, index: Path, region: str, filters: Filters
 
 
 def create_idxstats_cmd(filters: Filters, threads: int) -> list[str]:
-    """Return the command that counts by region the records of a BAM that it reads from a pipe."""
+    """Return the command that counts records by region, of a BAM that it reads from a pipe."""
     options = ["-@", str(threads)] if threads > 1 else []
     if filters.expression:
         options += ["--input-fmt-option", f"filter={filters.expression}"]
@@ -159,7 +159,7 @@ def create_idxstats_cmd(filters: Filters, threads: int) -> list[str]:
 def split_workload(bam: Bam, index: BamIndex, cpus: int, machines: int) -> list[list[Task]]:
     """Split the workload into a share of tasks for each machine.
 
-    The tasks cover the file from the end of the header to the end of the file, nothing twice.
+    The tasks cover the file from the end of the header to the end of the file, without overlap.
 
     Args:
         bam: the file.
@@ -188,9 +188,9 @@ def split_workload(bam: Bam, index: BamIndex, cpus: int, machines: int) -> list[
 
 
 def get_task_size(size: int, cpus: int, machines: int) -> float:
-    """Return how large a task should be at most, for a file of this size; in compressed bytes.
+    """Return the wanted maximum size of a task, in compressed bytes, for a file of this size.
 
-    Every machine that was asked for should have something to do.
+    Every machine should have something to do.
     """
     other_cpus = max(1, cpus * machines - 1)
     task_size = size / (other_cpus * TASKS_PER_OTHER_CPU)
@@ -248,7 +248,7 @@ def _group(parts: Iterable[tuple[int, Chunk]], task_size: float, cpus: int) -> l
 
 
 def _share(tasks: Sequence[Task], machines: int) -> list[list[Task]]:
-    """Share tasks, the largest first, among machines: each to the one with the least to do."""
+    """Share tasks among machines, the largest first: each goes to the smallest share so far."""
     shares: list[list[Task]] = [[] for _ in range(min(machines, len(tasks)))]
     sizes = [(0, number) for number in range(len(shares))]
     for task in tasks:
@@ -259,9 +259,9 @@ def _share(tasks: Sequence[Task], machines: int) -> list[list[Task]]:
 
 
 def write_chunk_index(path: Path, number: int, chunk: Chunk) -> None:
-    """Write an index in which samtools finds only one chunk of a region.
+    """Write an index that lists only one chunk of one region.
 
-    It is an uncompressed CSI index in which the region has the single bin 0, with the one chunk:
+    It is an uncompressed CSI index, in which the region has only bin 0, with only this chunk. So
     samtools reads exactly the records that begin in the chunk. Loading the whole index would take
     three quarters of the time of a small task.
 
@@ -276,10 +276,10 @@ def write_chunk_index(path: Path, number: int, chunk: Chunk) -> None:
 
 
 def check_chunk_ends(bam: Bam, storage: Storage, task: Task) -> None:
-    """Check that each chunk of a task begins and ends at a record; of its region, in a ViewTask.
+    """Check that each chunk of a task begins and ends at a record, in a ViewTask of its region.
 
     Raises:
-        BamIndexError: a chunk does not.
+        BamIndexError: a chunk begins or ends elsewhere.
         DamagedBamError: a block is damaged.
     """
     region = task.number if isinstance(task, ViewTask) else None

@@ -115,7 +115,7 @@ class Caller:
 
     def _missing(self, object_id: str) -> ResourceNotFound:
         """Return the refusal of what is not there; to a job, with what its user can do."""
-        refusal = f'The entity "{object_id}" could not be found'
+        refusal = f"The entity {object_id} could not be found"
         if self.job_id and object_id.startswith(("file-", "record-", "project-")):
             refusal += f". {stand_ins.advice(self.store, object_id)}"
         return ResourceNotFound(refusal)

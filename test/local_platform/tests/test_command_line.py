@@ -64,6 +64,25 @@ def test_whatever_ends_the_scheduler_ends_the_platform(tmp_path: Path, command: 
     assert "Traceback" not in done.stderr
 
 
+def test_full_disk_is_one_sentence_that_says_which_disk(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "none", str(disk)]
+    if os.geteuid() or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("making a small disk needs the right to mount one")
+    (tmp_path / "large.bam").write_bytes(bytes(4 << 20))
+    commands = 'dx new project p --select && dx upload "$0" --wait'
+    try:
+        done = local_platform(
+            "--state", disk / "state", "--", "sh", "-c", commands, tmp_path / "large.bam"
+        )
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+    assert done.returncode != 0
+    assert f"No space left on the disk of the local platform ({disk / 'state'})" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_nothing_is_left_without_a_state_folder(tmp_path: Path) -> None:
     script = 'echo "$DX_USER_CONF_DIR"'
     configuration = Path(local_platform("--", "sh", "-c", script).stdout.strip())

@@ -10,7 +10,7 @@ import pytest
 
 from local_platform.testing.local import LocalPlatform
 from local_platform.testing.project import Dx
-from platform_fixtures import in_state, until
+from platform_fixtures import in_state, until, write_applet
 
 
 @pytest.fixture
@@ -257,19 +257,51 @@ def test_project_is_labelled_and_found(dx: Dx, dx_project: str) -> None:
 
 
 def test_flags_of_a_project_are_described_and_found(dx: Dx, dx_project: str) -> None:
-    other = dx("new", "project", "p", "--phi", "--database-ui-view-only", "--brief").stdout.strip()
-    flags = json.loads(dx("describe", other, "--json").stdout)
-    assert (flags["containsPHI"], flags["databaseUIViewOnly"]) == (True, True)
-    with_phi = dx("find", "projects", "--phi", "true", "--brief").stdout.split()
-    assert other in with_phi
-    assert dx_project not in with_phi
-    dx("update", "project", dx_project, "--download-restricted", "true", "--restricted", "true")
-    flags = json.loads(dx("describe", dx_project, "--json").stdout)
-    assert (flags["downloadRestricted"], flags["restricted"], flags["protected"]) == (
-        True,
-        True,
-        False,
-    )
+    other = dx("new", "project", "p", "--database-ui-view-only", "--brief").stdout.strip()
+    assert dxpy.describe(other)["databaseUIViewOnly"]
+    uploads = ("--external-upload-restricted", "true")
+    dx("update", "project", dx_project, "--restricted", "true", *uploads)
+    found = dx("find", "projects", *uploads, "--brief").stdout.split()
+    assert dx_project in found
+    assert other not in found
+    described = dxpy.describe(dx_project)
+    assert (described["restricted"], described["protected"]) == (True, False)
+    assert described["storageCost"] == 0
+
+
+def test_project_for_health_information_is_refused_as_by_the_service(dx: Dx) -> None:
+    refused = dx("new", "project", "p", "--phi", status=3).stderr
+    assert "PermissionDenied: PHI features must be enabled for user-local" in refused
+
+
+def test_viewers_are_restricted_with_downloads(dx_project: str) -> None:
+    project = dxpy.DXProject(dx_project)
+
+    def restricted() -> tuple[bool, bool]:
+        described = project.describe()
+        return described["downloadRestricted"], described["previewViewerRestricted"]
+
+    project.update(download_restricted=True)
+    assert restricted() == (True, True)
+    with pytest.raises(dxpy.exceptions.InvalidInput, match="previewViewerRestricted"):
+        project.update(download_restricted=False)
+    project.update(preview_viewer_restricted=False)
+    project.update(download_restricted=False)
+    assert restricted() == (False, False)
+
+
+def test_restrictions_of_results_and_programs_are_described_and_lifted(dx_project: str) -> None:
+    project = dxpy.DXProject(dx_project)
+    assert project.describe()["databaseResultsRestricted"] is None
+    applet = "applet-" + "B" * 24
+    project.update(allowed_executables=[applet], database_results_restricted=10)
+    described = project.describe()
+    assert described["allowedExecutables"] == [applet]
+    assert described["databaseResultsRestricted"] == 10
+    project.update(unset_allowed_executables=True, unset_database_results_restricted=True)
+    described = project.describe()
+    assert described["allowedExecutables"] is None
+    assert described["databaseResultsRestricted"] is None
 
 
 def test_folder_is_copied_into_another_project_with_those_below_it(dx: Dx, words: str) -> None:
@@ -312,3 +344,36 @@ def test_batch_describe_answers_for_each(dx_project: str) -> None:
     there, missing = dxpy.api.system_describe_data_objects({"objects": asked})["results"]
     assert there == {"describe": {"id": record, "name": "there"}}
     assert missing["error"]["type"] == "ResourceNotFound"
+
+
+def test_missing_folder_of_a_copy_is_named(dx: Dx, words: str, dx_project: str) -> None:
+    assert words
+    other = dxpy.api.project_new({"name": "other"})["id"]
+    refused = dx("cp", f"{dx_project}:/nowhere/words.txt", f"{other}:/", status=3).stderr
+    assert f'Folder "/nowhere" does not exist in project "{dx_project}"' in " ".join(
+        refused.split()
+    )
+
+
+def test_unknown_object_is_named_without_quotes(dx_project: str) -> None:
+    from dxpy.utils.resolver import ResolutionError, _check_resolution_needed
+
+    absent = "record-" + "1" * 24
+    with pytest.raises(ResolutionError, match=f"The entity {absent} could not be found"):
+        _check_resolution_needed("path", dx_project, "/", absent)
+
+
+def test_greeting_is_answered(dx_project: str) -> None:
+    assert dx_project
+    assert dxpy.api.system_greet({"client": "dxclient", "version": "1"}) == {"messages": []}
+
+
+def test_applet_that_was_built_is_got_with_its_labels(dx: Dx, dx_project: str) -> None:
+    assert dx_project
+    labels = {"types": ["Foo"], "tags": ["bar"], "properties": {"sample": "1"}}
+    write_applet(dx.folder / "made", "true", **labels, details={"key": "value"})
+    dx("build", "made")
+    dx("get", "made", "-o", "got")
+    got = json.loads((dx.folder / "got" / "dxapp.json").read_text())
+    assert {name: got[name] for name in labels} == labels
+    assert got["details"] == {"key": "value"}

@@ -4,6 +4,7 @@ import hashlib
 import socket
 import subprocess
 from pathlib import Path
+from urllib.parse import unquote
 
 import dxpy
 import pytest
@@ -313,3 +314,14 @@ def test_large_file_streams_up_and_down(dx: Dx, dx_platform: LocalPlatform) -> N
     received = subprocess.run(["md5sum", large], capture_output=True, text=True, check=True)
     assert received.stdout.split()[0] == digest.hexdigest()
     assert peak_memory(dx_platform.pid) - before < 100 * MEBIBYTE
+
+
+@pytest.mark.parametrize("name", ["words.txt", "a b#?.txt", "ünïcode"])
+def test_download_address_ends_in_the_file_s_name(dx: Dx, dx_project: str, name: str) -> None:
+    file = dxpy.upload_string("text", name=name, project=dx_project, wait_on_close=True)
+    url = dx("make_download_url", file.get_id()).stdout.strip()
+    assert unquote(url.rpartition("/")[2]) == name
+    assert urllib3.request("GET", url).data == b"text"
+    other = dx("make_download_url", file.get_id(), "--filename", "other").stdout.strip()
+    assert other.endswith("/other")
+    assert urllib3.request("GET", other).data == b"text"

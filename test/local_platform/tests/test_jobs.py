@@ -869,3 +869,29 @@ def test_unknown_instance_type_by_executable_is_refused(
     asked = request_by_executable.replace("APPLET", applet)
     refused = dx("run", applet, "--instance-type-by-executable", asked, "-y", status=3)
     assert "systemRequirementsByExecutable" in refused.stderr
+
+
+def test_reference_may_ask_for_the_name_of_a_file(make_applet: MakeApplet) -> None:
+    giving = """
+        dx-jobutil-add-output file "$(echo text | dx upload --brief --wait --path words.txt -)"
+        dx-jobutil-add-output number 5
+    """
+    first = make_applet(giving, "bash").run({})
+
+    def reference(field: str, metadata: str) -> dict:
+        asked = {"job": first.get_id(), "field": field, "metadata": metadata}
+        return {"$dnanexus_link": asked}
+
+    applet = make_applet("true", "bash", inputSpec=[{"name": "name", "class": "string"}])
+    assert ended(applet.run({"name": reference("file", "name")}))["input"] == {"name": "words.txt"}
+    for field, metadata in (("number", "name"), ("file", "size")):
+        description = ended(applet.run({"name": reference(field, metadata)}))
+        assert description["failureReason"] == "InputError"
+        assert f'has no metadata "{metadata}"' in description["failureMessage"]
+
+
+def test_clone_keeps_the_instance_type(make_applet: MakeApplet, dx: Dx) -> None:
+    applet = make_applet("true", "bash")
+    first = applet.run({}, instance_type="mem2_ssd1_v2_x2")
+    again = dx("run", "--clone", first.get_id(), "-y", "--brief").stdout.strip()
+    assert dxpy.describe(again)["instanceType"] == "mem2_ssd1_v2_x2"

@@ -379,7 +379,14 @@ def test_job_that_a_test_leaves_running_is_ended(another: LocalPlatform, tmp_pat
 
 
 def test_platform_ends_with_the_tests_that_started_it(tmp_path: Path) -> None:
-    code = "import os\n\n\ndef test_it(dx_platform):\n    print(dx_platform.pid)\n    os.abort()\n"
+    code = """
+import os
+
+
+def test_it(dx_platform):
+    print(dx_platform.pid, flush=True)
+    os.abort()
+"""
     (tmp_path / "test_small.py").write_text(code)
     status, printed = run_pytest(tmp_path, "-s", "-p", "no:faulthandler")
     pid = next(word for word in printed.split() if word.isdecimal() and int(word) > 99)

@@ -27,8 +27,9 @@ def test_project_is_found_by_its_region(dx: Dx, dx_project: str, london: str) ->
     assert LONDON in dxpy.api.user_describe(dxpy.whoami())["permittedRegions"]
 
 
-def test_name_that_is_no_region_is_refused(dx: Dx) -> None:
-    refused = dx("new", "project", "nowhere", "--region", "London", status=3)
+@pytest.mark.parametrize("name", ["London", "aws:not-a-region", "moon:us-east-1"])
+def test_name_that_is_no_region_is_refused(dx: Dx, name: str) -> None:
+    refused = dx("new", "project", "nowhere", "--region", name, status=3)
     assert 'Expected the field "region"' in refused.stderr
 
 

@@ -62,8 +62,9 @@ def test_filters(files: dict[str, str], dx_project: str, query: dict, names: set
 
 def test_broken_regexp_is_refused(files: dict[str, str], dx_project: str) -> None:
     assert files
-    with pytest.raises(InvalidInput, match="regexp"):
+    with pytest.raises(InvalidInput, match="regexp") as refused:
         found(project=dx_project, name="(", name_mode="regexp")
+    assert ": missing ): (" in str(refused.value)
 
 
 def test_search_without_a_project_looks_into_all(files: dict[str, str]) -> None:
@@ -149,3 +150,59 @@ def test_find_data_from_the_command_line(files: dict[str, str], dx: Dx) -> None:
     assert dx("find", "data", "--name", "*.bam", "--brief").stdout.count("file-") == 2
     assert files["A.txt"] in dx("find", "data", "--folder", "/deep", "--brief").stdout
     assert files["b.bam"] in dx("describe", "/b.bam", "--json").stdout
+
+
+def test_objects_are_found_by_what_they_link_to(files: dict[str, str], dx_project: str) -> None:
+    linking = dxpy.new_dxrecord(name="linking", details=[{"deep": dxpy.dxlink(files["a.bam"])}])
+    assert linking
+    assert found(project=dx_project, link=files["a.bam"]) == {"linking"}
+    assert found(project=dx_project, link=files["b.bam"]) == set()
+
+
+def test_files_are_never_archived(files: dict[str, str], dx_project: str) -> None:
+    dxpy.new_dxrecord(name="no file")
+    query = {"project": dx_project, "classname": "file"}
+    assert found(archival_state="live", **query) == found(**query) == set(files) - {"hidden"}
+    for state in ("archival", "archived", "unarchiving"):
+        assert found(archival_state=state, **query) == set()
+
+
+def test_objects_are_found_by_region_and_level(files: dict[str, str]) -> None:
+    query = {"name": "a.bam", "modified_after": "-1d"}
+    ids = {one["id"] for one in dxpy.find_data_objects(region=["aws:us-east-1"], **query)}
+    assert files["a.bam"] in ids
+    assert list(dxpy.find_data_objects(region=["azure:westus"], **query)) == []
+    assert files["a.bam"] in {one["id"] for one in dxpy.find_data_objects(level="VIEW", **query)}
+
+
+def test_executions_are_found_by_who_pays(
+    make_applet: Callable[..., dxpy.DXApplet], dx_project: str
+) -> None:
+    job = make_applet("true", "bash").run({})
+    query = {"project": dx_project}
+    for payer, ids in (("user-local", [job.get_id()]), ("org-other", [])):
+        results = dxpy.api.system_find_executions(query | {"billTo": payer})["results"]
+        assert [one["id"] for one in results] == ids
+
+
+@pytest.mark.parametrize(
+    ("method", "body", "field"),
+    [
+        ("findDataObjects", {"nosuchfilter": True}, "nosuchfilter"),
+        ("findDataObjects", {"scope": {"folders": ["/"]}}, "scope.folders"),
+        ("findDataObjects", {"created": {"since": 0}}, "created.since"),
+        ("findExecutions", {"instanceType": "mem1_ssd1_v2_x4"}, "instanceType"),
+        ("findProjects", {"shared": True}, "shared"),
+        (
+            "resolveDataObjects",
+            {"objects": [{"name": "a", "klass": "file"}]},
+            r"objects\[0\].klass",
+        ),
+    ],
+)
+def test_filter_that_is_not_served_is_refused(
+    dx_project: str, method: str, body: dict, field: str
+) -> None:
+    whole = {"project": dx_project} if method == "resolveDataObjects" else {}
+    with pytest.raises(InvalidInput, match=f'does not serve the field "{field}"'):
+        dxpy.DXHTTPRequest(f"/system/{method}", body | whole)

@@ -1,5 +1,6 @@
 """Refusals: inputs that do not fit an applet, and applets that are not well formed."""
 
+import json
 from collections.abc import Callable
 
 import dxpy
@@ -192,3 +193,93 @@ def test_nonce_makes_a_repeated_request_one(dx_project: str) -> None:
     assert dxpy.api.file_new(request) == first
     with pytest.raises(InvalidInput, match="nonce"):
         dxpy.api.file_new(request | {"name": "other"})
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "named"),
+    [
+        ("/file/new", {"symlinkPath": {"container": "c", "object": "o"}}, "symlinkPath"),
+        ("/record/new", {"initializeFrom": {"id": "ID", "part": 1}}, "initializeFrom.part"),
+        ("/project/new", {"defaultSymlink": {}}, "defaultSymlink"),
+    ],
+)
+def test_field_that_is_not_served_is_refused_and_nothing_is_made(
+    dx_project: str, path: str, fields: dict, named: str
+) -> None:
+    if "initializeFrom" in fields:
+        fields["initializeFrom"]["id"] = dxpy.new_dxrecord(name="source").get_id()
+    place = {} if path == "/project/new" else {"project": dx_project}
+    with pytest.raises(InvalidInput, match=f'does not serve the field "{named}"'):
+        dxpy.DXHTTPRequest(path, fields | place | {"name": "refused"})
+    assert list(dxpy.find_data_objects(project=dx_project, name="refused")) == []
+    assert list(dxpy.find_projects(name="refused")) == []
+
+
+TYPED = [
+    {"name": "one", "class": "record", "type": "Wanted", "optional": True},
+    {
+        "name": "many",
+        "class": "array:record",
+        "type": {"$or": ["Wanted", {"$and": ["A", "B"]}]},
+        "optional": True,
+    },
+]
+
+
+@pytest.mark.parametrize(
+    ("types", "one", "many"),
+    [(["Wanted"], True, True), (["A", "B"], False, True), (["A"], False, False)],
+)
+def test_input_has_the_type_that_its_specification_asks_for(
+    make_applet: MakeApplet, types: list[str], one: bool, many: bool
+) -> None:
+    applet = make_applet("true", "bash", inputSpec=TYPED)
+    record = dxpy.new_dxrecord(types=types, close=True)
+    for values, good in (
+        ({"one": dxpy.dxlink(record)}, one),
+        ({"many": [dxpy.dxlink(record)]}, many),
+    ):
+        if good:
+            assert applet.run(values).get_id()
+        else:
+            with pytest.raises(InvalidInput, match=f"{record.get_id()} is not of type"):
+                applet.run(values)
+
+
+def test_type_is_checked_of_what_a_reference_yields(make_applet: MakeApplet) -> None:
+    record = dxpy.new_dxrecord(types=["Other"], close=True)
+    giving = make_applet(f"dx-jobutil-add-output given {record.get_id()} --class=record", "bash")
+    first = giving.run({})
+    second = make_applet("true", "bash", inputSpec=TYPED).run(
+        {"one": first.get_output_ref("given")}
+    )
+    description = ended(second)
+    assert description["failureReason"] == "InputError"
+    assert "is not of type" in description["failureMessage"]
+
+
+def test_type_that_is_none_is_refused(make_applet: MakeApplet) -> None:
+    spec = [{"name": "one", "class": "record", "type": {"$not": "A"}}]
+    with pytest.raises(InvalidInput, match=r"inputSpec\[0\].type"):
+        make_applet("true", "bash", inputSpec=spec)
+
+
+def test_what_a_run_asks_of_its_tree_is_described(make_applet: MakeApplet, dx: Dx) -> None:
+    applet = make_applet("true", "bash", treeTurnaroundTimeThreshold=2)
+    options = ("--head-job-on-demand", "--detailed-job-metrics", "--preserve-job-outputs")
+    job = dx("run", applet.get_id(), *options, "-y", "--brief").stdout.strip()
+    usual = dxpy.describe(job)
+    assert "headJobOnDemand" not in usual
+    assert usual["selectedTreeTurnaroundTimeThreshold"] == 2
+    assert usual["selectedTreeTurnaroundTimeThresholdFrom"] == "executable"
+    fields = dict.fromkeys(("headJobOnDemand", "detailedJobMetrics", "preserveJobOutputs"), True)
+    asked = dxpy.api.job_describe(job, {"fields": fields})
+    asked.pop("id")
+    assert asked == {
+        "headJobOnDemand": True,
+        "detailedJobMetrics": True,
+        "preserveJobOutputs": {},
+    }
+    verbose = json.loads(dx("describe", job, "--verbose", "--json").stdout)
+    assert verbose["internetUsageIPs"] == []
+    assert "internetUsageIPs" not in json.loads(dx("describe", job, "--json").stdout)

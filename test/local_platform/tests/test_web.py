@@ -17,7 +17,7 @@ from playwright.sync_api import expect
 from bam_builder import build_bam, index_bam, sam_line
 from local_platform.testing.local import LocalPlatform
 from local_platform.testing.project import Dx
-from platform_fixtures import ended, in_state, write_applet
+from platform_fixtures import ended, in_state, until, write_applet
 from run_applet import APPLET
 from web_page import Tab
 
@@ -83,6 +83,54 @@ def test_subjobs_are_a_tree_and_outputs_are_shown(tab: Tab, make_applet: MakeApp
     expect(tab.page.locator(".tree")).to_have_count(0)
     expect(tab.page.get_by_role("link", name="Tree")).to_be_visible()
     expect(tab.text(".line.STDOUT").filter(has_text="hello from below")).to_be_visible()
+
+
+def test_analysis_shows_its_stages_whose_jobs_lead_back_to_it(
+    tab: Tab, make_applet: MakeApplet, dx_project: str, tmp_path: Path
+) -> None:
+    spec = [{"name": "go", "class": "string"}]
+    code = """main() {
+      while [ ! -e "$go" ]; do sleep 0.05; done
+      dx-jobutil-add-output go "$go" --class=string
+    }"""
+    applet = make_applet(code, "bash", inputSpec=spec, outputSpec=spec, title="Waits").get_id()
+    links = [{"workflowInputField": "start"}, {"stage": "one", "outputField": "go"}]
+    stages = [
+        {"id": stage_id, "executable": applet, "input": {"go": dxpy.dxlink(link)}}
+        for stage_id, link in zip(("one", "two"), links, strict=True)
+    ]
+    last = dxpy.dxlink({"stage": "two", "outputField": "go"})
+    workflow = dxpy.new_dxworkflow(
+        name="flow",
+        stages=stages,
+        workflow_inputs=[{"name": "start", "class": "string"}],
+        workflow_outputs=[{"name": "end", "class": "string", "outputSource": last}],
+    )
+    go = tmp_path / "go"
+    tab.open(f"/{workflow.get_id()}?project={dx_project}")
+    tab.page.locator("#input_start").fill(str(go))
+    tab.click("Launch")
+    tab.is_state("in progress")
+    stage_rows = tab.page.locator(".tree li")
+    expect(stage_rows).to_have_text(["Waits running one", "Waits waiting on input two"])
+    go.touch()
+    tab.is_state("done")
+    expect(stage_rows).to_have_text(["Waits done one", "Waits done two"])
+    expect(tab.text(".inputs_outputs").first).to_have_text(f"end{go}")
+    stage_rows.last.get_by_role("link").click()
+    expect(tab.text("h1")).to_have_text("Waits")
+    tab.click("flow", "link", exact=True)
+    expect(tab.text("h1")).to_have_text("flow")
+    tab.click("Run again with these inputs", "link")
+    expect(tab.page.locator("#input_start")).to_have_value(str(go))
+    tab.page.locator("#input_start").fill("/never")
+    tab.click("Launch")
+    tab.is_state("in progress")
+    tab.click("Terminate")
+    tab.is_state("terminated")
+    tab.click("Jobs", "link")
+    rows = tab.page.locator("tbody tr")
+    expect(rows).to_have_text([re.compile("flow analysis ?terminated"), re.compile("flow .*done")])
 
 
 def test_log_follows_its_end_unless_the_reader_scrolls_up(
@@ -285,8 +333,13 @@ def test_every_view_fits_a_phone_and_can_be_read(
     applet = make_applet(FAILING, inputSpec=spec, title=long_name, name=long_name)
     job = applet.run({})
     ended(job)
+    stage = {"id": "one", "name": long_name, "executable": applet.get_id()}
+    workflow = dxpy.new_dxworkflow(name=long_name, stages=[stage])
+    analysis = workflow.run({})
+    until(lambda: analysis.describe()["state"] == "failed")
     tab = open_tab(viewport={"width": 390, "height": 800}, color_scheme=scheme)
-    for place in ("", dx_project, file.get_id(), applet.get_id(), "jobs", job.get_id()):
+    objects = (file, applet, workflow, job, analysis)
+    for place in ("", dx_project, "jobs", *(one.get_id() for one in objects)):
         tab.open(f"/{place}")
         assert tab.page.evaluate("document.documentElement.scrollWidth") <= 390, place
         assert tab.page.evaluate(CLIPPED) == [], place

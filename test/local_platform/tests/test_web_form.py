@@ -40,6 +40,10 @@ EVERY_CLASS = [
     {"name": "some", "class": "array:string", "choices": ["p", "q", "r"], "optional": True},
     {"name": "left_out", "class": "string", "optional": True},
 ]
+BAM_AND_INDEX = [
+    {"name": "bam", "class": "file", "patterns": ["*.bam"]},
+    {"name": "bai", "class": "file", "patterns": ["*.bai", "*.csi"], "optional": True},
+]
 LIKE_A_JOB = "job-" + "0" * 24 + ":field"
 TEXTS = {
     "an_int": "-7",
@@ -151,7 +155,61 @@ def run_in_shell(line: str, dx: Dx) -> str:
     return done.stdout
 
 
-def test_references_to_jobs_outputs_are_kept_when_a_job_is_run_again(
+def test_inputs_of_a_workflow_are_asked_by_stage_and_links_hold(
+    tab: Tab, make_applet: MakeApplet, dx_project: str, dx: Dx
+) -> None:
+    code = 'main() { dx-jobutil-add-output made "$text" --class=string; }'
+    spec = [
+        {"name": "text", "class": "string", "default": "of the applet", "help": "To print."},
+        {"name": "count", "class": "int", "group": "More"},
+    ]
+    output = [{"name": "made", "class": "string"}]
+    applet = make_applet(code, "bash", inputSpec=spec, outputSpec=output).get_id()
+    link = dxpy.dxlink({"stage": "first", "outputField": "made"})
+    stages = [
+        {"id": "first", "name": "First one", "executable": applet, "input": {"count": 1}},
+        {"id": "second", "executable": applet, "input": {"text": link}},
+    ]
+    dxpy.new_dxworkflow(name="flow", title="My flow", stages=stages, output_folder="/flow")
+    tab.open(f"/{dx_project}")
+    row = tab.page.get_by_role("row").filter(has_text="workflow")
+    row.get_by_role("link", name="Launch").click()
+    groups = ["Stage 0: First one", "Stage 0: First one, More", "Stage 1: second"]
+    expect(tab.text("legend")).to_have_text([*groups, "Stage 1: second, More", "Output"])
+    expect(tab.field("first.text").get_by_role("textbox")).to_have_value("of the applet")
+    expect(tab.field("first.count").get_by_role("textbox")).to_have_value("1")
+    linked = tab.field("second.text")
+    expect(linked.get_by_role("textbox")).to_have_value("")
+    expect(linked).to_contain_text("If left empty, this is made of the stage First one. To print.")
+    tab.click("Launch")
+    expect(tab.field("second.count").locator(".mistake")).to_have_text("second.count is required")
+    tab.field("first.text").get_by_role("textbox").fill("it's mine")
+    tab.field("second.count").get_by_role("textbox").fill("2")
+    expect(tab.page.get_by_label("Output folder")).to_have_value("/flow")
+    line = tab.command()
+    tab.click("Launch")
+    expect(tab.page).to_have_url(re.compile("/analysis-"))
+    expect(tab.text("h1")).to_have_text("My flow")
+    sent = dxpy.DXAnalysis(tab.page.url.rpartition("/")[2]).describe()
+    of_dx = dxpy.DXAnalysis(run_in_shell(line + " --brief", dx).strip()).describe()
+    for field in ("runInput", "project", "folder", "name", "executable"):
+        assert sent[field] == of_dx[field], field
+    assert sent["runInput"] == {"first.text": "it's mine", "second.count": 2}
+    first, second = (stage["execution"] for stage in sent["stages"])
+    assert second["runInput"]["text"] == dxpy.dxlink({"job": first["id"], "field": "made"})
+
+
+def test_a_workflow_whose_stage_lost_its_applet_says_so(
+    tab: Tab, make_applet: MakeApplet, dx_project: str
+) -> None:
+    applet = make_applet(QUIET, "bash").get_id()
+    workflow = dxpy.new_dxworkflow(name="flow", stages=[{"id": "one", "executable": applet}])
+    dxpy.DXProject(dx_project).remove_objects([applet])
+    tab.open(f"/{workflow.get_id()}")
+    expect(tab.text("dl")).to_contain_text("0: one, whose applet was removed")
+
+
+def test_references_to_outputs_are_kept_when_a_job_is_run_again(
     tab: Tab, make_applet: MakeApplet, dx_project: str, dx: Dx
 ) -> None:
     file = upload("one.txt", dx_project)
@@ -165,6 +223,11 @@ def test_references_to_jobs_outputs_are_kept_when_a_job_is_run_again(
         "text": first.get_output_ref("texts", index=1),
         "files": [dxpy.dxlink(file), first.get_output_ref("files"), dxpy.dxlink(file, dx_project)],
     }
+    workflow = dxpy.new_dxworkflow(
+        name="flow", stages=[{"id": "one", "executable": maker.get_id()}]
+    )
+    spec.append({"name": "of_a_stage", "class": "string"})
+    values["of_a_stage"] = workflow.run({}).get_output_ref("one.texts", index=0)
     job = make_applet(QUIET, "bash", inputSpec=spec).run(values, name="with references")
     tab.open(f"/{job.get_id()}")
     tab.click("Run again with these inputs", "link")
@@ -280,11 +343,7 @@ def test_index_follows_the_bam_file_that_is_chosen(
 ) -> None:
     for name in ("a.bam", "a.bam.bai", "b.bam", "b.bai", "c.bam"):
         upload(name, dx_project)
-    spec = [
-        {"name": "bam", "class": "file", "patterns": ["*.bam"]},
-        {"name": "bai", "class": "file", "patterns": ["*.bai", "*.csi"], "optional": True},
-    ]
-    tab.open(f"/{make_applet(QUIET, 'bash', inputSpec=spec).get_id()}")
+    tab.open(f"/{make_applet(QUIET, 'bash', inputSpec=BAM_AND_INDEX).get_id()}")
     index = tab.field("bai")
     choose(tab, "bam", "a.bam")
     expect(index).to_contain_text("a.bam.bai")
@@ -300,6 +359,20 @@ def test_index_follows_the_bam_file_that_is_chosen(
     expect(tab.page.get_by_text("No input takes notes.txt.")).to_be_visible()
     for name, field in files[:2]:
         expect(tab.field(field).get_by_role("link", name=name)).to_be_visible()
+
+
+def test_index_is_chosen_for_the_stage_of_its_bam_file_only(
+    tab: Tab, make_applet: MakeApplet, dx_project: str
+) -> None:
+    for name in ("a.bam", "a.bam.bai", "b.bam", "b.bam.bai"):
+        upload(name, dx_project)
+    applet = make_applet(QUIET, "bash", inputSpec=BAM_AND_INDEX).get_id()
+    stages = [{"id": stage, "executable": applet} for stage in ("one", "two")]
+    tab.open(f"/{dxpy.new_dxworkflow(name='flow', stages=stages).get_id()}")
+    for stage, name in (("one", "a"), ("two", "b")):
+        choose(tab, f"{stage}.bam", f"{name}.bam")
+        expect(tab.field(f"{stage}.bai")).to_contain_text(f"{name}.bam.bai")
+    expect(tab.field("one.bai")).to_contain_text("a.bam.bai")
 
 
 def test_author_is_told_what_to_fix(tab: Tab, make_applet: MakeApplet) -> None:

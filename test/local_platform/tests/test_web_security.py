@@ -161,7 +161,7 @@ def test_file_is_an_origin_of_its_own_by_its_header_too(
 def inline(file: dxpy.DXFile) -> str:
     """Return the path under which a browser shows a file."""
     url, _ = file.get_download_url(preauthenticated=True)
-    return "/" + url.split("/", 3)[3] + "&inline"
+    return "/" + url.split("/", 3)[3] + "?inline"
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_file_is_for_keeping_unless_asked_for_otherwise(
     file = upload("report.html", "<p>", "text/html", dx_project)
     path = inline(file)
     for _, headers in (
-        get(dx_platform, path.removesuffix("&inline"), "iframe"),
+        get(dx_platform, path.removesuffix("?inline"), "iframe"),
         get(dx_platform, path),
     ):
         assert headers["Content-Disposition"] == "attachment"
@@ -324,6 +324,12 @@ def test_names_and_log_lines_are_text_whatever_they_contain(
     expect(tab.text(".inputs_outputs")).to_contain_text(SCRIPT)
     tab.open("/jobs")
     expect(tab.page.get_by_role("link", name=SCRIPT)).to_be_visible()
+    stage = {"id": "one", "name": HOSTILE, "executable": applet.get_id()}
+    workflow = dxpy.new_dxworkflow(name=HOSTILE, stages=[stage])
+    tab.open(f"/{workflow.get_id()}")
+    expect(tab.text("legend").first).to_contain_text(f"Stage 0: {HOSTILE}")
+    tab.open(f"/{workflow.run({'one.text': HOSTILE}).get_id()}")
+    expect(tab.text(".tree a")).to_have_text(HOSTILE)
     assert tab.page.locator("script").count() == 1
 
 

@@ -1,5 +1,6 @@
 """Files that go from a person's computer into a project, through the page, in a real browser."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import dxpy
 import pytest
 from playwright.sync_api import Route, expect
 
+from local_platform.testing.local import LocalPlatform
+from local_platform.testing.project import Dx
 from platform_fixtures import until
 from web_page import Tab
 
@@ -68,6 +71,38 @@ def test_files_arrive_whole_in_parts_though_a_connection_breaks_off(
         file = dxpy.find_one_data_object(name=name, project=dx_project)["id"]
         assert len(dxpy.describe(file, fields={"parts": True})["parts"]) == parts
     assert len(broken) == 1
+
+
+def test_upload_goes_on_when_the_platform_is_killed_and_started_again(
+    open_tab: Callable[..., Tab], tmp_path: Path
+) -> None:
+    platform = LocalPlatform(tmp_path / "state")
+    platform.start()
+    client = Dx(os.environ | platform.environment, tmp_path)
+    project = client("new", "project", "--brief", "trial").stdout.strip()
+    content = bytes(range(256)) * (PART // 256) + b"end"
+    (tmp_path / "large.bin").write_bytes(content)
+
+    def kill_at_second(route: Route) -> None:
+        if "/2/" in route.request.url and platform.running:
+            platform.kill()
+            route.abort()
+        else:
+            route.continue_()
+
+    try:
+        tab = open_tab(platform)
+        tab.open(f"/{project}")
+        tab.page.route("**/F/U/**", kill_at_second)
+        choose(tab, tmp_path / "large.bin")
+        expect(tab.text("#connection")).to_contain_text("The platform has stopped")
+        tab.page.unroute("**/F/U/**")
+        platform.start(platform.port)
+        expect(tab.page.get_by_role("link", name="large.bin")).to_be_visible()
+        client("download", f"{project}:/large.bin", "--output", "arrived.bin")
+    finally:
+        platform.stop()
+    assert (tmp_path / "arrived.bin").read_bytes() == content
 
 
 def test_upload_that_is_cancelled_or_whose_tab_is_closed_leaves_nothing(

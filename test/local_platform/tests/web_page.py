@@ -54,7 +54,9 @@ class Tab:
 
     def field(self, name: str) -> Locator:
         """Return the field of an input."""
-        return self.page.locator(".field").filter(has=self.page.locator(f"#input_{name}_mistake"))
+        return self.page.locator(".field").filter(
+            has=self.page.locator(f'[id="input_{name}_mistake"]')
+        )
 
     def drop(self, selector: str, files: list[tuple[str, str]]) -> None:
         """Drop files, (name, content), on an element."""

@@ -33,7 +33,7 @@ def view(call: Call, analysis: Hash, options: Any) -> Hash:
 
 def describe(call: Call) -> Hash:
     """/analysis-x/describe."""
-    return view(call, call.execution(call.object_id), call.body)
+    return view(call, call.execution(call.object_id), call.whole())
 
 
 def terminate(call: Call) -> Hash:

@@ -34,7 +34,7 @@ def new(call: Call) -> Hash:
     call.field("dxapi", str)
     for field in ("inputSpec", "outputSpec"):
         if field in call.body:
-            spec.check_spec(call.body[field], field)
+            spec.check_spec(call.raw(field), field)
     run_spec = call.field("runSpec", dict)
     _check_run_spec(call, call.within("runSpec"))
     _check_access(call.within("access"))
@@ -45,13 +45,14 @@ def new(call: Call) -> Hash:
         "summary": call.field("summary", str, ""),
         "description": call.field("description", str, ""),
         "access": call.field("access", dict, {}),
-        "runSpec": run_spec
+        "runSpec": {"headJobOnDemand": False, "inheritParentRestartOnPolicy": False}
+        | run_spec
         | {
             "bundledDependsByRegion": {region: run_spec.get("bundledDepends", [])},
             "systemRequirementsByRegion": {region: run_spec.get("systemRequirements", {})},
         },
     }
-    others = {name: value for name, value in call.body.items() if name not in REQUEST_ONLY}
+    others = {name: value for name, value in call.whole().items() if name not in REQUEST_ONLY}
     return data_object.create(call, "applet", "closed", others | known)
 
 
@@ -73,7 +74,7 @@ def _region(call: Call) -> str:
 
 def _check_run_spec(call: Call, run_spec: Fields) -> None:
     """Check the fields of a runSpec that this platform acts on."""
-    if str(run_spec.body.get("interpreter")).startswith("python2"):
+    if str(run_spec.raw("interpreter")).startswith("python2"):
         raise run_spec.expected(
             "interpreter",
             "python3 or bash: python2.7 is not served, and the service has retired it",
@@ -94,7 +95,7 @@ def _check_run_spec(call: Call, run_spec: Fields) -> None:
         package.strings("stages", [])
     for bundle in run_spec.each("bundledDepends"):
         bundle.field("name", str)
-        bundle_id = links.object_id(bundle.body.get("id"))
+        bundle_id = links.object_id(bundle.raw("id"))
         if bundle_id is None:
             raise bundle.expected("id", "a link to a file")
         call.placement(bundle_id)
@@ -129,6 +130,7 @@ def start(call: Call, analysis: Hash | None = None, stage: str | None = None) ->
     values = spec.with_defaults(job.input_values(call), executable.get("inputSpec", []))
     spec.check_values(values, executable.get("inputSpec"), "input")
     call.check_links(values, "input")
+    spec.check_types(values, executable.get("inputSpec", []), call.described)
     place = origin(call, executable["access"])
     place = dataclasses.replace(place, analysis=analysis, stage=stage)
     _check_region(call, place.project, [executable["id"], *links.object_ids(values)])
@@ -149,13 +151,15 @@ def _check_region(call: Call, project: str, object_ids: list[str]) -> None:
 
 def origin(call: Call, access: Hash) -> Origin:
     """Return where a run comes from, and what it may do: no more than who calls."""
-    access = call.at_most_own(access)
+    access, detached = call.at_most_own(access), call.field("detach", bool, False)
     if call.job_id is None:
         project = call.container(call.field("project", str), "CONTRIBUTE")["id"]
         return Origin(project, call.folder(), access)
     caller = entities.get(call.store, call.job_id)
-    detached = call.field("detach", bool, False)
     if detached:
-        # Its output goes to the project, not to the workspace of the job that calls.
-        call.container(caller["project"], "CONTRIBUTE")
-    return Origin(caller["project"], caller["folder"], access, caller, detached)
+        # Its output goes to a project, not to the workspace of the job that calls.
+        project = call.container(call.field("project", str, caller["project"]), "CONTRIBUTE")["id"]
+        return Origin(project, call.folder(default=caller["folder"]), access, caller, True)
+    # Its output goes to the workspace of the job that calls.
+    call.ignore("folder")
+    return Origin(caller["project"], caller["folder"], access, caller)

@@ -60,6 +60,8 @@ def validate(call: Call) -> Hash:
     Raises:
         InvalidInput: columns of different lengths, or an input that is refused.
     """
+    # The files and instance types of all runs together, which are checked run by run.
+    call.ignore("files", "instanceTypes")
     call.placement(call.object_id)
     applet = entities.get(call.store, call.object_id)
     columns: Hash = call.field("batchInput", dict)

@@ -8,7 +8,7 @@ from typing import Any
 
 from local_platform.api.call import Call
 from local_platform.api.search import Selection
-from local_platform.errors import InvalidInput, InvalidState, ResourceNotFound
+from local_platform.errors import InvalidInput, InvalidState
 from local_platform.jobs import analyses
 from local_platform.rules import links, stages
 from local_platform.rules.fields import REQUIRED
@@ -26,8 +26,8 @@ def create(call: Call, class_name: str, state: str, extra: Hash) -> Hash:
     """Make a data object from the fields that all classes share, and answer with its ID."""
     container = call.container(call.field("project", str), "UPLOAD")["id"]
     folder = call.folder()
-    if not call.field("parents", bool, False) and not folders.exists(call.store, container, folder):
-        raise ResourceNotFound(f'The folder "{folder}" could not be found in {container}')
+    if not call.field("parents", bool, False):
+        folders.require(call.store, container, folder)
     object_id = new_id(class_name)
     time = now()
     shared = {
@@ -42,7 +42,7 @@ def create(call: Call, class_name: str, state: str, extra: Hash) -> Hash:
         "types": checked_types(call, []),
         "tags": call.strings("tags", []),
         "properties": call.properties(),
-        "details": checked_details(call.body.get("details", {})),
+        "details": checked_details(call.raw("details", {})),
         "sponsored": False,
     }
     # What a client sends beside them may not replace them.
@@ -125,7 +125,7 @@ def _parts(store: Store, file_id: str) -> Hash:
 def describe(call: Call) -> Hash:
     """/class-x/describe."""
     place = call.placement(call.object_id, "VIEW", call.optional("project", str))
-    return view(call.store, place, places.describe(call.store, place), selection(call.body))
+    return view(call.store, place, places.describe(call.store, place), selection(call.whole()))
 
 
 def list_projects(call: Call) -> Hash:
@@ -136,7 +136,8 @@ def list_projects(call: Call) -> Hash:
 
 
 def get_details(call: Call) -> Any:
-    """/class-x/getDetails."""
+    """/class-x/getDetails: the same in every project."""
+    call.ignore("project")
     call.placement(call.object_id)
     return entities.get(call.store, call.object_id)["details"]
 
@@ -180,7 +181,7 @@ def set_details(call: Call) -> Hash:
     """/class-x/setDetails."""
     call.placement(call.object_id, "CONTRIBUTE")
     require_open(call)
-    details = checked_details(call.body["details"])
+    details = checked_details(call.raw("details"))
     entities.change(call.store, call.object_id, details=details)
     return {"id": call.object_id}
 

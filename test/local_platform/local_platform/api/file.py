@@ -61,10 +61,11 @@ def download(call: Call) -> Hash:
     if description["state"] != "closed":
         raise InvalidState(f"{call.object_id} is not closed: it cannot be downloaded")
     name = call.field("filename", str, description["name"])
+    duration = call.field("duration", int, DAY) * 1000
     if call.field("preauthenticated", bool, False):
-        expires = now() + call.field("duration", int, DAY) * 1000
+        expires = now() + duration
         path = files.download_path(call.object_id, name, expires, secrets.token_hex(8))
-        url = f"{call.base_url}/F/{path}?signature={files.sign(call.store, path)}"
+        url = f"{call.base_url}/F/{files.with_signature(call.store, path)}"
         return {"url": url, "headers": {}, "expires": expires}
     # At the end of the next day: clients that ask twice are given the same URL.
     expires = (now() // DAY_MILLISECONDS + 2) * DAY_MILLISECONDS

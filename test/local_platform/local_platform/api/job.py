@@ -16,6 +16,10 @@ from local_platform.strict_json import Hash
 
 ON_DEMAND = (
     "access",
+    "detailedJobMetrics",
+    "headJobOnDemand",
+    "internetUsageIPs",
+    "preserveJobOutputs",
     "outputFolder",
     "restartableEntryPoints",
     "timeoutPolicyByExecutable",
@@ -23,6 +27,8 @@ ON_DEMAND = (
     "runSystemRequirementsByExecutable",
     "mergedSystemRequirementsByExecutable",
 )
+# What is asked of a run that costs nothing and cannot be entered.
+WITHOUT_EFFECT = ("allowSSH", "costLimit", "debug", "maxJobSpotWaitTime", "maxTreeSpotWaitTime")
 INPUT_OUTPUT = ("input", "runInput", "originalInput", "output")
 
 
@@ -58,6 +64,7 @@ def input_values(call: Call) -> Hash:
 
 def create(call: Call, executable: Hash, function: str, origin: Origin, values: Hash) -> str:
     """Make the job that a call asks for, with checked input values; return its ID."""
+    call.ignore(*WITHOUT_EFFECT)
     depends_on = call.strings("dependsOn", [])
     _check_dependencies(call, depends_on)
     checked = {
@@ -67,7 +74,7 @@ def create(call: Call, executable: Hash, function: str, origin: Origin, values: 
         "dependsOn": depends_on,
         "tags": call.strings("tags", []),
         "properties": call.properties(),
-        "details": data_object.checked_details(call.body.get("details", {})),
+        "details": data_object.checked_details(call.raw("details", {})),
     }
     description = request.describe(call, executable, function, origin, checked)
     return states.create(call.store, description, executable, origin)
@@ -93,7 +100,7 @@ def describe(call: Call) -> Hash:
     job = call.job(call.object_id)
     if job["state"] == "waiting_on_output":
         job["dependsOn"] = analyses.unfinished_children(call.store, job)
-    return selection(call.body).of(job)
+    return selection(call.whole()).of(job)
 
 
 def terminate(call: Call) -> Hash:

@@ -55,6 +55,7 @@ def _labelled(call: Call) -> Hash:
     if call.object_id.startswith("project-"):
         return call.container(call.object_id, "CONTRIBUTE")
     if call.object_id.startswith(("job-", "analysis-")):
+        call.ignore("project")
         return call.execution(call.object_id)
     place = call.placement(call.object_id, "CONTRIBUTE", call.optional("project", str))
     return places.describe(call.store, place)

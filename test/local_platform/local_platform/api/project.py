@@ -13,9 +13,13 @@ from local_platform.errors import InvalidInput, InvalidState, PermissionDenied, 
 from local_platform.jobs import states
 from local_platform.rules.fields import REQUIRED
 from local_platform.store import containers, entities, folders, places
+from local_platform.store.containers import USER
 from local_platform.strict_json import Hash
 
-REGION_NAME = re.compile("[a-z]+:[a-z0-9-]+")
+# https://documentation.dnanexus.com/developer/api/regions
+REGION_NAME = re.compile(
+    r"aws:[a-z]{2}(-[a-z]+)+-\d(-[a-z])?|azure:[a-z0-9]+(-[a-z]+)?|oci:[a-z]{2}-[a-z]+(-\d)?"
+)
 
 
 def new(call: Call) -> Hash:
@@ -34,14 +38,35 @@ def new(call: Call) -> Hash:
         description=call.field("description", str, ""),
         tags=call.strings("tags", []),
         properties=call.properties(),
-        **_flags(call),
+        **_restrictions(call, {}),
     )
     return {"id": container_id}
 
 
-def _flags(call: Call) -> Hash:
-    """Return the flags of a project that are given."""
-    return {flag: call.field(flag, bool) for flag in containers.FLAGS if flag in call.body}
+def _restrictions(call: Call, before: Hash) -> Hash:
+    """Return what a request says a project does not allow.
+
+    Raises:
+        InvalidInput: viewers are to be restricted, but not downloads.
+        PermissionDenied: the service needs a license for it.
+    """
+    given: Hash = {
+        flag: call.field(flag, bool) for flag in containers.FLAGS if call.raw(flag) is not None
+    }
+    if given.get("containsPHI"):
+        raise PermissionDenied(f"PHI features must be enabled for {USER}")
+    if given.get("downloadRestricted"):
+        given = {"previewViewerRestricted": True} | given
+    after = before | given
+    if after.get("previewViewerRestricted") and not after.get("downloadRestricted"):
+        raise InvalidInput(
+            '"previewViewerRestricted" needs "downloadRestricted": turn both off, or neither'
+        )
+    if "allowedExecutables" in call.body:
+        given["allowedExecutables"] = call.strings("allowedExecutables", []) or None
+    if "databaseResultsRestricted" in call.body:
+        given["databaseResultsRestricted"] = call.optional("databaseResultsRestricted", int)
+    return given
 
 
 def selection(options: Any) -> Selection:
@@ -53,6 +78,7 @@ def view(call: Call, container_id: str, wanted: Selection) -> Hash:
     """Return the description of a project or container."""
     description = entities.get(call.store, container_id) | {
         "level": call.level(container_id),
+        "storageCost": 0,
         "dataUsage": lambda: places.usage(call.store, container_id) / 2**30,
         "folders": lambda: folders.of(call.store, container_id),
         "fileUploadParameters": containers.UPLOAD_PARAMETERS,
@@ -63,7 +89,7 @@ def view(call: Call, container_id: str, wanted: Selection) -> Hash:
 def describe(call: Call) -> Hash:
     """/project-x/describe, /container-x/describe."""
     call.container(call.object_id, "VIEW")
-    return view(call, call.object_id, selection(call.body))
+    return view(call, call.object_id, selection(call.whole()))
 
 
 def update(call: Call) -> Hash:
@@ -71,7 +97,7 @@ def update(call: Call) -> Hash:
     project = call.container(call.object_id, "ADMINISTER")
     changes = {name: call.field(name, str, project[name]) for name in ("name", "summary")}
     changes["description"] = call.field("description", str, project["description"])
-    entities.change(call.store, call.object_id, **changes, **_flags(call))
+    entities.change(call.store, call.object_id, **changes, **_restrictions(call, project))
     return {"id": call.object_id}
 
 
@@ -81,7 +107,7 @@ def destroy(call: Call) -> Hash:
     executions = entities.executions_in(call.store, call.object_id)
     jobs = [one for one in executions if one["class"] == "job"]
     unfinished = any(job["state"] in states.UNFINISHED for job in jobs)
-    if unfinished and not call.field("terminateJobs", bool, False):
+    if not call.field("terminateJobs", bool, False) and unfinished:
         raise InvalidState("Jobs are running in this project: terminate them first")
     # The scheduler kills the processes of jobs that are gone.
     for execution in executions:
@@ -94,9 +120,11 @@ def destroy(call: Call) -> Hash:
 def list_folder(call: Call) -> Hash:
     """/project-x/listFolder."""
     call.container(call.object_id, "VIEW")
-    folder = existing_folder(call, call.folder())
+    folder = call.folder()
+    folders.require(call.store, call.object_id, folder)
     only = call.field("only", str, "all")
-    options = call.body.get("describe")
+    with_hidden = call.field("includeHidden", bool, False)
+    options = call.raw("describe")
     wanted = data_object.selection(options)
     reply: Hash = {}
     if only in ("all", "folders"):
@@ -107,7 +135,6 @@ def list_folder(call: Call) -> Hash:
         ]
     if only in ("all", "objects"):
         reply["objects"] = []
-        with_hidden = call.field("includeHidden", bool, False)
         for place, one in places.search(call.store, [call.object_id], folder, recurse=False):
             if one["hidden"] and not with_hidden:
                 continue
@@ -118,18 +145,6 @@ def list_folder(call: Call) -> Hash:
     return reply
 
 
-def existing_folder(call: Call, path: str, container_id: str | None = None) -> str:
-    """Return a folder's path.
-
-    Raises:
-        ResourceNotFound: there is no such folder.
-    """
-    container_id = container_id or call.object_id
-    if not folders.exists(call.store, container_id, path):
-        raise ResourceNotFound(f'The folder "{path}" could not be found in {container_id}')
-    return path
-
-
 def new_folder(call: Call) -> Hash:
     """/project-x/newFolder."""
     call.container(call.object_id, "UPLOAD")
@@ -137,7 +152,7 @@ def new_folder(call: Call) -> Hash:
     if not call.field("parents", bool, False):
         if folders.exists(call.store, call.object_id, folder):
             raise InvalidState(f'The folder "{folder}" exists')
-        existing_folder(call, folder.rpartition("/")[0] or "/")
+        folders.require(call.store, call.object_id, folder.rpartition("/")[0] or "/")
     folders.add(call.store, call.object_id, folder)
     return {"id": call.object_id}
 
@@ -145,10 +160,11 @@ def new_folder(call: Call) -> Hash:
 def remove_objects(call: Call) -> Hash:
     """/project-x/removeObjects: with force, those that are not here are passed over."""
     call.container(call.object_id, "CONTRIBUTE")
+    force = call.field("force", bool, False)
     for object_id in call.strings("objects"):
         if call.object_id in places.holders(call.store, object_id):
             places.remove(call.store, object_id, call.object_id)
-        elif not call.field("force", bool, False):
+        elif not force:
             raise ResourceNotFound(f"{object_id} could not be found in {call.object_id}")
     return {"id": call.object_id}
 
@@ -156,13 +172,15 @@ def remove_objects(call: Call) -> Hash:
 def remove_folder(call: Call) -> Hash:
     """/project-x/removeFolder."""
     call.container(call.object_id, "CONTRIBUTE")
-    folder = call.folder()
-    if not folders.exists(call.store, call.object_id, folder) and call.field("force", bool, False):
+    # It is always removed completely.
+    call.ignore("partial")
+    folder, recurse = call.folder(), call.field("recurse", bool, False)
+    if call.field("force", bool, False) and not folders.exists(call.store, call.object_id, folder):
         return {"id": call.object_id, "completed": True}
-    existing_folder(call, folder)
+    folders.require(call.store, call.object_id, folder)
     below = [path for path in folders.of(call.store, call.object_id) if _inside(path, folder)]
     contents = places.contents(call.store, call.object_id, folder)
-    if (contents or below != [folder]) and not call.field("recurse", bool, False):
+    if (contents or below != [folder]) and not recurse:
         raise InvalidState(f'The folder "{folder}" is not empty')
     containers.empty(call.store, call.object_id, folder)
     for path in below:
@@ -178,8 +196,10 @@ def _inside(path: str, folder: str) -> bool:
 
 def move(call: Call) -> Hash:
     """/project-x/move: objects and folders into another folder of the same project."""
+    call.ignore("targetFileRelocation")
     call.container(call.object_id, "CONTRIBUTE")
-    destination = existing_folder(call, call.folder("destination"))
+    destination = call.folder("destination")
+    folders.require(call.store, call.object_id, destination)
     for object_id in call.strings("objects", []):
         if call.object_id not in places.holders(call.store, object_id):
             raise ResourceNotFound(f"{object_id} could not be found in {call.object_id}")
@@ -195,7 +215,7 @@ def rename_folder(call: Call) -> Hash:
     folder = call.folder()
     if "newpath" in call.body:
         path = call.folder("newpath")
-        existing_folder(call, path.rpartition("/")[0] or "/")
+        folders.require(call.store, call.object_id, path.rpartition("/")[0] or "/")
     else:
         name = call.field("name", str)
         if not name or "/" in name:
@@ -207,7 +227,7 @@ def rename_folder(call: Call) -> Hash:
 
 def _move_folder(call: Call, folder: str, path: str) -> None:
     """Give a folder, and everything below it, a new path."""
-    existing_folder(call, folder)
+    folders.require(call.store, call.object_id, folder)
     if folder == "/" or _inside(path, folder):
         raise InvalidInput(f'The folder "{folder}" cannot be moved into itself')
     if folders.exists(call.store, call.object_id, path):
@@ -225,7 +245,7 @@ def _clone_folder(call: Call, folder: str, target: str, destination: str) -> dic
     Raises:
         InvalidState: there is such a folder.
     """
-    existing_folder(call, folder)
+    folders.require(call.store, call.object_id, folder)
     base = destination.rstrip("/") + "/" + folder.rpartition("/")[2]
     if folder != "/" and folders.exists(call.store, target, base):
         raise InvalidState(
@@ -244,6 +264,7 @@ def _clone_folder(call: Call, folder: str, target: str, destination: str) -> dic
 
 def clone(call: Call) -> Hash:
     """/project-x/clone: into another project, under the same IDs."""
+    call.ignore("targetFileRelocation")
     source = call.container(call.object_id, "VIEW")
     project = call.container(call.field("project", str), "CONTRIBUTE")
     if source["region"] not in (project["region"], containers.EVERYWHERE):
@@ -254,7 +275,7 @@ def clone(call: Call) -> Hash:
     target = project["id"]
     destination = call.folder("destination")
     if not call.field("parents", bool, False):
-        existing_folder(call, destination, target)
+        folders.require(call.store, target, destination)
     wanted: dict[str, str] = dict.fromkeys(call.strings("objects", []), destination)
     for folder in call.strings("folders", []):
         wanted |= _clone_folder(call, folder, target, destination)

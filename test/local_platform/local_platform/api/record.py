@@ -21,9 +21,9 @@ def new(call: Call) -> Hash:
 
 def _initialized(call: Call) -> Call:
     """Return a call with the fields that it leaves to another record."""
-    if call.optional("initializeFrom", dict) is None:
-        return call
     source = call.within("initializeFrom")
+    if not source.body:
+        return call
     record = call.described(source.field("id", str), source.optional("project", str))
     if record["class"] != "record":
         raise source.expected("id", "the ID of a record")

@@ -32,15 +32,14 @@ class Filter:
     def __init__(self, query: Fields) -> None:
         """Read the filters that every search has: name, tags, types, properties and times."""
         self._tests: list[Test] = []
-        body = query.body
-        if body.get("name") is not None:
+        if query.raw("name") is not None:
             matches = _name_test(query)
             self._tests.append(lambda found: matches(found["name"]))
         for field, labels in (("tag", "tags"), ("tags", "tags"), ("type", "types")):
-            if body.get(field) is not None:
-                self._tests.append(_combined(body[field], _label_test(labels), field))
-        if body.get("properties") is not None:
-            self._tests.append(_combined(body["properties"], _properties_test, "properties"))
+            if (labelled := query.raw(field)) is not None:
+                self._tests.append(_combined(labelled, _label_test(labels), field))
+        if (properties := query.raw("properties")) is not None:
+            self._tests.append(_combined(properties, _properties_test, "properties"))
         for field in ("created", "modified"):
             self._tests += _time_tests(query.within(field), field)
 
@@ -52,7 +51,7 @@ class Filter:
         """Ask that a field is the one in the query, or one of those in it, if there is one."""
         if field not in query.body:
             return
-        wanted = query.body[field]
+        wanted = query.raw(field)
         values = wanted if isinstance(wanted, list) else [wanted]
         self._tests.append(lambda found: found[field] in values)
 
@@ -63,7 +62,7 @@ class Filter:
 
 def plain_name(query: Fields) -> str | None:
     """Return the one name that a query asks for, if it is one: clients send most as globs."""
-    name = query.body.get("name")
+    name = query.raw("name")
     glob = name.get("glob") if isinstance(name, dict) else None
     if isinstance(glob, str) and len(glob) <= LONGEST_PATTERN:
         parts = list(GLOB.finditer(glob))
@@ -74,7 +73,7 @@ def plain_name(query: Fields) -> str | None:
 
 def _name_test(query: Fields) -> Callable[[str], bool]:
     """Return a test for a name, {"glob": pattern} or {"regexp": pattern, "flags": "i"}."""
-    wanted = query.body["name"]
+    wanted = query.raw("name")
     if isinstance(wanted, str):
         return lambda name: name == wanted
     pattern = query.within("name")
@@ -119,8 +118,14 @@ def _compile(expression: str, field: str, case_sensitive: bool, dot_nl: bool = F
     except re2.error as error:
         raise InvalidInput(
             f'The field "{field}" holds a regexp that is invalid, or has look-around or'
-            f" back-references, which are not served: {error}"
+            f" back-references, which are not served: {_words(error)}"
         ) from None
+
+
+def _words(error: Exception) -> str:
+    """Return what RE2 says, which it says in bytes."""
+    said = error.args[0] if error.args else ""
+    return said.decode(errors="replace") if isinstance(said, bytes) else str(said)
 
 
 def _glob_to_regexp(glob: str) -> str:
@@ -186,7 +191,7 @@ def _time_tests(limits: Fields, field: str) -> list[Test]:
 
 def start(query: Fields) -> int | None:
     """Return the sequence number that this page goes on after."""
-    if query.body.get("starting") is None:
+    if query.raw("starting") is None:
         return None
     return query.within("starting").field("before", int)
 

@@ -12,6 +12,7 @@ from local_platform.api.call import Call
 from local_platform.api.search import Filter, page, plain_name, start
 from local_platform.errors import ApiError, ResourceNotFound
 from local_platform.jobs import analyses
+from local_platform.rules import links
 from local_platform.rules.fields import Fields
 from local_platform.store import containers, entities, places
 from local_platform.store.containers import USER
@@ -28,19 +29,23 @@ JOB_FIELDS = (
     "executable",
     "parentAnalysis",
     "analysis",
+    "billTo",
 )
+ARCHIVAL_STATES = ("live", "archival", "archived", "unarchiving", "any")
 EXECUTIONS = ("job", "analysis")
 
 
-def whoami(_call: Call) -> Hash:
+def whoami(call: Call) -> Hash:
     """/system/whoami."""
+    call.ignore("fields")
     return {"id": USER}
 
 
 def describe_user(call: Call) -> Hash:
     """/user-x/describe: there is one user."""
     if call.object_id != USER:
-        raise ResourceNotFound(f'The entity "{call.object_id}" could not be found')
+        raise ResourceNotFound(f"The entity {call.object_id} could not be found")
+    call.ignore("fields", "defaultFields")
     handle = USER.removeprefix("user-")
     names = {"handle": handle, "first": "Local", "last": "User"}
     regions = {containers.DEFAULT_REGION}
@@ -56,13 +61,15 @@ def describe_user(call: Call) -> Hash:
     } | names
 
 
-def greet(_call: Call) -> Hash:
-    """/system/greet."""
+def greet(call: Call) -> Hash:
+    """/system/greet: nothing needs to be said to a client of any version."""
+    call.ignore("client", "version")
     return {"messages": []}
 
 
-def find_nothing(_call: Call) -> Hash:
-    """/system/findApps, /system/findGlobalWorkflows: there are none here."""
+def find_nothing(call: Call) -> Hash:
+    """/system/findApps, /system/findGlobalWorkflows: there are none here, whatever is asked."""
+    call.whole()
     return {"results": [], "next": None}
 
 
@@ -70,12 +77,14 @@ def find_projects(call: Call) -> Hash:
     """/system/findProjects."""
     least = LEVELS.index(call.one_of("level", LEVELS, "CONTRIBUTE"))
     wanted = Filter(call)
-    options = call.body.get("describe")
+    options = call.raw("describe")
     selection = project.selection(options)
     for field in ("id", "region", "billTo", *containers.FLAGS):
         wanted.add_exact(call, field)
     if call.field("public", bool, False):
         wanted.add(lambda _: False)
+    # Whoever sees a project here has been given it.
+    call.ignore("explicitPermission")
 
     def found() -> Iterator[tuple[int, Hash]]:
         for seq, one in entities.newest(call.store, "project", before=start(call)):
@@ -95,14 +104,14 @@ def find_data_objects(call: Call) -> Hash:
     scope = call.within("scope")
     lying = places.search(
         call.store,
-        _in_scope(call, scope),
+        _filtered(call, _in_scope(call, scope)),
         scope.folder(),
         scope.field("recurse", bool, True),
         before=start(call),
         name=plain_name(call),
     )
     wanted = _object_filter(call)
-    options = call.body.get("describe")
+    options = call.raw("describe")
     selection = data_object.selection(options)
 
     def found() -> Iterator[tuple[int, Hash]]:
@@ -125,6 +134,18 @@ def _in_scope(call: Call, scope: Fields) -> list[str]:
     return [one for one in projects if call.level(one) != "NONE"]
 
 
+def _filtered(call: Call, containers: list[str]) -> list[str]:
+    """Return those containers that a search for data objects asks for by level and region."""
+    least, asked = LEVELS.index(call.one_of("level", LEVELS, "VIEW")), call.raw("region")
+    regions = asked if isinstance(asked, list) else [asked]
+    return [
+        one
+        for one in containers
+        if LEVELS.index(call.level(one)) >= least
+        and (asked is None or entities.get(call.store, one)["region"] in regions)
+    ]
+
+
 def _object_filter(query: Fields) -> Filter:
     """Return the test for what a search asks of data objects."""
     wanted = Filter(query)
@@ -135,16 +156,23 @@ def _object_filter(query: Fields) -> Filter:
         wanted.add(lambda one: one["state"] == state)
     for field in ("class", "id"):
         wanted.add_exact(query, field)
+    if (linked := query.optional("link", str)) is not None:
+        wanted.add(lambda one: linked in links.object_ids(one["details"]))
+    if query.raw("archivalState") is not None:
+        # No file is ever archived here.
+        live = query.one_of("archivalState", ARCHIVAL_STATES) in ("live", "any")
+        wanted.add(lambda one: live and one["class"] == "file")
     return wanted
 
 
 def resolve_data_objects(call: Call) -> Hash:
     """/system/resolveDataObjects: one list of matches per name, in the order asked."""
     results = []
+    everywhere, usual_folder = call.optional("project", str), call.folder()
     for wanted in call.each("objects"):
-        container = wanted.optional("project", str) or call.field("project", str)
+        container = wanted.optional("project", str) or everywhere or call.field("project", str)
         call.container(container, "VIEW")
-        folder = wanted.folder(default=call.folder())
+        folder = wanted.folder(default=usual_folder)
         recurse = wanted.field("recurse", bool, False)
         name = wanted.field("name", str)
         found = places.search(call.store, [container], folder, recurse, name=name)
@@ -160,7 +188,7 @@ def describe_data_objects(call: Call) -> Hash:
     def describe(object_id: str, wanted: Fields) -> Hash:
         place = call.placement(object_id, "VIEW", wanted.optional("project", str))
         one = places.describe(call.store, place)
-        selection = data_object.selection(wanted.body.get("describe"))
+        selection = data_object.selection(wanted.raw("describe"))
         return data_object.view(call.store, place, one, selection)
 
     return _describe_each(call, "objects", describe)
@@ -171,7 +199,7 @@ def describe_projects(call: Call) -> Hash:
 
     def describe(project_id: str, wanted: Fields) -> Hash:
         call.container(project_id, "VIEW")
-        return project.view(call, project_id, project.selection(wanted.body.get("describe")))
+        return project.view(call, project_id, project.selection(wanted.raw("describe")))
 
     return _describe_each(call, "projects", describe)
 
@@ -180,7 +208,7 @@ def describe_executions(call: Call) -> Hash:
     """/system/describeExecutions: each its description or its error."""
 
     def describe(execution_id: str, wanted: Fields) -> Hash:
-        options = wanted.body.get("describe")
+        options = wanted.raw("describe")
         execution = call.execution(execution_id)
         if execution["class"] == "analysis":
             return analysis.view(call, execution, options)
@@ -207,7 +235,7 @@ def find_executions(call: Call) -> Hash:
     """/system/findExecutions: jobs and analyses, newest first."""
     own = entities.get(call.store, call.job_id)["rootExecution"] if call.job_id else None
     wanted = _job_filter(call)
-    options = call.body.get("describe")
+    options = call.raw("describe")
     selection = job.selection(options)
 
     def found() -> Iterator[tuple[int, Hash]]:
@@ -231,8 +259,10 @@ def find_executions(call: Call) -> Hash:
 def _job_filter(query: Fields) -> Filter:
     """Return the test for what a search asks of jobs."""
     wanted = Filter(query)
-    if query.body.get("launchedBy") == "self":
+    if query.raw("launchedBy") == "self":
         query.body["launchedBy"] = USER
+    # Of a restarted job there is the last try only.
+    query.ignore("includeRestarted")
     for field in JOB_FIELDS:
         wanted.add_exact(query, field)
     if not query.field("includeSubjobs", bool, True):

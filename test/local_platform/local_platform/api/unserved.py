@@ -41,7 +41,7 @@ def executable(call: Call) -> Hash:
     """
     if call.command == "build":
         raise _refuse("apps, global workflows and remote builds: dx build makes an applet here")
-    raise ResourceNotFound(f'The entity "{call.object_id}" could not be found')
+    raise ResourceNotFound(f"The entity {call.object_id} could not be found")
 
 
 def check(call: Call) -> None:
@@ -52,7 +52,7 @@ def check(call: Call) -> None:
     is_asset = call.command == "build" and wanted.startswith("record-")
     if is_asset and entities.find(call.store, wanted) is None:
         raise _missing_asset(wanted, stand_ins.advice(call.store, wanted))
-    if call.command == "build" and call.body.get("type") == "AssetBundle":
+    if call.command == "build" and call.raw("type") == "AssetBundle":
         _check_named_asset(call)
 
 

@@ -25,7 +25,7 @@ def new(call: Call) -> Hash:
     """/workflow/new: from its fields, or from another workflow or an analysis."""
     source = _source(call)
     temporary = call.field("temporary", bool, False)
-    others = {name: value for name, value in call.body.items() if name not in REQUEST_ONLY}
+    others = {name: value for name, value in call.whole().items() if name not in REQUEST_ONLY}
     known = {
         "title": call.optional("title", str) or source.get("title"),
         "summary": call.field("summary", str, source.get("summary", "")),
@@ -111,7 +111,7 @@ def _execution_policy(asked: Fields) -> Hash:
 
 
 def _output_folder(call: Call) -> str | None:
-    return call.folder("outputFolder") if call.body.get("outputFolder") is not None else None
+    return call.folder("outputFolder") if call.raw("outputFolder") is not None else None
 
 
 def _checked_spec(call: Call, field: str) -> list[Hash] | None:
@@ -243,7 +243,7 @@ def run(call: Call) -> Hash:
         "runInput": call.field("input", dict),
         "tags": call.strings("tags", []),
         "properties": call.properties(),
-        "details": data_object.checked_details(call.body.get("details", {})),
+        "details": data_object.checked_details(call.raw("details", {})),
     }
     # Its jobs look it up.
     entities.save(call.store, analysis)
@@ -363,7 +363,7 @@ def _reachable(call: Call, stage: Hash) -> Hash:
 
 def _stage_call(call: Call, stage: Hash, values: Hash, analysis: Hash) -> Call:
     """Return the call that runs the applet of one stage."""
-    policy = stage["executionPolicy"] | call.within("executionPolicy").body
+    policy = stage["executionPolicy"] | call.within("executionPolicy").whole()
     body = {
         "input": values,
         "project": analysis["project"],
@@ -373,5 +373,5 @@ def _stage_call(call: Call, stage: Hash, values: Hash, analysis: Hash) -> Call:
         "systemRequirements": stage["systemRequirements"],
     }
     passed_on = ("priority", "rank", "detach", "delayWorkspaceDestruction")
-    body |= {name: call.body[name] for name in passed_on if name in call.body}
+    body |= {name: call.raw(name) for name in passed_on if name in call.body}
     return dataclasses.replace(call, object_id=stage["executable"], body=body)

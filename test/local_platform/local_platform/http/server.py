@@ -3,9 +3,11 @@
 How calls and errors look: https://documentation.dnanexus.com/developer/api/protocols
 """
 
+import errno
 import json
 import logging
 import random
+import sqlite3
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any
@@ -112,7 +114,14 @@ class Server:
                 request.transport.close()
             return web.Response()
         except Exception as error:
-            # Clients retry a 5xx for a minute; a defect of ours shall show at once.
+            # Clients retry a 5xx for a minute; these errors must show at once.
+            if _is_disk_full(error):
+                return _refusal(
+                    InvalidState(
+                        f"No space left on the disk of the local platform ({self._store.root})."
+                        " Free some, or choose a folder on another disk with TMPDIR or --state."
+                    )
+                )
             LOG.exception("%s %s", request.method, request.path)
             return _refusal(
                 InvalidInput(f"The local platform failed: {type(error).__name__}: {error}")
@@ -156,19 +165,31 @@ class Server:
         """Answer a call with a nonce once: the same request gets the same answer again."""
         nonce = call.optional("nonce", str)
         if nonce is None:
-            return handler(call)
+            return _served(handler, call)
         if len(nonce) > LONGEST_NONCE:
             raise InvalidInput(f'Expected the field "nonce" to have up to {LONGEST_NONCE} bytes')
         key = f"{path} {call.job_id} {nonce}"
         request = sha256(json.dumps(call.body, sort_keys=True))
         before = nonces.reply(self._store, key)
         if before is None:
-            reply: Hash = handler(call)
+            reply: Hash = _served(handler, call)
             nonces.save(self._store, key, request, reply)
             return reply
         if before[0] != request:
             raise InvalidInput('The field "nonce" was used before for another request')
         return before[1]
+
+
+def _served(handler: routes.Handler, call: Call) -> Any:
+    """Answer a call.
+
+    Raises:
+        InvalidInput: it has a field that its handler has not read.
+    """
+    reply = handler(call)
+    for path in call.unread():
+        raise InvalidInput(f'The local platform does not serve the field "{path}" of this method')
+    return reply
 
 
 async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:
@@ -180,6 +201,12 @@ async def _add_headers(_request: web.Request, response: web.StreamResponse) -> N
 def _command(request: web.Request) -> str:
     """Return the sub-command of dx that calls: it ends the User-Agent, as in "dx-build"."""
     return request.headers.get("User-Agent", "").partition(" dx-")[2]
+
+
+def _is_disk_full(error: Exception) -> bool:
+    """Return whether a file or the database could not grow."""
+    full = isinstance(error, OSError) and error.errno == errno.ENOSPC
+    return full or (isinstance(error, sqlite3.OperationalError) and "is full" in str(error))
 
 
 def _refusal(error: ApiError, status: int | None = None) -> web.Response:

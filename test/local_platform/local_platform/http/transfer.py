@@ -124,9 +124,8 @@ def _chunks(parts: list[tuple[Path, int]], begin: int, end: int) -> Iterator[byt
 
 def _signed(request: web.Request) -> tuple[str, str]:
     """Return the signed path of a request for bytes, as it was sent, and its signature."""
-    path = request.rel_url.raw_path.removeprefix("/F/")
-    header = request.headers.get(files.SIGNATURE_HEADER, "")
-    return path, request.query.get("signature", header)
+    path, signature = files.split_signature(request.rel_url.raw_path.removeprefix("/F/"))
+    return path, signature or request.headers.get(files.SIGNATURE_HEADER, "")
 
 
 @contextlib.asynccontextmanager

@@ -74,7 +74,7 @@ def describe_new(asked: Fields, workflow: Hash, origin: Origin) -> Hash:
         "isFree": True,
         "totalPrice": 0,
         "priority": asked.field("priority", str, "normal"),
-        "ignoreReuse": asked.body.get("ignoreReuse"),
+        "ignoreReuse": asked.raw("ignoreReuse"),
         "timeoutPolicyByExecutable": by_executable(
             asked, "timeoutPolicyByExecutable", requirements.durations
         ),

@@ -97,8 +97,15 @@ def describe(asked: Fields, executable: Hash, function: str, origin: Origin, che
         "restartableEntryPoints": run_spec.get("restartableEntryPoints", "master"),
         "priority": asked.field("priority", str, "normal"),
         "rank": asked.field("rank", int, 0),
+        "headJobOnDemand": asked.field(
+            "headJobOnDemand", bool, run_spec.get("headJobOnDemand", False)
+        ),
+        "detailedJobMetrics": asked.field("detailedJobMetrics", bool, False),
+        "preserveJobOutputs": asked.optional("preserveJobOutputs", dict),
+        "internetUsageIPs": [],
         "ignoreReuse": asked.field("ignoreReuse", bool, True),
         "delayWorkspaceDestruction": asked.field("delayWorkspaceDestruction", bool, False),
+        **_turnaround(asked, executable),
         **_time_limit(asked, executable, function, origin),
         **_machine(asked, executable, function, origin),
         **checked,
@@ -111,6 +118,19 @@ def _analysis_of(origin: Origin) -> str | None:
         analysis_id: str = origin.analysis["id"]
         return analysis_id
     return origin.parent["analysis"] if origin.parent else None
+
+
+def _turnaround(asked: Fields, executable: Hash) -> Hash:
+    """Return after how long, in seconds, the service would warn that a tree still runs."""
+    field, selected = "treeTurnaroundTimeThreshold", "selectedTreeTurnaroundTimeThreshold"
+    requested, usual = asked.optional(field, int), executable.get(field)
+    threshold = usual if requested is None else requested
+    if threshold is None:
+        return {}
+    return {
+        selected: threshold,
+        f"{selected}From": "executable" if requested is None else "request",
+    }
 
 
 def _time_limit(asked: Fields, executable: Hash, function: str, origin: Origin) -> Hash:

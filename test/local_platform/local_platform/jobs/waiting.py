@@ -3,11 +3,13 @@
 https://documentation.dnanexus.com/user/running-apps-and-workflows/job-lifecycle
 """
 
+from functools import partial
+
 from local_platform.access import Caller
 from local_platform.errors import ApiError
 from local_platform.jobs import analyses, states
 from local_platform.rules import links, spec
-from local_platform.store import containers, entities, files
+from local_platform.store import containers, entities, files, places
 from local_platform.store.database import Store
 from local_platform.strict_json import Hash
 
@@ -30,10 +32,12 @@ def look_for_input(store: Store, job: Hash) -> None:
         states.wait_for_input(store, job)
         return
     try:
-        values = links.resolve(job["input"], _outputs(store, job["input"]))
+        describe = partial(places.describe_oldest, store)
+        values = links.resolve(job["input"], _outputs(store, job["input"]), describe)
         if job["outputFolder"]:
             executable = entities.get(store, job["executable"])
             spec.check_values(values, executable.get("inputSpec"), "input")
+            spec.check_types(values, executable.get("inputSpec", []), describe)
     except (LookupError, ApiError) as error:
         states.fail(store, job, "InputError", str(error))
         return
@@ -71,7 +75,8 @@ def look_for_output(store: Store, job: Hash) -> None:
         _check_circle(store, job, waits_for)
         if any(entities.get(store, one)["state"] not in states.FINAL for one in waits_for):
             return
-        output = links.resolve(job["output"], _outputs(store, job["output"]))
+        describe = partial(places.describe_oldest, store)
+        output = links.resolve(job["output"], _outputs(store, job["output"]), describe)
         if job["outputFolder"]:
             executable = entities.get(store, job["executable"])
             spec.check_values(output, executable.get("outputSpec"), "output")

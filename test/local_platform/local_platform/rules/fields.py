@@ -1,5 +1,6 @@
 """What a client sent: each field is checked for its type as it is read."""
 
+import dataclasses
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ class Fields:
 
     body: Hash
     path: str = ""
+    read: set[str] = dataclasses.field(default_factory=set)
+    """Paths of the fields that were read; "x." and "x[]" were looked into."""
 
     def field(self, name: str, kind: type[T], default: T = REQUIRED) -> T:
         """Return a field.
@@ -45,12 +48,30 @@ class Fields:
         Raises:
             InvalidInput: it is of another type.
         """
-        value = self.body.get(name)
+        value = self.raw(name)
         if value is None:
             return None
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
             raise self.expected(name, KIND_NAMES[kind])
         return value
+
+    def raw(self, name: str, default: Any = None) -> Any:
+        """Return a field of any type, or the default when it is absent."""
+        self.read.add(self.path + name)
+        return self.body.get(name, default)
+
+    def ignore(self, *names: str) -> None:
+        """Take fields that have no effect here; the README's list of simplifications says so."""
+        self.read.update(self.path + name for name in names)
+
+    def whole(self) -> Hash:
+        """Return all fields, for whoever keeps them as they are."""
+        self.ignore(*self.body)
+        return self.body
+
+    def unread(self) -> list[str]:
+        """Return the paths of the fields that nobody has read."""
+        return list(_unread(self.body, self.path, self.read))
 
     def one_of(self, name: str, allowed: tuple[str, ...], default: str = REQUIRED) -> str:
         """Return a field that is one of a few words."""
@@ -75,24 +96,47 @@ class Fields:
 
     def within(self, name: str) -> "Fields":
         """Return the fields of a field, which has none when it is absent."""
-        return Fields(body=self.field(name, dict, {}), path=f"{self.path}{name}.")
+        return self._inner(f"{self.path}{name}.", self._look_into(name, dict, ".") or {})
 
     def each(self, name: str) -> Iterator["Fields"]:
         """Yield the fields of each hash in an array, which may be absent."""
-        for position, item in enumerate(self.field(name, list, [])):
+        for position, item in enumerate(self._look_into(name, list, "[]") or []):
             path = f"{self.path}{name}[{position}]"
             if not isinstance(item, dict):
                 raise InvalidInput(f'Expected the field "{path}" to be a hash')
-            yield Fields(body=item, path=f"{path}.")
+            yield self._inner(f"{path}.", item)
 
     def hashes(self) -> Iterator[tuple[str, "Fields"]]:
         """Yield the name and the fields of each field, which must be a hash."""
         for name in self.body:
-            yield name, Fields(body=self.field(name, dict, REQUIRED), path=f"{self.path}{name}.")
+            yield name, self.within(name)
+
+    def _inner(self, path: str, body: Hash) -> "Fields":
+        return Fields(body=body, path=path, read=self.read)
+
+    def _look_into(self, name: str, kind: type[T], mark: str) -> T | None:
+        """Return a field whose own fields are yet to be read."""
+        self.read.add(f"{self.path}{name}{mark}")
+        return Fields(body=self.body, path=self.path).optional(name, kind)
 
     def expected(self, name: str, what: str) -> InvalidInput:
         """Return the refusal of a field that is not what it must be."""
         return InvalidInput(f'Expected the field "{self.path}{name}" to be {what}')
+
+
+def _unread(body: Hash, path: str, read: set[str]) -> Iterator[str]:
+    """Yield the paths of the fields in a hash that nobody has read."""
+    for name, value in body.items():
+        here = f"{path}{name}"
+        if value is None or here in read:
+            continue
+        if f"{here}." in read:
+            yield from _unread(value, f"{here}.", read)
+        elif f"{here}[]" in read:
+            for position, item in enumerate(value):
+                yield from _unread(item, f"{here}[{position}].", read)
+        else:
+            yield here
 
 
 def json_of(content: bytes) -> Any:

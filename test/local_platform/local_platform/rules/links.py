@@ -5,7 +5,7 @@ https://documentation.dnanexus.com/developer/api/running-analyses/job-input-and-
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from local_platform.strict_json import Hash
@@ -31,7 +31,7 @@ def object_id(value: Any) -> str | None:
 
 
 def reference(value: Any) -> Hash | None:
-    """Return {"job", "field", "index"?} when a value is a job-based object reference.
+    """Return {"job", "field", "index"?, "metadata"?} when a value is a job-based object reference.
 
     It may stand without a link around it: dx-jobutil-add-output --class=jobref writes it so.
     """
@@ -46,7 +46,7 @@ def _is_bare_reference(value: Any) -> bool:
     """Tell whether a hash has the fields of a reference and no others."""
     return (
         isinstance(value, dict)
-        and value.keys() in ({"job", "field"}, {"job", "field", "index"})
+        and {"job", "field"} <= value.keys() <= {"job", "field", "index", "metadata"}
         and bool(JOB_ID.match(str(value["job"])))
     )
 
@@ -75,36 +75,53 @@ def references(value: Any) -> list[Hash]:
     return [one for one in found if one]
 
 
-def resolve(value: Any, outputs: dict[str, Hash]) -> Any:
+def resolve(value: Any, outputs: dict[str, Hash], describe: Callable[[str], Hash]) -> Any:
     """Replace the references inside a value by the outputs of the jobs they name.
 
     A reference that stands in an array and yields an array is flattened into it.
 
+    Args:
+        value: what may contain references.
+        outputs: outputs of all jobs that it names.
+        describe: returns the description of a data object; a reference may ask for its name.
+
     Raises:
-        LookupError: a job has no output field, or no item, of that name.
+        LookupError: a job has no output field, no item, or no metadata, of that name.
     """
     wanted = reference(value)
     if wanted:
-        found = outputs[wanted["job"]].get(wanted["field"])
-        if found is None:
-            raise LookupError(f'{wanted["job"]} has no output field "{wanted["field"]}"')
-        if "index" not in wanted:
+        found = _selected(wanted, outputs[wanted["job"]])
+        if "metadata" not in wanted:
             return found
-        if not isinstance(found, list) or not 0 <= wanted["index"] < len(found):
-            raise LookupError(
-                f'the output field "{wanted["field"]}" of {wanted["job"]}'
-                f" has no item {wanted['index']}"
-            )
-        return found[wanted["index"]]
+        named = object_id(found)
+        if named is None or wanted["metadata"] != "name":
+            raise LookupError(f'{_place(wanted)} has no metadata "{wanted["metadata"]}"')
+        return describe(named)["name"]
     if target(value) is not None:
         return value
     if isinstance(value, dict):
-        return {name: resolve(item, outputs) for name, item in value.items()}
+        return {name: resolve(item, outputs, describe) for name, item in value.items()}
     if isinstance(value, list):
         items: list[Any] = []
         for item in value:
-            resolved = resolve(item, outputs)
+            resolved = resolve(item, outputs, describe)
             flatten = reference(item) and isinstance(resolved, list)
             items += resolved if flatten else [resolved]
         return items
     return value
+
+
+def _selected(wanted: Hash, output: Hash) -> Any:
+    """Return the field, or the item of it, that a reference names."""
+    found = output.get(wanted["field"])
+    if found is None:
+        raise LookupError(f'{wanted["job"]} has no output field "{wanted["field"]}"')
+    if "index" not in wanted:
+        return found
+    if not isinstance(found, list) or not 0 <= wanted["index"] < len(found):
+        raise LookupError(f"{_place(wanted)} has no item {wanted['index']}")
+    return found[wanted["index"]]
+
+
+def _place(wanted: Hash) -> str:
+    return f'the output field "{wanted["field"]}" of {wanted["job"]}'

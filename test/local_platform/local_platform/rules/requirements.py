@@ -22,11 +22,11 @@ LARGEST_AMOUNT = 100_000
 def durations(asked: Fields) -> Hash:
     """Return time limits by entry point, each {"days", "hours", "minutes"}."""
     for entry_point, limit in asked.hashes():
-        for unit, amount in limit.body.items():
+        for unit, amount in limit.whole().items():
             number = isinstance(amount, int | float) and not isinstance(amount, bool)
             if unit not in UNIT_MILLISECONDS or not number or not 0 <= amount <= LARGEST_AMOUNT:
                 raise asked.expected(entry_point, f"a hash of {', '.join(UNIT_MILLISECONDS)}")
-    return asked.body
+    return asked.whole()
 
 
 def milliseconds(limit: Hash) -> float:
@@ -40,7 +40,7 @@ def restarts(asked: Fields) -> Hash:
     given = [counts.field(reason, int) for reason in counts.body]
     if min([*given, asked.field("maxRestarts", int, 0)]) < 0:
         raise InvalidInput(f'Expected the field "{asked.path[:-1]}" to hold no negative number')
-    return asked.body
+    return asked.whole()
 
 
 def machines(asked: Fields) -> Hash:
@@ -51,4 +51,4 @@ def machines(asked: Fields) -> Hash:
             raise requirement.expected(
                 "instanceType", f"an instance type such as mem1_ssd1_v2_x4, not {wanted!r}"
             )
-    return asked.body
+    return asked.whole()

@@ -3,7 +3,9 @@
 https://documentation.dnanexus.com/developer/api/running-analyses/io-and-run-specifications
 """
 
+import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 from local_platform.errors import InvalidInput
@@ -39,10 +41,43 @@ def check_spec(spec: Any, field: str) -> None:
             raise InvalidInput(f'Expected {where}.class" to be a class, not {entry.get("class")!r}')
         if not isinstance(entry.get("optional", False), bool):
             raise InvalidInput(f'Expected {where}.optional" to be a boolean')
+        if not _is_type(entry.get("type", "")):
+            raise InvalidInput(f'Expected {where}.type" to be a type, or types in $and and $or')
         for key in INPUT_ONLY:
             if field == "outputSpec" and key in entry:
                 raise InvalidInput(f'{where}.{key}" is for inputs only')
         _check_choices(entry, where)
+
+
+def check_types(values: Hash, spec: list[Hash], describe: Callable[[str], Hash]) -> None:
+    """Check that linked data objects have the types that their inputs ask for.
+
+    Raises:
+        InvalidInput: names the input and the object at fault.
+    """
+    for entry in spec:
+        for object_id in links.object_ids(values.get(entry["name"])) if "type" in entry else ():
+            if not _has_type(describe(object_id)["types"], entry["type"]):
+                wanted = json.dumps(entry["type"])
+                raise InvalidInput(
+                    f'the input "{entry["name"]}": {object_id} is not of type {wanted}'
+                )
+
+
+def _has_type(types: list[str], wanted: Any) -> bool:
+    """Tell whether types meet a type, or types that are combined with $and and $or."""
+    if isinstance(wanted, str):
+        return wanted in types
+    return all(_has_type(types, one) for one in wanted.get("$and", [])) and (
+        "$or" not in wanted or any(_has_type(types, one) for one in wanted["$or"])
+    )
+
+
+def _is_type(wanted: Any) -> bool:
+    """Tell whether something is a type, or a combination of types."""
+    if isinstance(wanted, dict) and wanted and wanted.keys() <= {"$and", "$or"}:
+        return all(isinstance(some, list) and all(map(_is_type, some)) for some in wanted.values())
+    return isinstance(wanted, str)
 
 
 def _check_choices(entry: Hash, where: str) -> None:

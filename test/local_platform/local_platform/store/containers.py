@@ -6,6 +6,7 @@ https://documentation.dnanexus.com/developer/api/data-containers
 from local_platform.store import entities, folders, places
 from local_platform.store.database import Store, now
 from local_platform.store.entities import new_id
+from local_platform.strict_json import Hash
 
 USER = "user-local"
 EVERYBODY = "PUBLIC"
@@ -49,7 +50,7 @@ def create(
     """Make an empty project or container and return its ID; its region stays what it is."""
     container_id = container_id or new_id(class_name)
     time = now()
-    description = {
+    description: Hash = {
         "id": container_id,
         "class": class_name,
         "name": name,
@@ -61,6 +62,8 @@ def create(
         "modified": time,
         "createdBy": {"user": USER},
         **dict.fromkeys(FLAGS, False),
+        "allowedExecutables": None,
+        "databaseResultsRestricted": None,
         "tags": [],
         "properties": {},
         "permissions": {USER: "ADMINISTER"},

@@ -58,7 +58,7 @@ def get(store: Store, object_id: str) -> Hash:
     """
     description = find(store, object_id)
     if description is None:
-        raise ResourceNotFound(f'The entity "{object_id}" could not be found')
+        raise ResourceNotFound(f"The entity {object_id} could not be found")
     return description
 
 

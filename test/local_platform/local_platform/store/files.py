@@ -16,6 +16,8 @@ from local_platform.store.containers import MINIMUM_PART_SIZE
 from local_platform.store.database import Store, now
 
 SIGNATURE_HEADER = "X-DX-Signature"
+SIGNATURE_LENGTH = 64
+"""Hexadecimal digits of a SHA-256."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,19 @@ def download_path(file_id: str, name: str, expires: int, mark: str) -> str:
 def sign(store: Store, path: str) -> str:
     """Return the signature of a path."""
     return hmac.new(store.url_key, path.encode(), hashlib.sha256).hexdigest()
+
+
+def with_signature(store: Store, path: str) -> str:
+    """Return a path that holds its own signature, and still ends in the file's name."""
+    kind, _, rest = path.partition("/")
+    return f"{kind}/{sign(store, path)}/{rest}"
+
+
+def split_signature(path: str) -> tuple[str, str]:
+    """Return a path as it was signed, and the signature that it holds or ""."""
+    kind, _, rest = path.partition("/")
+    signature, _, signed = rest.partition("/")
+    return (f"{kind}/{signed}", signature) if len(signature) == SIGNATURE_LENGTH else (path, "")
 
 
 def expected_part(store: Store, path: str, signature: str) -> Part:
@@ -104,7 +119,7 @@ def close(store: Store, file_id: str) -> None:
                 f"Part {number} of {file_id} is smaller than {MINIMUM_PART_SIZE} bytes"
             )
     description = entities.get(store, file_id)
-    name = places.describe(store, places.of(store, file_id)[0])["name"]
+    name = places.describe_oldest(store, file_id)["name"]
     # A name is no URL, whatever it looks like.
     guessed = mimetypes.guess_type(f"./{name}")[0] or "application/octet-stream"
     changes = {

@@ -1,6 +1,6 @@
 """The folders of projects and containers, by their absolute paths."""
 
-from local_platform.errors import InvalidInput
+from local_platform.errors import InvalidInput, ResourceNotFound
 from local_platform.store.database import Store
 
 # dx download -r makes them on a disk, where paths are not longer.
@@ -18,6 +18,13 @@ def exists(store: Store, container: str, path: str) -> bool:
     """Tell whether a folder exists."""
     rows = store.execute("SELECT 1 FROM folder WHERE container = ? AND path = ?", (container, path))
     return rows.fetchone() is not None
+
+
+def require(store: Store, container: str, path: str) -> None:
+    """Raise ResourceNotFound unless a folder exists; clients look for parts of the message."""
+    if not exists(store, container, path):
+        missing = f'Folder "{path}" does not exist in project "{container}"'
+        raise ResourceNotFound(f"{missing}: the folder could not be found")
 
 
 def add(store: Store, container: str, path: str) -> None:

@@ -68,6 +68,11 @@ def describe(store: Store, place: Placement) -> Hash:
     return entities.get(store, place.object) | place.metadata
 
 
+def describe_oldest(store: Store, object_id: str) -> Hash:
+    """Return the description of an object as it is in the place where it lies longest."""
+    return describe(store, of(store, object_id)[0])
+
+
 def holders(store: Store, object_id: str) -> list[str]:
     """Return the containers an object lies in."""
     return [place.container for place in of(store, object_id)]

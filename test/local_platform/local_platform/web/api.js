@@ -171,8 +171,8 @@ export async function describeObjects(ids) {
  */
 export async function fileAddress(id, inline) {
   const { url } = await call(id, "download", { preauthenticated: true, duration: 3600 });
-  const { pathname, search } = new URL(url);
-  return pathname + search + (inline ? "&inline" : "");
+  const { pathname } = new URL(url);
+  return pathname + (inline ? "?inline" : "");
 }
 
 /**
@@ -216,7 +216,7 @@ export function openLog(id, onFrame, onClose) {
 }
 
 /** @param {number} milliseconds */
-export function sleep(milliseconds) {
+function sleep(milliseconds) {
   return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
 

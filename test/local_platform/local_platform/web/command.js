@@ -6,7 +6,7 @@ import { objectId, reference } from "./links.js";
 const PLAIN = /^[\w@%+=:,./-]+$/;
 
 /** Quote a word for a shell. @param {string} word */
-export function quote(word) {
+function quote(word) {
   return PLAIN.test(word) ? word : `'${word.replaceAll("'", `'"'"'`)}'`;
 }
 
@@ -22,14 +22,14 @@ export function copyQuoted(words, open = []) {
 
 /**
  * Write the command that sends this request.
- * @param {string} applet
- * @param {{input: Record<string, unknown>, name?: string}} request what /applet-x/run is sent
- * @param {import("./api.js").Entry[]} spec the applet's inputSpec
+ * @param {string} executable the ID of an applet or a workflow
+ * @param {{input: Record<string, unknown>, name?: string}} request what its method `run` is sent
+ * @param {import("./api.js").Entry[]} spec its inputs
  * @param {string} destination project and folder as dx reads them
  */
-export function runCommand(applet, request, spec, destination) {
+export function runCommand(executable, request, spec, destination) {
   const classes = new Map(spec.map((entry) => [entry.name, entry.class]));
-  const lines = [`dx run ${quote(applet)}`];
+  const lines = [`dx run ${quote(executable)}`];
   /** @type {Record<string, unknown>} */
   const asJson = {};
   for (const [name, value] of Object.entries(request.input)) {
@@ -60,6 +60,7 @@ function inputWords(value, className) {
 /** @type {(value: any, className: string) => string | null} */
 function inputWord(value, className) {
   const from = reference(value);
+  if (from?.analysis) return null;
   if (from) return `${from.job}:${from.field}${"index" in from ? `.${from.index}` : ""}`;
   const id = objectId(value);
   if (id && className !== "hash") {

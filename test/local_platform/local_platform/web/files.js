@@ -14,6 +14,7 @@ import { makeViewer } from "./viewer.js";
  */
 
 const PAGE = 500;
+const EXECUTABLES = ["applet", "workflow"];
 const FIELDS = ["name", "class", "size", "created", "state", "media", "tags", "properties"];
 export const LISTED = { fields: Object.fromEntries([...FIELDS, "folder", "project"].map((f) => [f, true])) };
 
@@ -43,7 +44,7 @@ export async function showProjects() {
 }
 
 /**
- * Show a folder: its folders, applets and other objects, newest first.
+ * Show a folder: its folders, applets and workflows, and other objects, newest first.
  * @param {string} project
  * @param {string | undefined} folder
  * @param {{signal: AbortSignal}} place
@@ -66,8 +67,8 @@ export async function showFolder(project, folder, { signal }) {
       describe: LISTED,
       ...(text && { name: { regexp: text.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&"), flags: "i" } }),
     };
-    const [applets, { found, next }, { folders }] = await Promise.all([
-      findObjects({ ...query, class: "applet" }, PAGE),
+    const [executables, { found, next }, { folders }] = await Promise.all([
+      findObjects({ ...query, class: EXECUTABLES }, PAGE),
       findObjects(query, most),
       call(project, "listFolder", { folder: path, only: "folders" }),
     ]);
@@ -79,8 +80,8 @@ export async function showFolder(project, folder, { signal }) {
       objectRow(one, viewer, text !== "" && one.folder !== path);
     const groups = [
       matching.slice(0, PAGE).map((/** @type {string} */ one) => folderRow(project, one)),
-      applets.found.map(makeRow),
-      found.filter((one) => one.class !== "applet").map(makeRow),
+      executables.found.map(makeRow),
+      found.filter((one) => !EXECUTABLES.includes(one.class)).map(makeRow),
     ];
     const titles = ["Name", "Size", "Created", ""];
     const isEmpty = groups.every((rows) => rows.length === 0);
@@ -157,16 +158,15 @@ function folderRow(project, path) {
 
 /** @type {(one: DataObject, viewer: ReturnType<makeViewer>, withFolder: boolean) => Row} */
 function objectRow(one, viewer, withFolder) {
-  const isApplet = one.class === "applet";
-  const place = `#/${one.id}${isApplet ? `?project=${one.project}` : ""}`;
+  const isExecutable = EXECUTABLES.includes(one.class);
+  const place = `#/${one.id}${isExecutable ? `?project=${one.project}` : ""}`;
   const name = [
     h("a", { href: place }, one.name),
-    isApplet ? badge("applet") : null,
-    one.state === "closed" ? null : badge(one.state),
+    isExecutable ? badge(one.class) : one.state === "closed" ? null : badge(one.state),
     withFolder ? h("span", { class: "muted" }, `in ${one.folder}`) : null,
     chips(one.tags),
   ].filter(Boolean);
-  const actions = isApplet ? h("a", { class: "button", href: place }, "Launch") : viewer.buttons(one);
+  const actions = isExecutable ? h("a", { class: "button", href: place }, "Launch") : viewer.buttons(one);
   return {
     keys: [one.name, one.size ?? null, one.created],
     element: h(

@@ -1,4 +1,4 @@
-// One job: its states, inputs and outputs, its subjobs, and its log beside what it made.
+// One job or analysis: its states, inputs and outputs, the jobs below it, and a job's log.
 
 import { ApiError, call, describeObjects, repeat } from "./api.js";
 import { badge, button, clock, copyable, duration, facts, folderPlace, h, time, title } from "./dom.js";
@@ -17,12 +17,16 @@ import { makeViewer } from "./viewer.js";
  * @param {string} id
  * @param {{signal: AbortSignal}} place
  */
-export async function showJob(id, { signal }) {
+export async function showExecution(id, { signal }) {
   const first = await call(id, "describe");
   const executable = await describeIfThere(first.executable);
+  const isAnalysis = first.class === "analysis";
   const names = ["state", "failure", "output", "input", "tree", "times", "facts"];
   const parts = Object.fromEntries(names.map((name) => [name, h("div")]));
-  for (const name of ["input", "tree", "times", "facts"]) parts[name].className = "later";
+  const beside = isAnalysis ? parts.tree : showLog(id, signal);
+  for (const name of ["input", "tree", "times", "facts"]) {
+    if (parts[name] !== beside) parts[name].className = "later";
+  }
   const viewer = makeViewer();
   const terminate = button("Terminate", async () => {
     terminate.disabled = true;
@@ -53,18 +57,23 @@ export async function showJob(id, { signal }) {
       describeObjects([...new Set(objectIds([job.input, job.output]))]),
     ]);
     const { state, failureMessage, failureFrom } = job;
-    const parent = tree.jobs.find((one) => one.id === job.parentJob);
+    const above = tree.jobs.find((one) => one.id === (job.parentJob ?? job.parentAnalysis));
     terminate.hidden = FINAL.includes(state) || state === "terminating";
     redraw("state", state, () => badge(state));
     redraw("failure", [failureMessage, failureFrom], () => describeFailure(job));
-    redraw("facts", job.stoppedRunning, () => describeFacts(job, parent));
-    redraw("times", job.stateTransitions, () => [h("h2", {}, "States"), listStates(job)]);
+    redraw("facts", [job.stateTransitions, above?.id], () => describeFacts(job, above));
+    redraw("times", job.stateTransitions, () => isAnalysis ? [] : [h("h2", {}, "States"), listStates(job)]);
     redraw("input", [job.input, objects.size], () => [
       h("h2", {}, "Inputs"),
-      listValues(job.input, executable.inputSpec, objects, viewer) ?? h("p", {}, "None."),
+      listValues(job.input, executable.inputSpec ?? [], objects, viewer) ?? h("p", {}, "None."),
     ]);
     redraw("output", [job.output, objects.size, state], () => {
-      const outputs = listValues(job.output, executable.outputSpec, objects, viewer);
+      const outputs = listValues(
+        job.output,
+        executable.outputs ?? executable.outputSpec ?? [],
+        objects,
+        viewer,
+      );
       return outputs && [h("h2", {}, "Outputs"), outputs];
     });
     redraw("tree", tree, () => drawTree(tree, job));
@@ -85,8 +94,8 @@ export async function showJob(id, { signal }) {
     h(
       "div",
       { class: "columns job" },
-      h("div", {}, parts.output, parts.input, parts.tree, parts.times, parts.facts),
-      h("div", {}, viewer.element, showLog(id, signal)),
+      h("div", {}, parts.output, parts.input, isAnalysis ? null : parts.tree, parts.times, parts.facts),
+      h("div", {}, viewer.element, beside),
     ),
   ];
 }
@@ -111,29 +120,34 @@ function describeFailure(job) {
     h("h2", {}, job.failureReason),
     h("p", { class: "value" }, job.failureMessage),
     from && from.id !== job.id
-      ? h("p", {}, "The subjob that failed: ", h("a", { href: `#/${from.id}` }, from.name))
+      ? h("p", {}, "The job that failed: ", h("a", { href: `#/${from.id}` }, from.name))
       : null,
   );
 }
 
 /**
  * @param {any} job
- * @param {ListedJob | undefined} parent
+ * @param {ListedJob | undefined} above the job that started it, or the analysis it is a stage of
  */
-function describeFacts(job, parent) {
+function describeFacts(job, above) {
+  const isAnalysis = job.class === "analysis";
   return [
     h("h2", {}, "About"),
     facts([
       ["ID", h("code", {}, job.id)],
-      ["Subjob of", parent ? h("a", { href: `#/${parent.id}` }, parent.name) : ""],
-      ["Applet", h("a", { href: `#/${job.executable}?project=${job.project}` }, job.executableName)],
+      [job.parentJob ? "Started by" : "Stage of", above ? h("a", { href: `#/${above.id}` }, above.name) : ""],
+      [
+        isAnalysis ? "Workflow" : "Applet",
+        h("a", { href: `#/${job.executable}?project=${job.project}` }, job.executableName),
+      ],
       ["Entry point", job.function],
       ["Output folder", h("a", { href: folderPlace(job.project, job.folder) }, job.folder)],
       ["Machine", job.instanceType],
       ["Created", time(job.created)],
+      ["Ended", isAnalysis && job.stateTransitions.length ? time(job.stateTransitions[0].setAt) : ""],
       ["Ran for", job.stoppedRunning ? duration(job.stoppedRunning - job.startedRunning) : ""],
     ]),
-    copyable(`dx watch ${job.id}`, "Command"),
+    copyable(`dx ${isAnalysis ? "describe" : "watch"} ${job.id}`, "Command"),
   ];
 }
 
@@ -163,7 +177,7 @@ function listStates(job) {
  * @param {Map<string, DataObject>} objects
  * @param {ReturnType<makeViewer>} viewer
  */
-function listValues(values, spec = [], objects, viewer) {
+function listValues(values, spec, objects, viewer) {
   const names = [...new Set([...spec.map(({ name }) => name), ...Object.keys(values ?? {})])];
   const given = names.filter((name) => values && name in values);
   if (!values || given.length === 0) return null;
@@ -186,20 +200,29 @@ function listValues(values, spec = [], objects, viewer) {
 }
 
 /**
- * Draw the jobs that a job has started, each above those it has started itself; nothing if there are none.
+ * Draw the jobs below a job or an analysis, each above those it has started itself; nothing if there are none.
  * @param {{jobs: ListedJob[], next: unknown}} tree
- * @param {{id: string}} current
+ * @param {{id: string, class: string}} current
  */
 function drawTree({ jobs, next }, current) {
   /** @type {(parent: string) => Element | null} */
   const below = (parent) => {
-    const children = jobs.filter((job) => job.parentJob === parent).reverse();
+    const children = jobs.filter((job) => (job.parentJob ?? job.parentAnalysis) === parent).reverse();
     if (children.length === 0) return null;
     const items = children.map((job) =>
-      h("li", {}, h("a", { href: `#/${job.id}` }, job.name), " ", badge(job.state), below(job.id))
+      h(
+        "li",
+        {},
+        h("a", { href: `#/${job.id}` }, job.name),
+        " ",
+        badge(job.state),
+        job.parentAnalysis ? h("small", {}, ` ${job.stage}`) : null,
+        below(job.id),
+      )
     );
     return h("ul", { class: "tree" }, items);
   };
-  const subjobs = below(current.id);
-  return subjobs && [h("h2", {}, "Subjobs"), subjobs, next ? h("p", {}, "There are more than 1,000.") : null];
+  const found = below(current.id);
+  const heading = current.class === "analysis" ? "Stages" : "Subjobs";
+  return found && [h("h2", {}, heading), found, next ? h("p", {}, "There are more than 1,000.") : null];
 }

@@ -1,4 +1,4 @@
-// The list of jobs, which is live.
+// The list of jobs and analyses, which is live.
 
 import { call, describeObjects, repeat } from "./api.js";
 import { badge, button, duration, folderPlace, h, time } from "./dom.js";
@@ -8,16 +8,18 @@ export const FINAL = ["done", "failed", "terminated"];
 const PAGE = 50;
 const MOST = 1000;
 const NAMES = ["name", "state", "created", "executableName", "project", "startedRunning", "stoppedRunning"];
-const FIELDS = Object.fromEntries([...NAMES, "parentJob", "runInput"].map((field) => [field, true]));
+const TREE = ["parentJob", "parentAnalysis", "stage"];
+const FIELDS = Object.fromEntries([...NAMES, ...TREE, "runInput"].map((field) => [field, true]));
 
 /**
  * @typedef {{id: string, name: string, state: string, created: number, executableName: string,
- *   project: string, parentJob: string | null, runInput: Record<string, unknown>,
- *   startedRunning?: number, stoppedRunning?: number}} Job as it is described in a list
+ *   project: string, parentJob: string | null, parentAnalysis: string | null, stage: string | null,
+ *   runInput: Record<string, unknown>, startedRunning?: number, stoppedRunning?: number}} Job a job
+ *   or an analysis as it is described in a list
  */
 
 /**
- * Return the descriptions of jobs, newest first.
+ * Return the descriptions of jobs and analyses, newest first.
  * @param {Record<string, unknown>} query
  * @returns {Promise<{jobs: Job[], next: unknown}>}
  */
@@ -34,7 +36,7 @@ export async function showJobs({ signal }) {
   const body = h("tbody");
   const rows = new Map();
   const names = makeNames();
-  const none = h("p", {}, "No job has run yet. Open a project and choose an applet.");
+  const none = h("p", {}, "No job has run yet. Open a project and choose an applet or a workflow.");
   let limit = PAGE;
   const more = button("Show more", () => {
     limit = Math.min(limit * 2, MOST);
@@ -42,7 +44,7 @@ export async function showJobs({ signal }) {
   });
 
   async function draw() {
-    const { jobs, next } = await findJobs({ includeSubjobs: false, limit });
+    const { jobs, next } = await findJobs({ includeSubjobs: false, parentAnalysis: null, limit });
     await names.learn(jobs);
     jobs.forEach((job, n) => {
       const text = JSON.stringify(job);
@@ -92,8 +94,9 @@ function makeNames() {
 /** @type {(job: Job, names: ReturnType<makeNames>) => Element[]} */
 function cells(job, names) {
   const ran = job.startedRunning && job.stoppedRunning ? job.stoppedRunning - job.startedRunning : null;
+  const kind = job.id.startsWith("analysis-") ? badge("analysis") : null;
   return [
-    h("th", { scope: "row" }, h("a", { href: `#/${job.id}` }, job.name)),
+    h("th", { scope: "row" }, h("a", { href: `#/${job.id}` }, job.name), " ", kind),
     h("td", {}, badge(job.state)),
     h("td", { class: "inputs" }, describeInput(job.runInput, names)),
     h("td", {}, h("a", { href: folderPlace(job.project, "/") }, names.get(job.project))),

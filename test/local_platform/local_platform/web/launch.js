@@ -1,4 +1,4 @@
-// The launch form, which an applet's inputSpec describes, and the `dx run` line that does the same.
+// The launch form of an applet or a workflow, and the `dx run` line that does the same.
 
 import { ApiError, call, describeObjects } from "./api.js";
 import { runCommand } from "./command.js";
@@ -7,7 +7,7 @@ import { copyable, facts, find, folderPlace, h, messageOf } from "./dom.js";
 import { isArray, isRequired, labelOf, makeField, Mistake } from "./fields.js";
 import { destination } from "./files.js";
 import { authorHints } from "./hints.js";
-import { objectIds } from "./links.js";
+import { objectIds, stageLinks } from "./links.js";
 import { renderReadme } from "./readme.js";
 import { takeDrops, upload } from "./upload.js";
 
@@ -15,6 +15,8 @@ import { takeDrops, upload } from "./upload.js";
  * @typedef {import("./api.js").DataObject} DataObject
  * @typedef {import("./api.js").Entry} Entry
  * @typedef {import("./fields.js").Field} Field
+ * @typedef {{id: string, name: string | null, executable: string, accessible: boolean,
+ *   input: Record<string, unknown>}} Stage
  * @typedef {{control: HTMLInputElement, element: HTMLElement, label: string,
  *   complain: (message?: string) => void}} TextField
  */
@@ -23,20 +25,22 @@ import { takeDrops, upload } from "./upload.js";
 const NAMED = /(?:the )?(?:input|field) "(\w+)"/;
 
 /**
- * Show the form; `query` may hold project, -iNAME (an object's ID), or again (a job's ID).
+ * Show the form; `query` may hold project, -iNAME (an object's ID), or again (the ID of a job or an
+ * analysis).
  * @param {string} id
  * @param {{query: URLSearchParams}} place
  */
 export async function showLaunch(id, { query }) {
   const again = query.get("again");
   /** @type {any[]} */
-  const [applet, earlier] = await Promise.all([
+  const [executable, earlier] = await Promise.all([
     call(id, "describe", { details: true }),
     again ? call(again, "describe") : {},
   ]);
-  const project = query.get("project") ?? earlier.project ?? applet.project;
+  const project = query.get("project") ?? earlier.project ?? executable.project;
   /** @type {Entry[]} */
-  const spec = applet.inputSpec ?? [];
+  const spec = executable.inputs ?? describeLinks(executable);
+  const isWorkflow = executable.class === "workflow";
   const given = earlier.runInput ?? linksIn(query);
   const [objects, container] = await Promise.all([
     describeObjects([...new Set(objectIds([spec, given]))]),
@@ -51,11 +55,16 @@ export async function showLaunch(id, { query }) {
       /** @type {Field} */ field,
       /** @type {DataObject | null} */ now,
       /** @type {DataObject | null} */ before,
-    ) => matchCompanions(fields.slice(fields.indexOf(field) + 1), now, before),
+    ) => matchCompanions(fields.slice(fields.indexOf(field) + 1).filter(isBeside(field)), now, before),
   };
   const fields = spec.map((entry) => makeField(entry, given[entry.name] ?? entry.default, context));
-  const folder = textField("folder", "Output folder", earlier.folder ?? "/");
-  const name = textField("name", "Job name", again ? earlier.name : "", applet.title);
+  const folder = textField("folder", "Output folder", earlier.folder ?? executable.outputFolder ?? "/");
+  const name = textField(
+    "name",
+    isWorkflow ? "Analysis name" : "Job name",
+    again ? earlier.name : "",
+    executable.title,
+  );
   const folders = h(
     "datalist",
     { id: "folders" },
@@ -67,7 +76,7 @@ export async function showLaunch(id, { query }) {
   const missing = h("p", { class: "help" });
   const line = copyable("", "The dx run line");
 
-  /** Return what /applet-x/run is to be sent, and the mistakes that are left, by field. */
+  /** Return what the method `run` is to be sent, and the mistakes that are left, by field. */
   function compose() {
     /** @type {Map<Field | TextField, string>} */
     const mistakes = new Map();
@@ -110,8 +119,8 @@ export async function showLaunch(id, { query }) {
     for (const [field, message] of [...mistakes].slice(0, 1)) return complain(field, message);
     submit.disabled = true;
     try {
-      const job = await call(id, "run", { ...request, nonce: crypto.randomUUID() });
-      location.hash = `#/${job.id}`;
+      const execution = await call(id, "run", { ...request, nonce: crypto.randomUUID() });
+      location.hash = `#/${execution.id}`;
     } catch (error) {
       const message = messageOf(error);
       const [words, named] = (error instanceof ApiError && NAMED.exec(message)) || ["", ""];
@@ -131,7 +140,7 @@ export async function showLaunch(id, { query }) {
    */
   function send(files, target) {
     refusal.textContent = "";
-    const free = new Set(target ? [target, ...fields] : fields);
+    const free = new Set(target ? [target, ...fields.filter(isBeside(target))] : fields);
     for (const file of files) {
       const fits = [...free].find(({ picker }) => picker?.accepts(file.name));
       const field = fits ?? (target && free.has(target) ? target : null);
@@ -141,11 +150,11 @@ export async function showLaunch(id, { query }) {
     }
   }
 
-  const hints = authorHints(applet);
+  const hints = isWorkflow ? [] : authorHints(executable);
   const form = h(
     "form",
     { novalidate: true, onsubmit: launch },
-    spec.length ? groupFields(fields) : h("p", {}, "This applet declares no inputs."),
+    spec.length ? groupFields(fields) : h("p", {}, `This ${executable.class} declares no inputs.`),
     h("fieldset", {}, h("legend", {}, "Output"), folder.element, folders, name.element),
     refusal,
     h("p", { class: "row" }, submit, missing),
@@ -153,15 +162,16 @@ export async function showLaunch(id, { query }) {
   takeDrops(form, (files) => send(files, null));
   update();
   return [
-    h("h1", {}, applet.title || applet.name),
-    h("p", { class: "summary" }, applet.summary),
+    h("h1", {}, executable.title || executable.name),
+    h("p", { class: "summary" }, executable.summary),
     facts([
-      ["Applet", h("code", {}, applet.name)],
+      [isWorkflow ? "Workflow" : "Applet", h("code", {}, executable.name)],
       ["Project", h("a", { href: folderPlace(project, "/") }, container.name)],
-      ["Machine", applet.runSpec.systemRequirements?.["*"]?.instanceType],
+      ["Machine", executable.runSpec?.systemRequirements?.["*"]?.instanceType],
+      ["Stages", isWorkflow ? listStages(executable.stages, project) : ""],
     ]),
-    applet.description
-      ? h("details", {}, h("summary", {}, "README"), renderReadme(applet.description))
+    executable.description
+      ? h("details", {}, h("summary", {}, "README"), renderReadme(executable.description))
       : null,
     h(
       "div",
@@ -193,6 +203,45 @@ export async function showLaunch(id, { query }) {
   }
 }
 
+/**
+ * Return the inputs of an applet, or those of a workflow's stages: by stage, and with what they are linked to.
+ * @param {{inputSpec: Entry[] | null, stages?: Stage[]}} executable
+ * @returns {Entry[]}
+ */
+function describeLinks({ inputSpec, stages = [] }) {
+  const nameOf = (/** @type {string} */ id) => stages.find((stage) => stage.id === id)?.name ?? id;
+  return (inputSpec ?? []).map((entry) => {
+    const [stageId, name] = entry.name.split(".");
+    const number = stages.findIndex(({ id }) => id === stageId);
+    if (number < 0) return entry;
+    const group = [`Stage ${number}: ${nameOf(stageId)}`, entry.group].filter(Boolean).join(", ");
+    const links = stageLinks(stages[number].input[name]);
+    if (links.length === 0) return { ...entry, group };
+    const sources = links.map((link) =>
+      `${link.outputField ?? link.inputField} of the stage ${nameOf(link.stage)}`
+    );
+    const { default: _, ...linked } = entry;
+    const help = `If left empty, this is ${sources.join(" and ")}. ${entry.help ?? ""}`.trim();
+    return { ...linked, group, help };
+  });
+}
+
+/** Return the test for inputs of the same stage, which for an applet are all. @param {Field} field */
+function isBeside(field) {
+  const stageOf = (/** @type {Field} */ { entry }) => entry.name.slice(0, entry.name.indexOf(".") + 1);
+  return (/** @type {Field} */ other) => stageOf(other) === stageOf(field);
+}
+
+/** @type {(stages: Stage[], project: string) => Element} */
+function listStages(stages, project) {
+  const items = stages.map(({ id, name, executable, accessible }, n) => {
+    const text = `${n}: ${name ?? id}`;
+    const link = h("a", { href: `#/${executable}?project=${project}` }, text);
+    return h("li", {}, accessible ? link : `${text}, whose applet was removed`);
+  });
+  return h("ul", { class: "plain" }, items);
+}
+
 /** @param {string[]} hints */
 function listHints(hints) {
   const summary = `For the author: ${hints.length} to fix before publishing`;
@@ -214,6 +263,7 @@ function linksIn(query) {
  * @param {Field[]} fields
  */
 function groupFields(fields) {
+  const rank = (/** @type {Field} */ { entry }) => (isRequired(entry) ? 0 : 1);
   /** @type {Map<string, Field[]>} */
   const groups = new Map([["Inputs", []]]);
   for (const field of fields) {
@@ -221,9 +271,7 @@ function groupFields(fields) {
     groups.set(group, [...(groups.get(group) ?? []), field]);
   }
   return [...groups].filter(([, members]) => members.length).map(([group, members]) => {
-    const required = members.filter(({ entry }) => isRequired(entry));
-    const others = members.filter(({ entry }) => !isRequired(entry));
-    const elements = [...required, ...others].map(({ element }) => element);
-    return h("fieldset", {}, h("legend", {}, group), elements);
+    const sorted = members.toSorted((one, other) => rank(one) - rank(other));
+    return h("fieldset", {}, h("legend", {}, group), sorted.map(({ element }) => element));
   });
 }

@@ -4,7 +4,9 @@ import { h } from "./dom.js";
 
 /**
  * @typedef {import("./api.js").DataObject} DataObject
- * @typedef {{job: string, field: string, index?: number}} Reference the output of a job
+ * @typedef {{job?: string, analysis?: string, field: string, index?: number}} Reference the output
+ *   of a job or of an analysis
+ * @typedef {{stage: string, outputField?: string, inputField?: string}} StageLink
  */
 
 /**
@@ -34,28 +36,41 @@ export function objectId(value) {
  */
 export function reference(value) {
   const linked = target(value);
-  return linked && typeof linked === "object" && linked.job ? linked : null;
+  return linked && typeof linked === "object" && (linked.job || linked.analysis) ? linked : null;
 }
 
 /**
- * Return the IDs of all data objects that a value links to, at any depth.
+ * Return what `pick` finds in a value, at any depth.
+ * @template T
  * @param {unknown} value
- * @returns {string[]}
+ * @param {(value: unknown) => T | null} pick
+ * @returns {T[]}
  */
+function collect(value, pick) {
+  const picked = pick(value);
+  if (picked) return [picked];
+  return value && typeof value === "object"
+    ? Object.values(value).flatMap((item) => collect(item, pick))
+    : [];
+}
+
+/** Return the IDs of all data objects that a value links to. @param {unknown} value */
 export function objectIds(value) {
-  const id = objectId(value);
-  if (id) return [id];
-  return value && typeof value === "object" ? Object.values(value).flatMap(objectIds) : [];
+  return collect(value, objectId);
+}
+
+/** Tell whether a value refers to an output of a job or an analysis. @param {unknown} value */
+export function hasReference(value) {
+  return collect(value, reference).length > 0;
 }
 
 /**
- * Tell whether a value refers to a job's output, at any depth.
+ * Return what an input of a stage links to in its workflow.
  * @param {unknown} value
- * @returns {boolean}
+ * @returns {StageLink[]}
  */
-export function hasReference(value) {
-  if (reference(value)) return true;
-  return value !== null && typeof value === "object" && Object.values(value).some(hasReference);
+export function stageLinks(value) {
+  return collect(value, (item) => (target(item)?.stage ? target(item) : null));
 }
 
 /**
@@ -81,7 +96,8 @@ export function show(value, objects, buttons = () => []) {
   const from = reference(value);
   if (from) {
     const item = "index" in from ? `[${from.index}]` : "";
-    return h("a", { href: `#/${from.job}` }, `${from.field}${item} of ${from.job}`);
+    const execution = from.job ?? from.analysis;
+    return h("a", { href: `#/${execution}` }, `${from.field}${item} of ${execution}`);
   }
   if (Array.isArray(value) && value.length) {
     return h("ul", { class: "plain" }, value.map((item) => h("li", {}, show(item, objects, buttons))));

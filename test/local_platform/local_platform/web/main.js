@@ -3,7 +3,7 @@
 import { ApiError, connection, takeToken, Unreachable } from "./api.js";
 import { find, h } from "./dom.js";
 import { showFolder, showObject, showProjects } from "./files.js";
-import { showJob } from "./job.js";
+import { showExecution } from "./job.js";
 import { showJobs } from "./jobs.js";
 import { showLaunch } from "./launch.js";
 
@@ -13,9 +13,9 @@ const VIEWS = [
   [/^\/?$/, showProjects],
   [new RegExp(`^/(project-${ID})(/.*)?$`), showFolder],
   [new RegExp(`^/((?:file|record)-${ID})$`), showObject],
-  [new RegExp(`^/(applet-${ID})$`), showLaunch],
+  [new RegExp(`^/((?:applet|workflow)-${ID})$`), showLaunch],
   [/^\/jobs$/, showJobs],
-  [new RegExp(`^/(job-${ID})$`), showJob],
+  [new RegExp(`^/((?:job|analysis)-${ID})$`), showExecution],
 ];
 /** @type {Record<string, [string, string]>} */
 const EXPLAINED = {
