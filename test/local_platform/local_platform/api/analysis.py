@@ -36,6 +36,11 @@ def describe(call: Call) -> Hash:
     return view(call, call.execution(call.object_id), call.whole())
 
 
+def describe_execution(call: Call) -> Hash:
+    """Describe a job or an analysis."""
+    return describe(call) if call.object_id.startswith("analysis-") else job.describe(call)
+
+
 def terminate(call: Call) -> Hash:
     """/analysis-x/terminate: the jobs of all its stages."""
     for member in analyses.stage_jobs(call.store, call.execution(call.object_id)).values():

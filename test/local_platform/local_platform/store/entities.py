@@ -88,11 +88,24 @@ def newest(store: Store, class_name: str, before: int | None = None) -> Iterator
 
 def oldest(store: Store, class_name: str, states: Iterable[str], limit: int = -1) -> list[Hash]:
     """Return those of one class in some states, oldest first, at most so many."""
-    rows = store.execute(
-        "SELECT description FROM entity WHERE class = ?"
-        " AND state IN (SELECT value FROM json_each(?)) ORDER BY seq LIMIT ?",
-        (class_name, json.dumps(list(states)), limit),
-    )
+    condition = "class = ? AND state IN (SELECT value FROM json_each(?)) ORDER BY seq LIMIT ?"
+    return _where(store, condition, class_name, json.dumps(list(states)), limit)
+
+
+def executions_in(store: Store, project: str) -> list[Hash]:
+    """Return every job and analysis of a project, oldest first."""
+    in_project = "json_extract(description, '$.project') = ?"
+    return _where(store, f"class IN ('job', 'analysis') AND {in_project} ORDER BY seq", project)
+
+
+def tree(store: Store, root_execution: str) -> list[Hash]:
+    """Return every job of a tree, oldest first."""
+    in_tree = "json_extract(description, '$.rootExecution') = ?"
+    return _where(store, f"{in_tree} ORDER BY seq", root_execution)
+
+
+def _where(store: Store, condition: str, *values: object) -> list[Hash]:
+    rows = store.execute(f"SELECT description FROM entity WHERE {condition}", values)  # noqa: S608
     return [json.loads(description) for (description,) in rows]
 
 
@@ -117,24 +130,3 @@ def parents(store: Store, job_ids: Iterable[str], states: Iterable[str]) -> set[
         listed,
     )
     return {job_id for (job_id,) in [*own, *of_analyses]}
-
-
-def executions_in(store: Store, project: str) -> list[Hash]:
-    """Return every job and analysis of a project, oldest first."""
-    rows = store.execute(
-        "SELECT description FROM entity"
-        " WHERE class IN ('job', 'analysis')"
-        " AND json_extract(description, '$.project') = ? ORDER BY seq",
-        (project,),
-    )
-    return [json.loads(description) for (description,) in rows]
-
-
-def tree(store: Store, root_execution: str) -> list[Hash]:
-    """Return every job and analysis of a tree, oldest first."""
-    rows = store.execute(
-        "SELECT description FROM entity"
-        " WHERE json_extract(description, '$.rootExecution') = ? ORDER BY seq",
-        (root_execution,),
-    )
-    return [json.loads(description) for (description,) in rows]
