@@ -47,9 +47,9 @@ def choose_index(bam: Bam, given: Path | None) -> ChosenIndex:
         )
 
 
-def explain_mismatch(bam: Bam, index: ChosenIndex, mismatch: str) -> dxpy.AppError:
-    """Return the error for an index that turns out to be wrong when the records are counted."""
-    if index.origin == "given":
+def explain_mismatch(bam: Bam, index: ChosenIndex | None, mismatch: str) -> dxpy.AppError:
+    """Return the error for an index that does not match its BAM; None is one being built."""
+    if index and index.origin == "given":
         return dxpy.AppError(
             f"The index {index.name!r} does not match {bam.name!r}: {mismatch}. "
             "Run the applet again without it."
@@ -86,13 +86,9 @@ def _build_index(bam: Bam, storage: Storage) -> ChosenIndex:
         if result.exit_code:
             raise _explain_failed_index(bam, storage, result)
         try:
-            content = read_index(path, bam)
+            return ChosenIndex(read_index(path, bam), path.name, data=path.read_bytes())
         except BamIndexError as error:
-            raise dxpy.AppError(
-                f"The index that {get_samtools_version()} built does not match {bam.name!r}: "
-                f"{error}. Rewrite the file with samtools sort."
-            ) from error
-        return ChosenIndex(content, path.name, data=path.read_bytes())
+            raise explain_mismatch(bam, None, str(error)) from error
 
 
 def _explain_failed_index(bam: Bam, storage: Storage, result: CommandResult) -> dxpy.AppError:

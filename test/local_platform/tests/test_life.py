@@ -109,7 +109,8 @@ def test_applet_can_be_got_back(built: Dx) -> None:
     assert (built.folder / "copy" / "src" / "code.py").read_text() == CODE
     assert (built.folder / "copy" / "resources" / "usr" / "bin" / "tool").read_text() == "tool\n"
     got = json.loads((built.folder / "copy" / "dxapp.json").read_text())
-    run_spec = DXAPP["runSpec"] | {"file": "src/code.py"}
+    usual = {"headJobOnDemand": False, "inheritParentRestartOnPolicy": False}
+    run_spec = usual | DXAPP["runSpec"] | {"file": "src/code.py"}
     wanted = DXAPP | {"runSpec": run_spec, "regionalOptions": regions}
     assert got == wanted | {"treeTurnaroundTimeThreshold": 60}
     assert json.loads(built("build", "-f", "copy").stdout)["id"].startswith("applet-")
