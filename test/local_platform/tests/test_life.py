@@ -108,7 +108,8 @@ def test_applet_can_be_fetched(source: Dx) -> None:
     assert (source.folder / "copy" / "src" / "code.py").read_text() == CODE
     assert (source.folder / "copy" / "resources" / "usr" / "bin" / "tool").read_text() == "tool\n"
     got = json.loads((source.folder / "copy" / "dxapp.json").read_text())
-    run_spec = DXAPP["runSpec"] | {"file": "src/code.py"}
+    usual = {"headJobOnDemand": False, "inheritParentRestartOnPolicy": False}
+    run_spec = usual | DXAPP["runSpec"] | {"file": "src/code.py"}
     wanted = DXAPP | {"runSpec": run_spec, "regionalOptions": regions}
     assert got == wanted | {"treeTurnaroundTimeThreshold": 60}
     assert json.loads(source("build", "-f", "copy").stdout)["id"].startswith("applet-")

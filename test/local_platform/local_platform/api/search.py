@@ -20,6 +20,8 @@ GLOB = re.compile(
 )
 
 Test = Callable[[Hash], bool]
+Found = tuple[int, Hash, Callable[[], Hash]]
+"""What a search finds: its sequence number, its IDs, and what describes it."""
 
 
 class Filter:
@@ -196,17 +198,18 @@ def start(query: Fields) -> int | None:
     return query.within("starting").field("before", int)
 
 
-def page(query: Fields, found: Iterable[tuple[int, Hash]]) -> Hash:
-    """Return one page of (sequence number, result), and where the next one starts."""
+def page(query: Fields, found: Iterable[Found]) -> Hash:
+    """Return one page of what was found, described if that is asked for, and where to go on."""
+    described = bool(query.raw("describe"))
     limit = query.field("limit", int, LARGEST_PAGE)
     if not 1 <= limit <= LARGEST_PAGE:
         raise query.expected("limit", f"from 1 to {LARGEST_PAGE}")
     results: list[Hash] = []
     last = None
-    for seq, result in found:
+    for seq, result, describe in found:
         if len(results) == limit:
             return {"results": results, "next": {"before": last}}
-        results.append(result)
+        results.append(result | ({"describe": describe()} if described else {}))
         last = seq
     return {"results": results, "next": None}
 

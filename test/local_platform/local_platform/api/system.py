@@ -3,13 +3,15 @@
 https://documentation.dnanexus.com/developer/api/system-methods and .../search
 """
 
+import dataclasses
 import heapq
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from local_platform.access import LEVELS
-from local_platform.api import analysis, data_object, job, project
+from local_platform.api import analysis, data_object, project
 from local_platform.api.call import Call
-from local_platform.api.search import Filter, page, plain_name, start
+from local_platform.api.search import Filter, Found, page, plain_name, start
 from local_platform.errors import ApiError, ResourceNotFound
 from local_platform.jobs import analyses
 from local_platform.rules import links
@@ -46,19 +48,20 @@ def describe_user(call: Call) -> Hash:
     if call.object_id != USER:
         raise ResourceNotFound(f"The entity {call.object_id} could not be found")
     call.ignore("fields", "defaultFields")
-    handle = USER.removeprefix("user-")
-    names = {"handle": handle, "first": "Local", "last": "User"}
-    regions = {containers.DEFAULT_REGION}
-    reached = (
-        one for _, one in entities.newest(call.store, "project") if call.level(one["id"]) != "NONE"
-    )
-    regions |= {one["region"] for one in reached}
+    regions = {
+        one["region"]
+        for _, one in entities.newest(call.store, "project")
+        if call.level(one["id"]) != "NONE"
+    }
     return {
         "id": USER,
         "class": "user",
+        "handle": USER.removeprefix("user-"),
+        "first": "Local",
+        "last": "User",
         "billTo": USER,
-        "permittedRegions": sorted(regions - {containers.EVERYWHERE}),
-    } | names
+        "permittedRegions": sorted({containers.DEFAULT_REGION, *regions} - {containers.EVERYWHERE}),
+    }
 
 
 def greet(call: Call) -> Hash:
@@ -77,8 +80,7 @@ def find_projects(call: Call) -> Hash:
     """/system/findProjects."""
     least = LEVELS.index(call.one_of("level", LEVELS, "CONTRIBUTE"))
     wanted = Filter(call)
-    options = call.raw("describe")
-    selection = project.selection(options)
+    selection = project.selection(call.raw("describe"))
     for field in ("id", "region", "billTo", *containers.FLAGS):
         wanted.add_exact(call, field)
     if call.field("public", bool, False):
@@ -86,15 +88,12 @@ def find_projects(call: Call) -> Hash:
     # Whoever sees a project here has been given it.
     call.ignore("explicitPermission")
 
-    def found() -> Iterator[tuple[int, Hash]]:
+    def found() -> Iterator[Found]:
         for seq, one in entities.newest(call.store, "project", before=start(call)):
             level = call.level(one["id"])
-            if LEVELS.index(level) < max(least, 1) or not wanted(one):
-                continue
-            result = {"id": one["id"], "level": level, "public": False}
-            if options:
-                result["describe"] = project.view(call, one["id"], selection)
-            yield seq, result
+            if LEVELS.index(level) >= max(least, 1) and wanted(one):
+                result = {"id": one["id"], "level": level, "public": False}
+                yield seq, result, partial(project.view, call, one["id"], selection)
 
     return page(call, found())
 
@@ -111,19 +110,19 @@ def find_data_objects(call: Call) -> Hash:
         name=plain_name(call),
     )
     wanted = _object_filter(call)
-    options = call.raw("describe")
-    selection = data_object.selection(options)
-
-    def found() -> Iterator[tuple[int, Hash]]:
-        for place, one in lying:
-            if not wanted(one):
-                continue
-            result: Hash = {"id": place.object, "project": place.container}
-            if options:
-                result["describe"] = data_object.view(call.store, place, one, selection)
-            yield place.seq, result
-
-    return page(call, found())
+    selection = data_object.selection(call.raw("describe"))
+    return page(
+        call,
+        (
+            (
+                place.seq,
+                {"id": place.object, "project": place.container},
+                partial(data_object.view, call.store, place, one, selection),
+            )
+            for place, one in lying
+            if wanted(one)
+        ),
+    )
 
 
 def _in_scope(call: Call, scope: Fields) -> list[str]:
@@ -184,51 +183,34 @@ def resolve_data_objects(call: Call) -> Hash:
 
 def describe_data_objects(call: Call) -> Hash:
     """/system/describeDataObjects: each its description or its error."""
-
-    def describe(object_id: str, wanted: Fields) -> Hash:
-        place = call.placement(object_id, "VIEW", wanted.optional("project", str))
-        one = places.describe(call.store, place)
-        selection = data_object.selection(wanted.raw("describe"))
-        return data_object.view(call.store, place, one, selection)
-
-    return _describe_each(call, "objects", describe)
+    return _describe_each(call, "objects", data_object.describe)
 
 
 def describe_projects(call: Call) -> Hash:
     """/system/describeProjects: each its description or its error."""
-
-    def describe(project_id: str, wanted: Fields) -> Hash:
-        call.container(project_id, "VIEW")
-        return project.view(call, project_id, project.selection(wanted.raw("describe")))
-
-    return _describe_each(call, "projects", describe)
+    return _describe_each(call, "projects", project.describe)
 
 
 def describe_executions(call: Call) -> Hash:
     """/system/describeExecutions: each its description or its error."""
-
-    def describe(execution_id: str, wanted: Fields) -> Hash:
-        options = wanted.raw("describe")
-        execution = call.execution(execution_id)
-        if execution["class"] == "analysis":
-            return analysis.view(call, execution, options)
-        return job.selection(options).of(execution)
-
-    return _describe_each(call, "executions", describe)
+    return _describe_each(call, "executions", analysis.describe_execution)
 
 
-def _describe_each(call: Call, field: str, describe: Callable[[str, Fields], Hash]) -> Hash:
+def _describe_each(call: Call, field: str, describe: Callable[[Call], Hash]) -> Hash:
     """Describe what an array names, by an ID or by a hash of it and what is wanted."""
     items = call.field(field, list)
     asked = Fields(body={field: [{"id": one} if isinstance(one, str) else one for one in items]})
 
-    def described(wanted: Fields) -> Hash:
+    def described(one: Fields) -> Hash:
+        options = one.raw("describe")
+        body = {"project": one.raw("project")} | (options if isinstance(options, dict) else {})
         try:
-            return {"describe": describe(wanted.field("id", str), wanted)}
+            one_call = dataclasses.replace(call, object_id=one.field("id", str), body=body)
+            return {"describe": describe(one_call)}
         except ApiError as error:
             return error.body()
 
-    return {"results": [described(wanted) for wanted in asked.each(field)]}
+    return {"results": [described(one) for one in asked.each(field)]}
 
 
 def find_executions(call: Call) -> Hash:
@@ -236,22 +218,14 @@ def find_executions(call: Call) -> Hash:
     own = entities.get(call.store, call.job_id)["rootExecution"] if call.job_id else None
     wanted = _job_filter(call)
     options = call.raw("describe")
-    selection = job.selection(options)
 
-    def found() -> Iterator[tuple[int, Hash]]:
+    def found() -> Iterator[Found]:
         classes = [call.one_of("class", EXECUTIONS)] if "class" in call.body else EXECUTIONS
         newest = [entities.newest(call.store, name, before=start(call)) for name in classes]
         for seq, stored in heapq.merge(*newest, key=lambda pair: -pair[0]):
-            is_job = stored["class"] == "job"
-            one = stored if is_job else analyses.describe(call.store, stored)
+            one = analyses.current(call.store, stored)
             if own in (None, one["rootExecution"]) and wanted(one):
-                result: Hash = {"id": one["id"]}
-                if options:
-                    described = (
-                        selection.of(one) if is_job else analysis.view(call, stored, options)
-                    )
-                    result["describe"] = described
-                yield seq, result
+                yield seq, {"id": one["id"]}, partial(analysis.view, one, options)
 
     return page(call, found())
 

@@ -88,53 +88,37 @@ def newest(store: Store, class_name: str, before: int | None = None) -> Iterator
 
 def oldest(store: Store, class_name: str, states: Iterable[str], limit: int = -1) -> list[Hash]:
     """Return those of one class in some states, oldest first, at most so many."""
-    rows = store.execute(
-        "SELECT description FROM entity WHERE class = ?"
-        " AND state IN (SELECT value FROM json_each(?)) ORDER BY seq LIMIT ?",
-        (class_name, json.dumps(list(states)), limit),
-    )
+    condition = "class = ? AND state IN (SELECT value FROM json_each(?)) ORDER BY seq LIMIT ?"
+    return _where(store, condition, class_name, json.dumps(list(states)), limit)
+
+
+def executions_in(store: Store, project: str) -> list[Hash]:
+    """Return every job and analysis of a project, oldest first."""
+    in_project = "json_extract(description, '$.project') = ?"
+    return _where(store, f"class IN ('job', 'analysis') AND {in_project} ORDER BY seq", project)
+
+
+def tree(store: Store, root_execution: str) -> list[Hash]:
+    """Return every job of a tree, oldest first."""
+    in_tree = "json_extract(description, '$.rootExecution') = ?"
+    return _where(store, f"{in_tree} ORDER BY seq", root_execution)
+
+
+def _where(store: Store, condition: str, *values: object) -> list[Hash]:
+    rows = store.execute(f"SELECT description FROM entity WHERE {condition}", values)  # noqa: S608
     return [json.loads(description) for (description,) in rows]
 
 
 def parents(store: Store, job_ids: Iterable[str], states: Iterable[str]) -> set[str]:
     """Return those of some jobs that have a subjob or an analysis with a job in some states."""
-    listed = (json.dumps(list(job_ids)), json.dumps(list(states)))
-    own = store.execute(
-        "SELECT DISTINCT json_extract(description, '$.parentJob') FROM entity"
-        " WHERE json_extract(description, '$.parentJob') IN (SELECT value FROM json_each(?))"
-        " AND state IN (SELECT value FROM json_each(?))",
-        listed,
-    )
-    of_analyses = store.execute(
-        "SELECT DISTINCT json_extract(analysis.description, '$.parentJob')"
-        " FROM entity AS analysis JOIN entity AS job"
-        " ON json_extract(job.description, '$.rootExecution')"
-        " = json_extract(analysis.description, '$.rootExecution')"
-        " AND json_extract(job.description, '$.analysis') = analysis.id"
-        " WHERE json_extract(analysis.description, '$.parentJob')"
-        " IN (SELECT value FROM json_each(?)) AND analysis.class = 'analysis'"
+    rows = store.execute(
+        "SELECT DISTINCT json_extract(child.description, '$.parentJob') FROM entity AS child"
+        # An analysis has the jobs of its stages, a job itself.
+        " JOIN json_each(coalesce(json_extract(child.description, '$.stages'),"
+        " json_array(json_object('execution', child.id)))) AS stage"
+        " JOIN entity AS job ON job.id = json_extract(stage.value, '$.execution')"
+        " WHERE json_extract(child.description, '$.parentJob') IN (SELECT value FROM json_each(?))"
         " AND job.state IN (SELECT value FROM json_each(?))",
-        listed,
+        (json.dumps(list(job_ids)), json.dumps(list(states))),
     )
-    return {job_id for (job_id,) in [*own, *of_analyses]}
-
-
-def executions_in(store: Store, project: str) -> list[Hash]:
-    """Return every job and analysis of a project, oldest first."""
-    rows = store.execute(
-        "SELECT description FROM entity"
-        " WHERE class IN ('job', 'analysis')"
-        " AND json_extract(description, '$.project') = ? ORDER BY seq",
-        (project,),
-    )
-    return [json.loads(description) for (description,) in rows]
-
-
-def tree(store: Store, root_execution: str) -> list[Hash]:
-    """Return every job and analysis of a tree, oldest first."""
-    rows = store.execute(
-        "SELECT description FROM entity"
-        " WHERE json_extract(description, '$.rootExecution') = ? ORDER BY seq",
-        (root_execution,),
-    )
-    return [json.loads(description) for (description,) in rows]
+    return {job_id for (job_id,) in rows}
