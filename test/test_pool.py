@@ -6,7 +6,7 @@ from pathlib import Path
 import dxpy
 import pytest
 
-from bam_builder import build_bam, index_bam, sam_line
+from bam_builder import build_bam_of_many_blocks, index_bam
 from job_log import MORE_MEMORY
 
 REGIONS = [("chr1", 300_000), ("chr2", 300_000)]
@@ -14,13 +14,7 @@ REGIONS = [("chr1", 300_000), ("chr2", 300_000)]
 
 @pytest.fixture
 def bam(tmp_path) -> Path:
-    """Two regions with enough reads that each fills several blocks."""
-    lines = [
-        sam_line(f"{name}_{n}", name, 1 + n * 20, sequence="ACGT" * 25)
-        for name, _ in REGIONS
-        for n in range(2_000)
-    ]
-    return build_bam(tmp_path / "sample.bam", REGIONS, lines)
+    return build_bam_of_many_blocks(tmp_path / "sample.bam", REGIONS)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import pytest
 from bam_builder import (
     build_bam,
     build_bam_from_lines,
+    build_bam_of_many_blocks,
     compress_block,
     header_lines,
     index_bam,
@@ -55,13 +56,7 @@ def refuse(count):
 
 @pytest.fixture
 def bam(tmp_path) -> Path:
-    """Three regions with enough reads that each fills several blocks."""
-    lines = [
-        sam_line(f"{region}_{n}", region, 1 + n * 20, sequence="ACGT" * 25)
-        for region, _ in REGIONS
-        for n in range(2_000)
-    ]
-    return build_bam(tmp_path / "sample.bam", REGIONS, lines)
+    return build_bam_of_many_blocks(tmp_path / "sample.bam", REGIONS)
 
 
 def block_addresses(data: bytes) -> list[int]:

@@ -29,6 +29,13 @@ def paths(project: str | None = None) -> dict[str, str]:
     }
 
 
+def move_below(file: str, folder: str) -> None:
+    """Make a folder of the test's project, and move a file there."""
+    project = dxpy.DXProject(dxpy.WORKSPACE_ID)
+    project.new_folder(folder, parents=True)
+    project.move(folder, [file])
+
+
 def test_folders_are_made_and_removed(dx: Dx) -> None:
     dx("mkdir", "-p", "/a/b")
     assert dx("ls").stdout == "a/\n"
@@ -45,7 +52,7 @@ def test_listing_an_unknown_folder_is_an_error(dx: Dx) -> None:
 
 
 def test_file_is_moved_and_renamed(dx: Dx, words: str) -> None:
-    dx("mkdir", "/a")
+    dxpy.DXProject(dxpy.WORKSPACE_ID).new_folder("/a")
     dx("mv", "words.txt", "/a")
     assert paths() == {"/a/words.txt": words}
     dx("mv", "/a/words.txt", "/a/other.txt")
@@ -53,8 +60,8 @@ def test_file_is_moved_and_renamed(dx: Dx, words: str) -> None:
 
 
 def test_folder_is_moved_with_what_it_holds(dx: Dx, words: str) -> None:
-    dx("mkdir", "-p", "/a/b", "/c")
-    dx("mv", "words.txt", "/a/b")
+    move_below(words, "/a/b")
+    dxpy.DXProject(dxpy.WORKSPACE_ID).new_folder("/c")
     dx("mv", "/a", "/c")
     assert paths() == {"/c/a/b/words.txt": words}
     dx("mv", "/c/a", "/c/renamed")
@@ -69,8 +76,7 @@ def test_file_is_removed(dx: Dx, words: str) -> None:
 
 
 def test_folder_is_removed_with_what_it_holds(dx: Dx, words: str) -> None:
-    dx("mkdir", "-p", "/a/b")
-    dx("mv", "words.txt", "/a/b")
+    move_below(words, "/a/b")
     dx("rm", "-r", "/a")
     with pytest.raises(dxpy.exceptions.ResourceNotFound):
         dxpy.describe(words)
@@ -92,7 +98,7 @@ def test_copy_into_another_project_keeps_the_id(dx: Dx, words: str, dx_project: 
 
 
 def test_each_copy_has_a_name_and_labels_of_its_own(dx: Dx, words: str, dx_project: str) -> None:
-    dx("tag", "words.txt", "kept")
+    dxpy.DXFile(words).add_tags(["kept"])
     other = dxpy.api.project_new({"name": "other"})["id"]
     dx("cp", "words.txt", f"{other}:/copy.txt")
     dx("tag", f"{other}:/copy.txt", "copied")
@@ -136,13 +142,15 @@ def test_types_and_visibility_change_until_an_object_is_closed(dx: Dx) -> None:
     assert paths() == {"/note": record}
     assert "valid strings for a type name" in dx("add_types", "note", "ΨΨ", status=3).stderr
     dx("close", "note")
+    closed = dxpy.DXRecord(record)
     for change in (
-        ("add_types", "note", "Text"),
-        ("remove_types", "note", "Note"),
-        ("set_visibility", "note", "hidden"),
-        ("set_details", "note", "{}"),
+        lambda: closed.add_types(["Text"]),
+        lambda: closed.remove_types(["Note"]),
+        closed.hide,
+        lambda: closed.set_details({}),
     ):
-        assert "is not in the open state" in dx(*change, status=3).stderr
+        with pytest.raises(dxpy.exceptions.InvalidState, match="is not in the open state"):
+            change()
     assert "is not in the open state" in dx("close", "note").stdout
     dx("mv", "note", "renamed")
     assert paths() == {"/renamed": record}
@@ -254,9 +262,8 @@ def test_project_is_labelled_and_found(dx: Dx, dx_project: str) -> None:
     assert dx("find", "projects", "--property", "k=1", "--brief").stdout == f"{dx_project}\n"
     assert other in dx("find", "projects", "--property", "k", "--brief").stdout
     dx("unset_properties", ":", "k")
-    assert dxpy.DXProject(dx_project).describe(fields={"properties": True})["properties"] == {
-        "empty": ""
-    }
+    described = dxpy.describe(dx_project, fields={"properties": True})
+    assert described["properties"] == {"empty": ""}
 
 
 def test_flags_of_a_project_are_described_and_found(dx: Dx, dx_project: str) -> None:
@@ -309,8 +316,8 @@ def test_restrictions_of_results_and_programs_are_described_and_lifted(dx_projec
 
 def test_folder_is_copied_into_another_project_with_those_below_it(dx: Dx, words: str) -> None:
     other = dxpy.api.project_new({"name": "other"})["id"]
-    dx("mkdir", "-p", "/a/b/empty")
-    dx("mv", "words.txt", "/a/b")
+    move_below(words, "/a/b")
+    dxpy.DXProject(dxpy.WORKSPACE_ID).new_folder("/a/b/empty")
     dx("cp", "/a", f"{other}:/")
     assert paths(other) == {"/a/b/words.txt": words}
     assert dx("ls", f"{other}:/a/b").stdout == "empty/\nwords.txt\n"
@@ -318,15 +325,13 @@ def test_folder_is_copied_into_another_project_with_those_below_it(dx: Dx, words
 
 def test_folder_is_not_copied_over_another(dx: Dx) -> None:
     other = dxpy.api.project_new({"name": "other"})["id"]
-    dx("mkdir", "/a")
-    dx("cp", "/a", f"{other}:/")
+    for project in (dxpy.WORKSPACE_ID, other):
+        dxpy.DXProject(project).new_folder("/a")
     assert "If cloned, a folder would conflict" in dx("cp", "/a", f"{other}:/", status=3).stderr
 
 
 def test_folder_is_downloaded_with_what_it_holds(dx: Dx, words: str) -> None:
-    assert words
-    dx("mkdir", "-p", "/a/b")
-    dx("mv", "words.txt", "/a/b")
+    move_below(words, "/a/b")
     dx("download", "-r", "/a")
     assert (dx.folder / "a" / "b" / "words.txt").read_text() == "words\n"
 

@@ -117,34 +117,35 @@ def elsewhere() -> Iterator[tuple[int, list[bytes]]]:
         server.shutdown()
 
 
-LEAVES = (
-    "<script>location = '{url}'</script>",
-    "<meta http-equiv=refresh content='0; {url}'>",
-    "<a href='{url}'></a><script>document.querySelector('a').click()</script>",
-    "<a download href='{url}'></a><script>document.querySelector('a').click()</script>",
-    "<form action='{url}'></form><script>document.forms[0].submit()</script>",
+@pytest.mark.parametrize(
+    "leave",
+    [
+        "<script>location = '{url}'</script>",
+        "<meta http-equiv=refresh content='0; {url}'>",
+        "<a href='{url}'></a><script>document.querySelector('a').click()</script>",
+        "<a download href='{url}'></a><script>document.querySelector('a').click()</script>",
+        "<form action='{url}'></form><script>document.forms[0].submit()</script>",
+    ],
 )
-
-
 @pytest.mark.parametrize("alone", [True, False], ids=["in its own tab", "in the page"])
 def test_file_leads_the_browser_nowhere(
     open_tab: Callable[..., Tab],
     dx_project: str,
     elsewhere: tuple[int, list[bytes]],
+    leave: str,
     alone: bool,
 ) -> None:
     port, sent = elsewhere
+    content = leave.replace("{url}", f"http://127.0.0.1:{port}/?secret")
+    file = upload("report.html", content, "text/html", dx_project)
     tab, refused = open_tab(), re.compile("violates|Blocked form submission")
-    for leave in LEAVES:
-        content = leave.replace("{url}", f"http://127.0.0.1:{port}/?secret")
-        file = upload("report.html", content, "text/html", dx_project)
-        with tab.page.expect_event("console", lambda message: refused.search(message.text)):
-            if alone:
-                tab.page.goto(tab.origin + inline(file), wait_until="commit")
-            else:
-                tab.open(f"/{file.get_id()}")
-                tab.click("Open report.html")
-        assert sent == [], leave
+    with tab.page.expect_event("console", lambda message: refused.search(message.text)):
+        if alone:
+            tab.page.goto(tab.origin + inline(file), wait_until="commit")
+        else:
+            tab.open(f"/{file.get_id()}")
+            tab.click("Open report.html")
+    assert sent == []
 
 
 def test_file_is_an_origin_of_its_own_by_its_header_too(
