@@ -41,9 +41,9 @@ def refuse(count):
     """Count a BAM that must be refused with this remedy; return the message."""
 
     def refuse_bam(bam: Path, remedy: str, index: Path | None = None) -> str:
-        with pytest.raises(dxpy.AppError) as refusal:
+        with pytest.raises(dxpy.AppError) as error:
             count(bam, index)
-        message = str(refusal.value)
+        message = str(error.value)
         print(f"AppError: {message}")
         assert repr(bam.name) in message
         assert message.endswith(f" {remedy}")

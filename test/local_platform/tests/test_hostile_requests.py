@@ -262,8 +262,8 @@ def hostile_requests(chance: random.Random, known: list[str], count: int) -> Ite
         yield f"/{target}/{method}", hostile_body(chance, known)
 
 
-def refusal(path: str, body: dict) -> tuple[int, str]:
-    """Call a route; return the status and the sentence of its refusal, if it is refused."""
+def error_of(path: str, body: dict) -> tuple[int, str]:
+    """Call a route; return the status and the message of its error, if there is one."""
     try:
         dxpy.DXHTTPRequest(path, body, max_retries=0, always_retry=False)
     except dxpy.exceptions.DXAPIError as error:
@@ -289,7 +289,7 @@ def test_any_request_is_answered_or_refused_in_a_sentence(
         "user-local",
     ]
     for path, body in hostile_requests(random.Random(seed), known, 800):
-        code, message = refusal(path, body)
+        code, message = error_of(path, body)
         assert code < 500, (path, body)
         assert "The local platform failed" not in message, (path, json.dumps(body), message)
     assert dx_platform.complaints() == ""

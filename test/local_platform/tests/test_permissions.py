@@ -171,8 +171,8 @@ def test_job_sees_no_other_project(make_applet: MakeApplet) -> None:
         "{other}" in [one["id"] for one in dxpy.find_projects(level="VIEW")],
         [one["id"] for one in dxpy.find_data_objects(name="secret")],
     """
-    refusals = [True, True, True, True, True, False, []]
-    assert answers(make_applet, secret.get_id(), tried) == refusals
+    expected = [True, True, True, True, True, False, []]
+    assert answers(make_applet, secret.get_id(), tried) == expected
 
 
 def test_job_with_access_to_all_projects_reads_them(make_applet: MakeApplet) -> None:

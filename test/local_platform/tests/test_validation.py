@@ -1,4 +1,4 @@
-"""Refusals: inputs that do not fit an applet, and applets that are not well formed."""
+"""Errors: inputs that do not fit an applet, and applets that are not well formed."""
 
 import json
 from collections.abc import Callable

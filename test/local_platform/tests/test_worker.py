@@ -596,7 +596,7 @@ def test_missing_namespaces_are_not_remembered(machine: Machine) -> None:
         machine.allow_namespaces()
         assert "STDOUT folder=/home/dnanexus\n" in machine.done(where)
     finally:
-        # Started anew, it has no namespaces again.
+        # Started again, it has no namespaces again.
         machine.platform.stop()
         machine.platform.start(machine.platform.port)
 
