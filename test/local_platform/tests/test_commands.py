@@ -262,7 +262,7 @@ def test_project_is_labelled_and_found(dx: Dx, dx_project: str) -> None:
     assert dx("find", "projects", "--property", "k=1", "--brief").stdout == f"{dx_project}\n"
     assert other in dx("find", "projects", "--property", "k", "--brief").stdout
     dx("unset_properties", ":", "k")
-    described = dxpy.describe(dx_project, fields={"properties": True})
+    described = dxpy.api.project_describe(dx_project, {"fields": {"properties": True}})
     assert described["properties"] == {"empty": ""}
 
 
