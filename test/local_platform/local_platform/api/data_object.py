@@ -1,4 +1,4 @@
-"""What files, applets and records share: creation, description, labels, details.
+"""What files, applets, records and workflows share: creation, description, labels, details.
 
 https://documentation.dnanexus.com/developer/api/introduction-to-data-object-classes
 """
@@ -43,7 +43,7 @@ def create(call: Call, class_name: str, state: str, extra: Hash) -> Hash:
         **labels(call),
         "sponsored": False,
     }
-    # What a client sends beside them may not replace them.
+    # Fields of the client's own do not replace these.
     description = shared | extra | shared
     entities.save(call.store, description)
     places.put(call.store, object_id, container, folder)
@@ -80,7 +80,7 @@ def selection(options: Any) -> Selection:
 
 
 def view(store: Store, place: Placement, one: Hash, wanted: Selection) -> Hash:
-    """Return what is asked of an object's description, as it lies in one place."""
+    """Return the fields asked for of an object, as described in one place."""
     description = one | {
         "project": place.container,
         "folder": place.folder,
