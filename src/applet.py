@@ -15,8 +15,7 @@ another count for a region, the job fails and says so.
 
 import sys
 from collections.abc import Mapping, Sequence
-from ctypes import c_bool
-from multiprocessing import cpu_count, get_context
+from multiprocessing import cpu_count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -29,15 +28,15 @@ from bam_index import ChosenIndex
 from choose_index import choose_index
 from counts import merge_counts, read_index_counts
 from job_log import explain_limits, log, log_job, log_seconds, plural, warn
-from options import Filters, Options, read_options
+from options import Options, read_options
 from outputs import upload_outputs, write_outputs
 from partial_bam import PartialFile, download_index
+from pool import TaskResult, run_tasks
 from processes import run_cmd
-from samtools import get_samtools_version, quote, verify_bam
+from samtools import get_samtools_version, quote, verify_bam, verify_not_killed
 from subjobs import collect_counts, prepare_share, start_subjobs, upload_counts
 from summary import summarize
-from tasks import Task, split_workload
-from workers import Shared, TaskResult, count_task, follow_progress, join_at_end, start_worker
+from tasks import split_workload
 
 
 @dxpy.entry_point("main")
@@ -126,6 +125,7 @@ def parse_sam_header_for_region(bam: Bam) -> list[str]:
             its binary list of regions differ, so that regions could be confused.
     """
     result = run_cmd(["samtools", "view", "-H", "--", str(bam.storage.path)])
+    verify_not_killed(result, f"The header of {bam.name!r} could not be read")
     if result.exit_code:
         raise dxpy.AppError(
             f"The header of {bam.name!r} cannot be read ({quote(result)}). "
@@ -150,32 +150,6 @@ def parse_sam_header_for_region(bam: Bam) -> list[str]:
         )
     log(f"Regions in the header of {bam.name!r}: {len(regions):,}")
     return regions
-
-
-def run_tasks(
-    bam: Bam, index: ChosenIndex, tasks: Sequence[Task], filters: Filters
-) -> list[TaskResult]:
-    """Run tasks in a pool of processes; return their results, up to the first failure.
-
-    Raises:
-        dxpy.AppError: a process of the pool was killed.
-    """
-    command = filters.describe_command(bam.name)
-    log(f"Counting in {plural(len(tasks), 'task')}, equivalent to {command}")
-    processes = cpu_count() * bam.storage.processes_per_cpu
-    # Not the default: since Python 3.14 that is forkserver, whose processes share nothing.
-    context = get_context("fork")
-    stop, killed = context.RawValue(c_bool, False), context.RawValue(c_bool, False)
-    shared = Shared(bam, index, filters, context.Semaphore(processes), stop, killed)
-    pool = context.Pool(processes, start_worker, [shared])
-    results: list[TaskResult] = []
-    with log_seconds("count"), join_at_end(pool, shared) as is_any_killed:
-        pending = pool.imap_unordered(count_task, tasks)
-        for result in follow_progress(pending, len(tasks), is_any_killed):
-            results.append(result)
-            if result.failure:
-                break
-    return results
 
 
 def verify_pool_status(results: Sequence[TaskResult]) -> None:

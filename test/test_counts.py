@@ -220,7 +220,7 @@ def test_the_log_says_what_was_done(count, tmp_path, capsys):
 
 
 def test_long_work_shows_progress(count, tmp_path, capsys, monkeypatch, sabotage_samtools):
-    monkeypatch.setattr("workers.PROGRESS_SECONDS", 0.2)
+    monkeypatch.setattr("pool.PROGRESS_SECONDS", 0.2)
     bam = build_bam(tmp_path / "slow.bam", TWO_REGIONS, [*reads("chr1", 3), sam_line("u")])
     sabotage_samtools('[ "$1" = idxstats ] && sleep 1')
     count(bam)

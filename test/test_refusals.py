@@ -32,7 +32,7 @@ REHEADER = "Rewrite the header with samtools reheader."
 ALIGN = "Give a BAM file of aligned reads."
 WITHOUT_INDEX = "Upload the file again, or count what is left of it without the index."
 HEADER = "Give a file with the header that its reads were aligned to."
-MERGE = "Join sorted BAM files with samtools merge instead of cat."
+MERGE = "Join BAM files with samtools merge or samtools cat, not with cat."
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Chooses the index that says where to cut the BAM file: the given one, or a new one."""
 
-import signal
 from multiprocessing import cpu_count
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -48,9 +47,9 @@ def choose_index(bam: Bam, given: Path | None) -> ChosenIndex:
         )
 
 
-def explain_mismatch(bam: Bam, index: ChosenIndex, mismatch: str) -> dxpy.AppError:
-    """Return the error for an index that turns out to be wrong when the records are counted."""
-    if index.origin == "given":
+def explain_mismatch(bam: Bam, index: ChosenIndex | None, mismatch: str) -> dxpy.AppError:
+    """Return the error for an index that does not match its BAM; None is one being built."""
+    if index and index.origin == "given":
         return dxpy.AppError(
             f"The index {index.name!r} does not match {bam.name!r}: {mismatch}. "
             "Run the applet again without it."
@@ -77,22 +76,21 @@ def _build_index(bam: Bam, storage: Storage) -> ChosenIndex:
     with TemporaryDirectory() as folder:
         path = Path(folder) / f"fresh.{kind}"
         command = ["samtools", "index", "-c" if kind == "csi" else "-b"]
-        # On some files, most of them damaged, samtools index -@ deadlocks (1.16.1).
+        # With more than one thread, samtools deadlocks (1.16.1) or fails (1.21) on some files that
+        # one thread reads to the end.
         for threads in (cpu_count() - 1, 0):
             options = ["-@", str(threads), "--", str(storage.path), str(path)]
             result = run_cmd([*command, *options], may_stall=threads > 0)
-            if result.exit_code != -signal.SIGKILL:
+            if not result.exit_code:
                 break
+            # samtools index takes a file that is there for a second one to index.
+            path.unlink(missing_ok=True)
         if result.exit_code:
             raise _explain_failed_index(bam, storage, result)
         try:
-            content = read_index(path, bam)
+            return ChosenIndex(read_index(path, bam), path.name, data=path.read_bytes())
         except BamIndexError as error:
-            raise dxpy.AppError(
-                f"The index that {get_samtools_version()} built does not match {bam.name!r}: "
-                f"{error}. Rewrite the file with samtools sort."
-            ) from error
-        return ChosenIndex(content, path.name, data=path.read_bytes())
+            raise explain_mismatch(bam, None, str(error)) from error
 
 
 def _explain_failed_index(bam: Bam, storage: Storage, result: CommandResult) -> dxpy.AppError:

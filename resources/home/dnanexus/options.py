@@ -5,21 +5,12 @@ from typing import NamedTuple
 
 import dxpy
 
-# Names of the FLAG bits, as `samtools flags` lists them.
-FLAG_BITS = {
-    "PAIRED": 1,
-    "PROPER_PAIR": 2,
-    "UNMAP": 4,
-    "MUNMAP": 8,
-    "REVERSE": 16,
-    "MREVERSE": 32,
-    "READ1": 64,
-    "READ2": 128,
-    "SECONDARY": 256,
-    "QCFAIL": 512,
-    "DUP": 1024,
-    "SUPPLEMENTARY": 2048,
-}
+# Names of the FLAG bits, from 1 to 2048, as `samtools flags` lists them.
+_NAMES = (
+    *("PAIRED", "PROPER_PAIR", "UNMAP", "MUNMAP", "REVERSE", "MREVERSE", "READ1", "READ2"),
+    *("SECONDARY", "QCFAIL", "DUP", "SUPPLEMENTARY"),
+)
+FLAG_BITS = {name: 1 << number for number, name in enumerate(_NAMES)}
 
 # "Sequence Alignment/Map Format Specification", 1.4.
 LARGEST_MAPPING_QUALITY, LARGEST_FLAGS = 255, 4095

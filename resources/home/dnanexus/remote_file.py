@@ -34,10 +34,9 @@ URL_SECONDS = 6 * 60 * 60
 class _FetchError(Exception):
     """One response was wrong; the message says how."""
 
-    def __init__(self, what: str, status: int = 0, pause: float = 0) -> None:
+    def __init__(self, what: str, status: int = 0) -> None:
         super().__init__(what)
         self.status = status
-        self.pause = pause
 
 
 class RemoteFile:
@@ -78,7 +77,7 @@ class RemoteFile:
                 if error.status in (401, 403):
                     # A new handle requests a new URL.
                     self._handle = dxpy.DXFile(self.link)
-                time.sleep(min(max(pause, error.pause), LONGEST_PAUSE))
+                time.sleep(min(pause, LONGEST_PAUSE))
                 pause *= 2
         raise AssertionError
 
@@ -88,10 +87,14 @@ class RemoteFile:
         Raises:
             _FetchError: the response is wrong.
         """
-        # With verify= dxpy makes a connection of its own for this call. Without filename= the name
-        # would be a part of the URL, whatever letters it has.
+        # With verify= dxpy makes a connection of its own for this call, and without a hint it makes
+        # no other call. Without filename= the name would be a part of the URL.
         url, headers = self._handle.get_download_url(
-            preauthenticated=True, duration=URL_SECONDS, filename="part", verify=certifi.where()
+            preauthenticated=True,
+            duration=URL_SECONDS,
+            filename="part",
+            project=dxpy.DXFile.NO_PROJECT_HINT,
+            verify=certifi.where(),
         )
         response = None
         # The errors of urllib3 contain the URL, so none of them may get into the log.
@@ -104,7 +107,11 @@ class RemoteFile:
                 retries=urllib3.Retry(connect=0, read=0, other=0, status=0, redirect=3),
                 preload_content=False,
             )
-            _check_head(response, f"bytes {begin}-{end - 1}/{self.size}")
+            if response.status != 206:
+                status = response.status
+                raise _FetchError(f"the server answered with status {status}", status)
+            if response.headers.get("Content-Range") != f"bytes {begin}-{end - 1}/{self.size}":
+                raise _FetchError("the server sent another range")
             data = response.read(end - begin + 1, decode_content=False)
         except urllib3.exceptions.TimeoutError:
             raise _FetchError(f"the server sent nothing for {TIMEOUT_SECONDS:g} seconds") from None
@@ -125,20 +132,3 @@ class RemoteFile:
                 cert_reqs="CERT_REQUIRED", ca_certs=certifi.where()
             )
         return self._connections
-
-
-def _check_head(response: urllib3.BaseHTTPResponse, content_range: str) -> None:
-    """Check the status and the headers of a response, before its body is read.
-
-    Raises:
-        _FetchError: the response is not the requested range.
-    """
-    if response.status != 206:
-        pause = response.headers.get("Retry-After", "")
-        raise _FetchError(
-            f"the server answered with status {response.status}",
-            response.status,
-            float(pause) if pause.isdigit() else 0,
-        )
-    if response.headers.get("Content-Range") != content_range:
-        raise _FetchError("the server sent another range")

@@ -76,6 +76,7 @@ def verify_bam(storage: Storage) -> Bam:
             "CRAM."
         ) from error
     result = run_cmd(["samtools", "quickcheck", "-u", "--", str(storage.path)])
+    verify_not_killed(result, f"{name!r} could not be checked")
     if result.exit_code:
         raise dxpy.AppError(
             f"{name!r} is truncated or damaged ({quote(result)}). "
@@ -116,23 +117,21 @@ def quote(result: CommandResult) -> str:
     return f"{result.name} exits with status {result.exit_code}"
 
 
-def explain_kill(result: CommandResult, failure: str) -> dxpy.AppError:
-    """Return the error for a command that was killed by a signal.
+def verify_not_killed(result: CommandResult, failure: str) -> None:
+    """Verify that a command ended by itself.
 
-    Args:
-        result: of the command.
-        failure: what failed, as the beginning of a sentence.
+    Raises:
+        dxpy.AppError: a signal ended it; the message begins with `failure`.
     """
-    number = -result.exit_code
-    if number == signal.SIGKILL:
-        return dxpy.AppError(
+    if result.exit_code == -signal.SIGKILL:
+        raise dxpy.AppError(
             f"{failure}: samtools was killed, probably because it ran out of memory. {MORE_MEMORY}"
         )
-    name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
-    return dxpy.AppError(
-        f"{failure}: {get_samtools_version()} crashed ({name}). "
-        "Check that samtools view -c reads the file to its end."
-    )
+    if result.exit_code < 0:
+        raise dxpy.AppError(
+            f"{failure}: {get_samtools_version()} crashed (signal {-result.exit_code}). "
+            "Check that samtools view -c reads the file to its end."
+        )
 
 
 def explain_failure(
@@ -147,8 +146,7 @@ def explain_failure(
         result: of the command.
         failure: what failed, as the beginning of a sentence.
     """
-    if result.exit_code < 0:
-        return explain_kill(result, failure)
+    verify_not_killed(result, failure)
     if any(sign in result.stderr for sign in UNSORTED_SIGNS):
         return dxpy.AppError(
             f"{bam.name!r} is not sorted by coordinate ({quote(result)}). "
@@ -160,10 +158,9 @@ def explain_failure(
     for address in filter(None, headers):
         return dxpy.AppError(
             f"{failure}: a second BAM header follows at byte {address:,} ({quote(result)}). "
-            "Join sorted BAM files with samtools merge instead of cat."
+            "Join BAM files with samtools merge or samtools cat, not with cat."
         )
-    damage = find_damage(bam, storage, chunks)
-    if damage:
+    if damage := _find_damage(bam, storage, chunks):
         return dxpy.AppError(f"{failure}: {damage} ({quote(result)}). {UPLOAD_AGAIN}")
     return dxpy.AppError(
         f"{failure}, although {get_samtools_version()} can read every record ({quote(result)}). "
@@ -171,20 +168,14 @@ def explain_failure(
     )
 
 
-def find_damage(bam: Bam, storage: Storage, chunks: Sequence[Chunk]) -> str | None:
-    """Return where samtools fails to read chunks of a BAM, as a phrase; None if it reads them all.
-
-    Args:
-        bam: the file.
-        storage: in which these chunks are readable.
-        chunks: what to read.
-    """
-    feed = partial(copy_chunks, bam, storage, chunks)
+def _find_damage(bam: Bam, storage: Storage, chunks: Sequence[Chunk]) -> str | None:
+    """Read chunks as far as samtools can, and say where that ends; None if at their end."""
     with subprocess.Popen(
         ["tail", "-n", "1"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as tail:
         assert tail.stdin
         try:
+            feed = partial(copy_chunks, bam, storage, chunks)
             result = run_cmd(["samtools", "view", "-"], feed, stdout=tail.stdin)
         except DamagedBamError as error:
             return str(error)

@@ -18,6 +18,8 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from multiprocessing import cpu_count
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any, NamedTuple
 
 import dxpy
@@ -168,7 +170,10 @@ def read_counts(output: dict[str, Any], share: Sequence[Task]) -> Counter[int]:
     """
     if output["share"] != _describe(share):
         raise dxpy.AppInternalError("A subjob counted another share of the BAM than its own")
-    return Counter(dict(json.loads(dxpy.DXFile(output["counts"]).read())))
+    with NamedTemporaryFile() as file:
+        # Unlike DXFile.read(), this compares checksums.
+        dxpy.download_dxfile(output["counts"], file.name)
+        return Counter(dict(json.loads(Path(file.name).read_text())))
 
 
 def _upload_index(index: ChosenIndex) -> dict[str, Any]:

@@ -29,6 +29,9 @@ from local_platform.platform import report_on_stderr, serving
 from local_platform.store import stand_ins
 from local_platform.worker import enter
 
+PATIENCE = 10
+"""Seconds that a command may take to end when the platform can no longer serve it."""
+
 
 async def serve(state: Path, options: argparse.Namespace) -> int:
     """Serve until the command ends, or without one until interrupted; return an exit status."""
@@ -62,7 +65,10 @@ async def run(command: list[str], variables: dict[str, str]) -> int:
         status = await process.wait()
     except asyncio.CancelledError:
         process.terminate()
-        await process.wait()
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(process.wait(), PATIENCE)
+        if process.returncode is None:
+            process.kill()
         raise
     return status if status >= 0 else 128 - status
 

@@ -44,11 +44,11 @@ def test_files_that_belong_together_are_one_row(dx: Dx, dx_project: str) -> None
         ]
 
 
-def test_several_groups_are_one_name(dx: Dx) -> None:
+def test_first_of_several_groups_is_the_batch_id(dx: Dx) -> None:
     upload("RP10_S1_R1_001.gz", "RP10_S1_R2_001.gz")
     dx("generate_batch_inputs", "-ileft=RP(.*)_R1_(.*).gz", "-iright=RP(.*)_R2_(.*).gz")
     rows = (dx.folder / "dx_batch.0000.tsv").read_text().splitlines()
-    assert [row.split("\t")[0] for row in rows] == ["batch ID", "10_S1_001"]
+    assert [row.split("\t")[0] for row in rows] == ["batch ID", "10_S1"]
 
 
 def test_search_is_confined_to_a_folder(dx: Dx) -> None:

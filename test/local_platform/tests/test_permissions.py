@@ -215,6 +215,25 @@ def test_job_neither_sees_nor_ends_another_tree(make_applet: MakeApplet) -> None
     other.terminate()
 
 
+def test_job_neither_sees_nor_uses_an_analysis_of_another_tree(make_applet: MakeApplet) -> None:
+    number = [{"name": "number", "class": "int"}]
+    applet = make_applet("sleep 600", "bash", outputSpec=number).get_id()
+    other = dxpy.new_dxworkflow(name="flow", stages=[{"id": "one", "executable": applet}]).run({})
+    reference = {"input": {"number": other.get_output_ref("one.number")}}
+    tried = f"""
+        refused(dxpy.api.analysis_describe, target),
+        refused(dxpy.api.analysis_terminate, target),
+        refused(dxpy.api.analysis_add_tags, target, {{"tags": ["mine"]}}),
+        refused(dxpy.api.job_new, {reference | {"function": "main"}}),
+        refused(dxpy.api.workflow_new, {{
+            "project": dxpy.WORKSPACE_ID, "initializeFrom": {{"id": target}}}}),
+        len(list(dxpy.find_executions())),
+    """
+    assert answers(make_applet, other.get_id(), tried) == [True] * 5 + [1]
+    assert other.describe()["state"] == "in_progress"
+    other.terminate()
+
+
 def test_output_gives_no_access_to_a_file_the_job_may_not_read(
     make_applet: MakeApplet, dx_project: str
 ) -> None:

@@ -156,10 +156,28 @@ def test_outputs_lie_where_stage_and_run_say(
         assert f" {folder}/out.txt " in found
 
 
+def test_outputs_of_a_workflow_that_a_job_runs_lie_in_the_folder_of_the_job(
+    make_applet: MakeApplet, dx: Dx
+) -> None:
+    file = {"outputSpec": [{"name": "file", "class": "file"}]}
+    code = 'date > out.txt\ndx-jobutil-add-output file "$(dx upload out.txt --brief)" --class=file'
+    workflow = new_workflow(stage("one", make_applet(code, "bash", **file).get_id(), folder="low"))
+    runs = f"""
+import dxpy
+@dxpy.entry_point("main")
+def main():
+    return {{"file": dxpy.DXWorkflow("{workflow.get_id()}").run({{}}).get_output_ref("one.file")}}
+dxpy.run()
+"""
+    job = make_applet(runs, access={"project": "VIEW"}, **file).run({}, folder="/top")
+    assert ended(job)["state"] == "done"
+    assert " /top/low/out.txt " in dx("find", "data", "--class", "file").stdout
+
+
 def test_machines_are_asked_for_by_stage_and_by_executable(make_stage: Callable[..., str]) -> None:
     workflow = new_workflow(
         stage("one", applet := make_stage(), 1),
-        stage("two", applet, 1, systemRequirements={"*": {"instanceType": "mem1_ssd1_v2_x2"}}),
+        stage("two", applet, 1, systemRequirements={"main": {"instanceType": "mem1_ssd1_v2_x2"}}),
     )
 
     def types(**options: object) -> list[str]:
@@ -168,6 +186,7 @@ def test_machines_are_asked_for_by_stage_and_by_executable(make_stage: Callable[
 
     assert types() == ["mem1_ssd1_v2_x4", "mem1_ssd1_v2_x2"]
     assert types(stage_instance_types={"one": "mem2_ssd1_v2_x8"})[0] == "mem2_ssd1_v2_x8"
+    assert types(instance_type="mem2_ssd1_v2_x8") == ["mem2_ssd1_v2_x8"] * 2
     by_executable = {applet: {"*": {"instanceType": "mem3_ssd1_v2_x2"}}}
     wanted = types(system_requirements_by_executable=by_executable)
     assert wanted == ["mem3_ssd1_v2_x2"] * 2
@@ -218,6 +237,34 @@ def test_an_output_of_an_analysis_is_the_input_of_a_job(make_stage: Callable[...
     assert ended(job)["output"] == {"number": 3}
     with pytest.raises(InvalidInput, match=r'has no output field "none\.number"'):
         dxpy.DXApplet(applet).run({"number": analysis.get_output_ref("none.number")})
+
+
+def test_an_output_of_a_workflow_links_to_the_output_of_a_stage(
+    make_stage: Callable[..., str],
+) -> None:
+    def outputs(source: object) -> list[dict]:
+        return [{"name": "end", "class": "int", "outputSource": source}]
+
+    one = stage("one", applet := make_stage(), 1)
+    for source in (7, dxpy.dxlink({"workflowInputField": "start"}), dxpy.dxlink({"stage": "one"})):
+        with pytest.raises(InvalidInput, match='"outputSource" of the output "end"'):
+            new_workflow(one, workflow_outputs=outputs(source))
+    analysis = new_workflow(one, workflow_outputs=outputs(output_of("none"))).run({})
+    assert finished(analysis)["output"] == {}
+    with pytest.raises(InvalidInput, match='has no output field "end"'):
+        dxpy.DXApplet(applet).run({"number": analysis.get_output_ref("end")})
+
+
+@pytest.mark.parametrize(
+    "link",
+    [{"stage": ["one"], "outputField": "number"}, {"analysis": "job-x"}, {"analysis": ["one"]}],
+)
+def test_a_malformed_link_is_a_value_of_a_wrong_class(
+    make_stage: Callable[..., str], link: dict
+) -> None:
+    workflow = new_workflow(stage("one", make_stage(), dxpy.dxlink(link)))
+    with pytest.raises(InvalidInput, match='the input "number" is not of class int'):
+        workflow.run({})
 
 
 def test_an_analysis_is_run_again_with_another_input(

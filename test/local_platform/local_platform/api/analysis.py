@@ -7,7 +7,6 @@ from typing import Any
 
 from local_platform.api import job
 from local_platform.api.call import Call
-from local_platform.api.search import Selection
 from local_platform.jobs import analyses, states
 from local_platform.strict_json import Hash
 
@@ -19,21 +18,21 @@ ON_DEMAND = (
 )
 
 
-def view(call: Call, analysis: Hash, options: Any) -> Hash:
-    """Return what a request asks of an analysis; its jobs are described in the same way."""
-    without_io = isinstance(options, dict) and options.get("io") is False
-    described = analyses.describe(call.store, analysis)
-    wanted = job.selection({"io": False} if without_io else {})
-    described["stages"] = [
-        stage | {"execution": wanted.of(stage["execution"])} for stage in described["stages"]
+def view(execution: Hash, options: Any) -> Hash:
+    """Return what a request asks of a job, or of an analysis as it is now with its jobs."""
+    if execution["class"] == "job":
+        return job.selection(options).of(execution)
+    of_jobs = job.selection({"io": False} if job.is_without_io(options) else {})
+    stages = [
+        stage | {"execution": of_jobs.of(stage["execution"])} for stage in execution["stages"]
     ]
-    hidden = ON_DEMAND + (job.INPUT_OUTPUT if without_io else ())
-    return Selection(options, on_demand=hidden).of(described)
+    return job.selection(options, ON_DEMAND).of(execution | {"stages": stages})
 
 
 def describe(call: Call) -> Hash:
     """/analysis-x/describe."""
-    return view(call, call.execution(call.object_id), call.whole())
+    analysis = call.execution(call.object_id)
+    return view(analyses.current(call.store, analysis), call.whole())
 
 
 def describe_execution(call: Call) -> Hash:

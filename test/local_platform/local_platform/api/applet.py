@@ -132,7 +132,8 @@ def start(call: Call, analysis: Hash | None = None, stage: str | None = None) ->
     call.check_links(values, "input")
     spec.check_types(values, executable.get("inputSpec", []), call.described)
     place = origin(call, executable["access"])
-    place = dataclasses.replace(place, analysis=analysis, stage=stage)
+    if analysis:
+        place = dataclasses.replace(place, folder=call.folder(), analysis=analysis, stage=stage)
     _check_region(call, place.project, [executable["id"], *links.object_ids(values)])
     return job.create(call, executable, "main", place, values)
 

@@ -14,20 +14,19 @@ from local_platform.strict_json import Hash
 
 
 def generate_inputs(call: Call) -> Hash:
-    """/system/generateBatchInputs: files whose names match in the same groups are one run.
+    """/system/generateBatchInputs: files for which a pattern's first group is the same are one run.
 
-    A run that lacks an input, or has several files for one, has an "error".
+    Oldest first. A run that lacks an input, or has several files for one, has an "error".
     """
     project = call.container(call.field("project", str), "VIEW")["id"]
     patterns = {name: _pattern(call, name) for name in call.field("inputs", dict)}
     batches: dict[str, Hash] = {}
-    found = places.search(call.store, [project], call.folder())
-    for _, file in sorted(found, key=lambda found: str(found[1]["name"])):
+    for _, file in reversed([*places.search(call.store, [project], call.folder())]):
         if file["class"] != "file" or file["state"] != "closed" or file["hidden"]:
             continue
         for name, pattern in patterns.items():
             if match := pattern.search(file["name"]):
-                batch = batches.setdefault("_".join(filter(None, match.groups())), {})
+                batch = batches.setdefault(match[1] or "", {})
                 files = batch.setdefault(name, {"name": file["name"], "ids": []})
                 files["ids"].append(file["id"])
     return {
@@ -36,7 +35,7 @@ def generate_inputs(call: Call) -> Hash:
 
 
 def _pattern(call: Call, name: str) -> Any:
-    """Return the regular expression for an input; its groups say which files belong together."""
+    """Return the regular expression for an input; its first group is the ID of the run."""
     inputs = call.within("inputs")
     pattern = compiled(inputs.field(name, str), f"{inputs.path}{name}")
     if not pattern.groups:

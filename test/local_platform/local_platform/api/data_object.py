@@ -40,9 +40,7 @@ def create(call: Call, class_name: str, state: str, extra: Hash) -> Hash:
         "modified": time,
         "createdBy": {"user": USER} | ({"job": call.job_id} if call.job_id else {}),
         "types": checked_types(call, []),
-        "tags": call.strings("tags", []),
-        "properties": call.properties(),
-        "details": checked_details(call.raw("details", {})),
+        **labels(call),
         "sponsored": False,
     }
     # What a client sends beside them may not replace them.
@@ -58,6 +56,15 @@ def checked_types(call: Call, default: list[str] = REQUIRED) -> list[str]:
     if not all(TYPE_NAME.fullmatch(name) for name in types):
         raise call.expected("types", "an array of valid strings for a type name")
     return types
+
+
+def labels(call: Call) -> Hash:
+    """Return what a request says of a new data object or execution for people to read."""
+    return {
+        "tags": call.strings("tags", []),
+        "properties": call.properties(),
+        "details": checked_details(call.raw("details", {})),
+    }
 
 
 def checked_details(details: Any) -> Any:
@@ -99,7 +106,7 @@ def _workflow_fields(store: Store, workflow: Hash) -> Hash:
     complete = len(pairs) == len(applets)
     inputs = [entry for pair in pairs for entry in stages.input_spec(*pair)]
     outputs = [entry for pair in pairs for entry in stages.output_spec(*pair)]
-    latest = entities.find(store, workflow.get("latestAnalysis") or "")
+    latest = entities.find(store, workflow["latestAnalysis"] or "")
     return {
         "title": workflow["title"] or workflow["name"],
         "stages": [
@@ -113,7 +120,7 @@ def _workflow_fields(store: Store, workflow: Hash) -> Hash:
 
 
 def _latest(store: Store, analysis: Hash) -> Hash:
-    described = analyses.describe(store, analysis)
+    described = analyses.current(store, analysis)
     return {field: described[field] for field in ("id", "created", "state")}
 
 
@@ -179,11 +186,7 @@ def rename(call: Call) -> Hash:
 
 def set_details(call: Call) -> Hash:
     """/class-x/setDetails."""
-    call.placement(call.object_id, "CONTRIBUTE")
-    require_open(call)
-    details = checked_details(call.raw("details"))
-    entities.change(call.store, call.object_id, details=details)
-    return {"id": call.object_id}
+    return change_open(call, details=checked_details(call.raw("details")))
 
 
 def set_visibility(call: Call) -> Hash:

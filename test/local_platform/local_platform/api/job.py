@@ -56,7 +56,7 @@ def input_values(call: Call) -> Hash:
         InvalidInput: an analysis has no such output.
     """
     try:
-        values: Hash = analyses.replace_references(call.store, call.field("input", dict))
+        values: Hash = analyses.replace_references(call, call.field("input", dict))
     except LookupError as error:
         raise InvalidInput(str(error)) from None
     return values
@@ -72,9 +72,7 @@ def create(call: Call, executable: Hash, function: str, origin: Origin, values: 
         "originalInput": values,
         "input": values,
         "dependsOn": depends_on,
-        "tags": call.strings("tags", []),
-        "properties": call.properties(),
-        "details": data_object.checked_details(call.raw("details", {})),
+        **data_object.labels(call),
     }
     description = request.describe(call, executable, function, origin, checked)
     return states.create(call.store, description, executable, origin)
@@ -89,10 +87,14 @@ def _check_dependencies(call: Call, depends_on: list[str]) -> None:
             call.placement(dependency)
 
 
-def selection(options: Any) -> Selection:
-    """Return which fields of jobs a request asks for."""
-    without_io = isinstance(options, dict) and options.get("io") is False
-    return Selection(options, on_demand=ON_DEMAND + (INPUT_OUTPUT if without_io else ()))
+def selection(options: Any, on_demand: tuple[str, ...] = ON_DEMAND) -> Selection:
+    """Return which fields of jobs, or of analyses, a request asks for."""
+    return Selection(options, on_demand + (INPUT_OUTPUT if is_without_io(options) else ()))
+
+
+def is_without_io(options: Any) -> bool:
+    """Tell whether a request asks for descriptions without inputs and outputs."""
+    return isinstance(options, dict) and options.get("io") is False
 
 
 def describe(call: Call) -> Hash:

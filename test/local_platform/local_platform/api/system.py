@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from local_platform.access import LEVELS
-from local_platform.api import analysis, data_object, job, project
+from local_platform.api import analysis, data_object, project
 from local_platform.api.call import Call
 from local_platform.api.search import Filter, Found, page, plain_name, start
 from local_platform.errors import ApiError, ResourceNotFound
@@ -48,19 +48,20 @@ def describe_user(call: Call) -> Hash:
     if call.object_id != USER:
         raise ResourceNotFound(f"The entity {call.object_id} could not be found")
     call.ignore("fields", "defaultFields")
-    handle = USER.removeprefix("user-")
-    names = {"handle": handle, "first": "Local", "last": "User"}
-    regions = {containers.DEFAULT_REGION}
-    reached = (
-        one for _, one in entities.newest(call.store, "project") if call.level(one["id"]) != "NONE"
-    )
-    regions |= {one["region"] for one in reached}
+    regions = {
+        one["region"]
+        for _, one in entities.newest(call.store, "project")
+        if call.level(one["id"]) != "NONE"
+    }
     return {
         "id": USER,
         "class": "user",
+        "handle": USER.removeprefix("user-"),
+        "first": "Local",
+        "last": "User",
         "billTo": USER,
-        "permittedRegions": sorted(regions - {containers.EVERYWHERE}),
-    } | names
+        "permittedRegions": sorted({containers.DEFAULT_REGION, *regions} - {containers.EVERYWHERE}),
+    }
 
 
 def greet(call: Call) -> Hash:
@@ -217,17 +218,14 @@ def find_executions(call: Call) -> Hash:
     own = entities.get(call.store, call.job_id)["rootExecution"] if call.job_id else None
     wanted = _job_filter(call)
     options = call.raw("describe")
-    selection = job.selection(options)
 
     def found() -> Iterator[Found]:
         classes = [call.one_of("class", EXECUTIONS)] if "class" in call.body else EXECUTIONS
         newest = [entities.newest(call.store, name, before=start(call)) for name in classes]
         for seq, stored in heapq.merge(*newest, key=lambda pair: -pair[0]):
-            is_job = stored["class"] == "job"
-            one = stored if is_job else analyses.describe(call.store, stored)
+            one = analyses.current(call.store, stored)
             if own in (None, one["rootExecution"]) and wanted(one):
-                view = partial(analysis.view, call, stored, options)
-                yield seq, {"id": one["id"]}, partial(selection.of, one) if is_job else view
+                yield seq, {"id": one["id"]}, partial(analysis.view, one, options)
 
     return page(call, found())
 

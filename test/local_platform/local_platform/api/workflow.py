@@ -10,7 +10,7 @@ from local_platform.api import applet, data_object, unserved
 from local_platform.api.call import Call
 from local_platform.errors import InvalidInput, InvalidState
 from local_platform.jobs import analyses
-from local_platform.rules import links, requirements, spec, stages
+from local_platform.rules import requirements, spec, stages
 from local_platform.rules.fields import Fields
 from local_platform.store import entities
 from local_platform.store.entities import new_id
@@ -34,18 +34,18 @@ def new(call: Call) -> Hash:
         "inputs": _checked_spec(call, "inputs") or source.get("inputs"),
         "outputs": _checked_spec(call, "outputs") or source.get("outputs"),
         "editVersion": 0,
+        "latestAnalysis": None,
         "temporary": temporary,
     }
     known["stages"] = [] if "stages" in call.body else source.get("stages", [])
     for stage in call.each("stages"):
         known["stages"].append(_new_stage(call, stage, known["stages"]))
-    copied: Hash = {}
     if source:
         known["initializedFrom"] = call.field("initializeFrom", dict)
-        copied = {"name": source["name"]}
     # dx run --clone makes a workflow for this one run, which nobody looks for.
     hidden = {"hidden": True} if temporary else {}
-    asked = dataclasses.replace(call, body=copied | call.body | hidden)
+    body = {"name": source.get("name")} | call.body | hidden
+    asked = dataclasses.replace(call, body=body)
     return data_object.create(asked, "workflow", "open", others | known)
 
 
@@ -119,24 +119,23 @@ def _checked_spec(call: Call, field: str) -> list[Hash] | None:
     entries = call.optional(field, list)
     if entries is not None:
         spec.check_spec(entries, field)
+        stages.check_output_sources(entries)
     return entries
 
 
-def _edit(call: Call, **changes: Any) -> Hash:
+def _edit(call: Call, workflow: Hash, **changes: Any) -> Hash:
     """Change a workflow that is still open, and answer with its next edit version.
 
     Raises:
         InvalidState: it is closed, or the caller does not know its latest version.
     """
-    workflow = _workflow(call, call.object_id)
-    data_object.require_open(call)
     if call.field("editVersion", int) != workflow["editVersion"]:
         raise InvalidState(
             f"{call.object_id} is at edit version {workflow['editVersion']},"
             f" not {call.body['editVersion']}: describe it again"
         )
     version = workflow["editVersion"] + 1
-    return data_object.change(call, editVersion=version, **changes) | {"editVersion": version}
+    return data_object.change_open(call, editVersion=version, **changes) | {"editVersion": version}
 
 
 def _position(workflow: Hash, stage_id: str) -> int:
@@ -153,16 +152,16 @@ def _position(workflow: Hash, stage_id: str) -> int:
 
 def add_stage(call: Call) -> Hash:
     """/workflow-x/addStage: behind the others."""
-    others = _workflow(call, call.object_id)["stages"]
-    stage = _new_stage(call, call, others)
-    return _edit(call, stages=[*others, stage]) | {"stage": stage["id"]}
+    workflow = _workflow(call, call.object_id)
+    stage = _new_stage(call, call, workflow["stages"])
+    return _edit(call, workflow, stages=[*workflow["stages"], stage]) | {"stage": stage["id"]}
 
 
 def remove_stage(call: Call) -> Hash:
     """/workflow-x/removeStage."""
     workflow = _workflow(call, call.object_id)
     at = _position(workflow, call.field("stage", str))
-    return _edit(call, stages=workflow["stages"][:at] + workflow["stages"][at + 1 :])
+    return _edit(call, workflow, stages=workflow["stages"][:at] + workflow["stages"][at + 1 :])
 
 
 def move_stage(call: Call) -> Hash:
@@ -173,7 +172,7 @@ def move_stage(call: Call) -> Hash:
         raise call.expected("newIndex", f"from 0 to {len(workflow['stages']) - 1}")
     moved = [*workflow["stages"]]
     moved.insert(to, moved.pop(at))
-    return _edit(call, stages=moved)
+    return _edit(call, workflow, stages=moved)
 
 
 def update(call: Call) -> Hash:
@@ -192,7 +191,7 @@ def update(call: Call) -> Hash:
     for stage_id, asked in call.within("stages").hashes():
         at = _position(workflow, stage_id)
         changed[at] = _updated_stage(changed[at], asked)
-    return _edit(call, **changes, stages=changed)
+    return _edit(call, workflow, **changes, stages=changed)
 
 
 def _updated_stage(stage: Hash, asked: Fields) -> Hash:
@@ -226,7 +225,7 @@ def update_stage_executable(call: Call) -> Hash:
     kept = {name: value for name, value in stage["input"].items() if name in known}
     changed = [*workflow["stages"]]
     changed[at] = stage | {"executable": executable["id"], "input": kept}
-    return _edit(call, stages=changed)
+    return _edit(call, workflow, stages=changed)
 
 
 def close(call: Call) -> Hash:
@@ -239,42 +238,41 @@ def run(call: Call) -> Hash:
     workflow = _workflow(call, call.object_id, call.optional("project", str))
     planned = _planned(call, workflow)
     analysis = analyses.describe_new(call, planned, applet.origin(call, {}))
-    analysis |= {
-        "runInput": call.field("input", dict),
-        "tags": call.strings("tags", []),
-        "properties": call.properties(),
-        "details": data_object.checked_details(call.raw("details", {})),
-    }
-    # Its jobs look it up.
+    analysis |= {"runInput": call.field("input", dict), **data_object.labels(call)}
+    # Before its jobs: a tree is listed from its root on.
     entities.save(call.store, analysis)
-    jobs: dict[str, str] = {}
-    inputs: dict[str, Hash] = {}
-    given = spec.with_defaults(call.field("input", dict), planned["inputs"] or [])
-
-    def value_of(target: Hash) -> Any:
-        if "workflowInputField" in target:
-            return given.get(target["workflowInputField"], stages.MISSING)
-        if "inputField" in target:
-            return inputs[target["stage"]].get(target["inputField"], stages.MISSING)
-        selected = {name: target[name] for name in ("index", "metadata") if name in target}
-        reference = {"job": jobs[target["stage"]], "field": target["outputField"]}
-        return {links.LINK: reference | selected}
-
-    for stage in stages.in_order(planned["stages"]):
-        values = {
-            name: value
-            for name, template in stage["input"].items()
-            if (value := stages.replace(template, value_of)) is not stages.MISSING
-        }
-        asked = _stage_call(call, stage, values, analysis)
-        inputs[stage["id"]] = values
-        jobs[stage["id"]] = applet.start(asked, analysis, stage["id"])
+    jobs = _start_stages(call, planned, analysis)
     analysis["stages"] = [
         {"id": stage["id"], "execution": jobs[stage["id"]]} for stage in planned["stages"]
     ]
     entities.save(call.store, analysis)
     entities.change(call.store, workflow["id"], latestAnalysis=analysis["id"])
-    return {"id": analysis["id"], "stages": [jobs[stage["id"]] for stage in planned["stages"]]}
+    return {"id": analysis["id"], "stages": [stage["execution"] for stage in analysis["stages"]]}
+
+
+def _start_stages(call: Call, planned: Hash, analysis: Hash) -> dict[str, str]:
+    """Make the jobs of an analysis, and return their IDs by stage.
+
+    A link to the output of a stage becomes a reference to that of its job.
+    """
+    given = spec.with_defaults(call.field("input", dict), planned["inputs"] or [])
+    jobs: dict[str, str] = {}
+    inputs: dict[str, Hash] = {}
+
+    def value_of(link: Hash) -> Any:
+        if "workflowInputField" in link:
+            return given.get(link["workflowInputField"], stages.MISSING)
+        if "inputField" in link:
+            return inputs[link["stage"]].get(link["inputField"], stages.MISSING)
+        return stages.job_reference(jobs[link["stage"]], link["outputField"], link)
+
+    for stage in stages.in_order(planned["stages"]):
+        values = {name: stages.replace(one, value_of) for name, one in stage["input"].items()}
+        values = {name: one for name, one in values.items() if one is not stages.MISSING}
+        inputs[stage["id"]] = values
+        asked = _stage_call(call, stage, values, analysis)
+        jobs[stage["id"]] = applet.start(asked, analysis, stage["id"])
+    return jobs
 
 
 def dry_run(call: Call) -> Hash:
@@ -301,51 +299,48 @@ def _planned(call: Call, workflow: Hash) -> Hash:
         InvalidInput: an input is not one of the workflow's.
         InvalidState: an applet of it is not in reach.
     """
-    executables = {stage["id"]: _reachable(call, stage) for stage in workflow["stages"]}
     given: Hash = call.field("input", dict)
-    if workflow["inputs"] is None:
-        known = {
-            f"{stage_id}.{entry['name']}"
-            for stage_id, executable in executables.items()
-            for entry in executable.get("inputSpec", [])
-        }
-        for name in given:
-            if name not in known:
-                raise InvalidInput(f'the input "{name}" is not in the inputSpec')
-    else:
+    _check_input(call, workflow, given)
+    inputs = workflow["inputs"] and [
+        entry | ({"default": given[entry["name"]]} if entry["name"] in given else {})
+        for entry in workflow["inputs"]
+    ]
+    planned = [_planned_stage(call, stage, given) for stage in workflow["stages"]]
+    return workflow | {"stages": planned, "inputs": inputs}
+
+
+def _check_input(call: Call, workflow: Hash, given: Hash) -> None:
+    """Check the input of a run against the workflow's own inputs, or without any its stages'."""
+    pairs = [(stage, _reachable(call, stage)) for stage in workflow["stages"]]
+    if workflow["inputs"] is not None:
         for name in given:
             if "." in name:
                 raise InvalidInput(f'The input "{name}" is private and cannot be overridden')
         values = spec.with_defaults(given, workflow["inputs"])
         spec.check_values(values, workflow["inputs"], "input")
+        return
+    known = {entry["name"] for pair in pairs for entry in stages.input_spec(*pair)}
+    for name in given:
+        if name not in known:
+            raise InvalidInput(f'the input "{name}" is not in the inputSpec')
+
+
+def _planned_stage(call: Call, stage: Hash, given: Hash) -> Hash:
+    """Return a stage as a call runs it."""
+    prefix = f"{stage['id']}."
+    own = {
+        name.removeprefix(prefix): value for name, value in given.items() if name.startswith(prefix)
+    }
     folders, machines = call.within("stageFolders"), call.within("stageSystemRequirements")
-    planned = []
-    for stage in workflow["stages"]:
-        prefix = f"{stage['id']}."
-        own = {
-            name.removeprefix(prefix): value
-            for name, value in given.items()
-            if name.startswith(prefix)
-        }
-        folder = folders.optional(stage["id"], str) or folders.optional("*", str)
-        needed = stage["systemRequirements"] | requirements.machines(
-            call.within("systemRequirements")
-        )
-        for name in ("*", stage["id"]):
-            needed = needed | requirements.machines(machines.within(name))
-        planned.append(
-            stage
-            | {
-                "input": stage["input"] | own,
-                "folder": folder or stage["folder"],
-                "systemRequirements": needed,
-            }
-        )
-    inputs = workflow["inputs"] and [
-        entry | ({"default": given[entry["name"]]} if entry["name"] in given else {})
-        for entry in workflow["inputs"]
-    ]
-    return workflow | {"stages": planned, "inputs": inputs}
+    folder = folders.optional(stage["id"], str) or folders.optional("*", str)
+    needed = stage["systemRequirements"]
+    for asked in (call.within("systemRequirements"), *map(machines.within, ("*", stage["id"]))):
+        needed = requirements.merge(needed, requirements.machines(asked))
+    return stage | {
+        "input": stage["input"] | own,
+        "folder": folder or stage["folder"],
+        "systemRequirements": needed,
+    }
 
 
 def _reachable(call: Call, stage: Hash) -> Hash:

@@ -187,15 +187,16 @@ def _served(handler: routes.Handler, call: Call) -> Any:
         InvalidInput: it has a field that its handler has not read.
     """
     reply = handler(call)
-    for path in call.unread():
-        raise InvalidInput(f'The local platform does not serve the field "{path}" of this method')
+    if unread := call.unread():
+        raise InvalidInput(
+            f'The local platform does not serve the field "{unread[0]}" of this method'
+        )
     return reply
 
 
 async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:
     """Add what each answer of the service has; clients show the request's ID with an error."""
     response.headers["X-Request-Id"] = f"{now()}-{random.randrange(10**6)}"
-    response.headers["X-Content-Type-Options"] = "nosniff"
 
 
 def _command(request: web.Request) -> str:

@@ -7,8 +7,9 @@ https://documentation.dnanexus.com/developer/api/running-analyses/workflows-and-
 
 from typing import Any
 
+from local_platform.access import Caller
 from local_platform.jobs import states
-from local_platform.jobs.request import Origin, by_executable, merge_by_executable
+from local_platform.jobs.request import Origin
 from local_platform.rules import links, requirements, stages
 from local_platform.rules.fields import Fields
 from local_platform.store import entities
@@ -20,7 +21,12 @@ from local_platform.strict_json import Hash
 FAILURE = ("failureReason", "failureMessage", "failureFrom")
 
 
-def describe(store: Store, analysis: Hash) -> Hash:
+def current(store: Store, found: Hash) -> Hash:
+    """Return an analysis with what its jobs say now, anything else as it was found."""
+    return _describe(store, found) if found["class"] == "analysis" else found
+
+
+def _describe(store: Store, analysis: Hash) -> Hash:
     """Return an analysis with what its jobs say now; each "execution" is the job itself."""
     jobs = stage_jobs(store, analysis)
     state = _state([job["state"] for job in jobs.values()])
@@ -48,7 +54,9 @@ def describe_new(asked: Fields, workflow: Hash, origin: Origin) -> Hash:
     """
     analysis_id, time, parent = new_id("analysis"), now(), origin.parent
     folder = workflow["outputFolder"]
-    requested = by_executable(asked, "systemRequirementsByExecutable", requirements.machines)
+    requested = requirements.by_executable(
+        asked, "systemRequirementsByExecutable", requirements.machines
+    )
     above = (parent or {}).get("mergedSystemRequirementsByExecutable", {})
     return {
         "id": analysis_id,
@@ -75,13 +83,13 @@ def describe_new(asked: Fields, workflow: Hash, origin: Origin) -> Hash:
         "totalPrice": 0,
         "priority": asked.field("priority", str, "normal"),
         "ignoreReuse": asked.raw("ignoreReuse"),
-        "timeoutPolicyByExecutable": by_executable(
+        "timeoutPolicyByExecutable": requirements.by_executable(
             asked, "timeoutPolicyByExecutable", requirements.durations
         ),
         "runSystemRequirements": requirements.machines(asked.within("systemRequirements")),
         "runStageSystemRequirements": asked.field("stageSystemRequirements", dict, {}),
         "runSystemRequirementsByExecutable": requested,
-        "mergedSystemRequirementsByExecutable": merge_by_executable(requested, above),
+        "mergedSystemRequirementsByExecutable": requirements.merge_by_executable(requested, above),
     }
 
 
@@ -112,18 +120,11 @@ def _stage_fields(jobs: dict[str, Hash], field: str) -> Hash:
 def _output(analysis: Hash, jobs: dict[str, Hash]) -> Hash:
     """Return what the jobs have put out so far, by the workflow's own names if it has any."""
     fields = _stage_fields(jobs, "output")
-    if analysis["workflow"]["outputs"] is None:
+    outputs = analysis["workflow"]["outputs"]
+    if outputs is None:
         return fields
-    sources = {
-        entry["name"]: stages.link_target(entry.get("outputSource"))
-        for entry in analysis["workflow"]["outputs"]
-    }
-    named = {
-        name: f"{source['stage']}.{source['outputField']}"
-        for name, source in sources.items()
-        if source
-    }
-    return {name: fields[field] for name, field in named.items() if field in fields}
+    sources = stages.output_sources(outputs)
+    return {name: fields[field] for name, field in sources.items() if field in fields}
 
 
 def _failure(jobs: dict[str, Hash]) -> Hash:
@@ -138,40 +139,37 @@ def _failure(jobs: dict[str, Hash]) -> Hash:
 def unfinished_children(store: Store, job: Hash) -> list[str]:
     """Return the IDs of the jobs and analyses that a job has started and that have not ended."""
     children = [
-        describe(store, one) if one["class"] == "analysis" else one
+        current(store, one)
         for one in entities.tree(store, job["rootExecution"])
         if one["parentJob"] == job["id"]
     ]
     return [child["id"] for child in children if child["state"] not in states.FINAL]
 
 
-def replace_references(store: Store, value: Any) -> Any:
+def replace_references(caller: Caller, value: Any) -> Any:
     """Return a value in which references to the output of an analysis name the job that makes it.
 
     Raises:
         LookupError: the analysis has no such output.
         ResourceNotFound: there is no such analysis.
+        PermissionDenied: it belongs to another tree.
     """
     target = links.target(value)
-    if isinstance(target, dict) and isinstance(target.get("analysis"), str):
-        others = {name: item for name, item in target.items() if name not in ("analysis", "field")}
-        found = _find_output(entities.get(store, target["analysis"]), str(target.get("field")))
-        return {links.LINK: others | found}
+    if isinstance(target, dict) and str(target.get("analysis")).startswith("analysis-"):
+        analysis = caller.execution(target["analysis"])
+        return stages.job_reference(*_find_output(analysis, str(target.get("field"))), target)
     if isinstance(value, dict):
-        return {name: replace_references(store, item) for name, item in value.items()}
+        return {name: replace_references(caller, item) for name, item in value.items()}
     if isinstance(value, list):
-        return [replace_references(store, item) for item in value]
+        return [replace_references(caller, item) for item in value]
     return value
 
 
-def _find_output(analysis: Hash, field: str) -> Hash:
-    """Return which job makes an output of an analysis, and how the job calls it."""
+def _find_output(analysis: Hash, field: str) -> tuple[str, str]:
+    """Return the ID of the job that makes an output of an analysis, and the job's name for it."""
     jobs = {stage["id"]: stage["execution"] for stage in analysis["stages"]}
-    for entry in analysis["workflow"]["outputs"] or []:
-        source = stages.link_target(entry.get("outputSource"))
-        if entry["name"] == field and source:
-            return {"job": jobs[source["stage"]], "field": source["outputField"]}
-    stage, _, name = field.partition(".")
+    sources = stages.output_sources(analysis["workflow"]["outputs"] or [])
+    stage, _, name = sources.get(field, field).partition(".")
     if stage not in jobs:
         raise LookupError(f'{analysis["id"]} has no output field "{field}"')
-    return {"job": jobs[stage], "field": name}
+    return jobs[stage], name

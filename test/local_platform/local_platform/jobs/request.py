@@ -3,7 +3,6 @@
 https://documentation.dnanexus.com/developer/api/running-analyses/applets-and-entry-points
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from local_platform.rules import requirements
@@ -15,7 +14,6 @@ from local_platform.strict_json import Hash
 
 DEFAULT_INSTANCE = "mem1_ssd1_v2_x4"
 DEFAULT_TIMEOUT = {"days": 30}
-EXECUTABLES = ("applet-", "app-", "workflow-", "globalworkflow-")
 
 
 @dataclass(frozen=True)
@@ -79,7 +77,7 @@ def describe(asked: Fields, executable: Hash, function: str, origin: Origin, che
         "originJob": parent["originJob"] if parent else job_id,
         "rootExecution": above["rootExecution"] if (above := origin.above) else job_id,
         "parentAnalysis": origin.analysis["id"] if origin.analysis else None,
-        "analysis": _analysis_of(origin),
+        "analysis": origin.analysis["id"] if origin.analysis else (parent or {}).get("analysis"),
         "stage": origin.stage or (parent["stage"] if parent else None),
         "state": "idle",
         "stateTransitions": [],
@@ -112,14 +110,6 @@ def describe(asked: Fields, executable: Hash, function: str, origin: Origin, che
     }
 
 
-def _analysis_of(origin: Origin) -> str | None:
-    """Return the ID of the analysis that a job belongs to, itself or through its parent."""
-    if origin.analysis:
-        analysis_id: str = origin.analysis["id"]
-        return analysis_id
-    return origin.parent["analysis"] if origin.parent else None
-
-
 def _turnaround(asked: Fields, executable: Hash) -> Hash:
     """Return after how long, in seconds, the service would warn that a tree still runs."""
     field, selected = "treeTurnaroundTimeThreshold", "selectedTreeTurnaroundTimeThreshold"
@@ -136,8 +126,8 @@ def _turnaround(asked: Fields, executable: Hash) -> Hash:
 def _time_limit(asked: Fields, executable: Hash, function: str, origin: Origin) -> Hash:
     """Return the time limit of a job, in milliseconds, and those asked for its whole tree."""
     field = "timeoutPolicyByExecutable"
-    requested = by_executable(asked, field, requirements.durations)
-    merged = merge_by_executable(requested, (origin.above or {}).get(field, {}))
+    requested = requirements.by_executable(asked, field, requirements.durations)
+    merged = requirements.merge_by_executable(requested, (origin.above or {}).get(field, {}))
     policies = (merged.get(executable["id"], {}), executable["runSpec"].get("timeoutPolicy", {}))
     found = [policy[name] for policy in policies for name in (function, "*") if policy.get(name)]
     return {
@@ -153,14 +143,16 @@ def _machine(asked: Fields, executable: Hash, function: str, origin: Origin) -> 
     executable holds for the whole tree, and comes first.
     """
     requested = requirements.machines(asked.within("systemRequirements"))
-    requested_by = by_executable(asked, "systemRequirementsByExecutable", requirements.machines)
+    requested_by = requirements.by_executable(
+        asked, "systemRequirementsByExecutable", requirements.machines
+    )
     above = origin.above or {}
-    merged = merge_by_executable(
+    merged = requirements.merge_by_executable(
         requested_by, above.get("mergedSystemRequirementsByExecutable", {})
     )
     same_run = above if origin.shares_workspace else executable["runSpec"]
-    needed = _over(same_run.get("systemRequirements", {}), requested)
-    needed = _over(needed, merged.get(executable["id"]) or merged.get("*", {}))
+    needed = requirements.merge(same_run.get("systemRequirements", {}), requested)
+    needed = requirements.merge(needed, merged.get(executable["id"]) or merged.get("*", {}))
     types = [needed.get(name, {}).get("instanceType") for name in (function, "*")]
     return {
         "instanceType": types[0] or types[1] or DEFAULT_INSTANCE,
@@ -169,32 +161,3 @@ def _machine(asked: Fields, executable: Hash, function: str, origin: Origin) -> 
         "runSystemRequirementsByExecutable": requested_by,
         "mergedSystemRequirementsByExecutable": merged,
     }
-
-
-def by_executable(asked: Fields, field: str, check: Callable[[Fields], Hash]) -> Hash:
-    """Return what a field asks for by executable, and then by entry point."""
-    given = asked.within(field)
-    for name in given.body:
-        if name != "*" and not name.startswith(EXECUTABLES):
-            raise given.expected(name, 'the requirements of an executable\'s ID, or of "*"')
-    return {name: check(one) for name, one in given.hashes()}
-
-
-def merge_by_executable(below: Hash, above: Hash) -> Hash:
-    """Merge what a job and its parent ask for by executable: what the parent asks comes first."""
-    return {name: below.get(name, {}) | above.get(name, {}) for name in below | above}
-
-
-def _over(below: Hash, above: Hash) -> Hash:
-    """Return requirements by entry point: `above`, and of those below it what it leaves open.
-
-    What `above` asks of every entry point ("*") holds also for those that `below` names.
-    """
-    everywhere = above.get("*", {})
-    merged = {
-        name: {field: value for field, value in one.items() if field not in everywhere}
-        for name, one in below.items()
-    }
-    for name, one in above.items():
-        merged[name] = merged.get(name, {}) | one
-    return {name: one for name, one in merged.items() if one}

@@ -19,7 +19,8 @@ def look_for_input(store: Store, job: Hash) -> None:
     waits_for = [reference["job"] for reference in links.references(job["input"])]
     try:
         _check_circle(store, job, waits_for + job["dependsOn"])
-        needed = [_dependency(store, one) for one in waits_for + job["dependsOn"]]
+        dependencies = [entities.get(store, one) for one in waits_for + job["dependsOn"]]
+        needed = [analyses.current(store, one) for one in dependencies]
         objects = [entities.get(store, one) for one in links.object_ids(job["input"])]
     except (LookupError, ApiError) as error:
         states.fail(store, job, "DependencyUnsatisfiable", str(error))
@@ -45,12 +46,6 @@ def look_for_input(store: Store, job: Hash) -> None:
     states.make_runnable(store, job, values)
 
 
-def _dependency(store: Store, object_id: str) -> Hash:
-    """Return a job, a data object, or an analysis with the state of its jobs."""
-    found = entities.get(store, object_id)
-    return analyses.describe(store, found) if found["class"] == "analysis" else found
-
-
 def _check_circle(store: Store, job: Hash, waits_for: list[str]) -> None:
     """Raise LookupError if a job waits for itself, or for a job above it, which waits for it."""
     for one in {job["id"], *states.ancestors(store, job)}.intersection(waits_for):
@@ -68,9 +63,10 @@ def look_for_output(store: Store, job: Hash) -> None:
     if any(member["state"] not in states.FINAL for member in states.subtree(store, job)[1:]):
         return
     try:
-        job["output"] = analyses.replace_references(store, job["output"])
         # With the job's own rights: an output gives nobody access to what the job may not read.
-        Caller(store, job["id"]).check_links(job["output"], "output")
+        caller = Caller(store, job["id"])
+        job["output"] = analyses.replace_references(caller, job["output"])
+        caller.check_links(job["output"], "output")
         waits_for = [reference["job"] for reference in links.references(job["output"])]
         _check_circle(store, job, waits_for)
         if any(entities.get(store, one)["state"] not in states.FINAL for one in waits_for):

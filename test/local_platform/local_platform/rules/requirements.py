@@ -4,6 +4,7 @@ https://documentation.dnanexus.com/developer/api/running-analyses/io-and-run-spe
 """
 
 import re
+from collections.abc import Callable
 
 from local_platform.errors import InvalidInput
 from local_platform.rules.fields import Fields
@@ -17,6 +18,7 @@ INSTANCE_TYPE = re.compile(
 )
 UNIT_MILLISECONDS = {"days": 86_400_000, "hours": 3_600_000, "minutes": 60_000}
 LARGEST_AMOUNT = 100_000
+EXECUTABLES = ("applet-", "app-", "workflow-", "globalworkflow-")
 
 
 def durations(asked: Fields) -> Hash:
@@ -52,3 +54,32 @@ def machines(asked: Fields) -> Hash:
                 "instanceType", f"an instance type such as mem1_ssd1_v2_x4, not {wanted!r}"
             )
     return asked.whole()
+
+
+def by_executable(asked: Fields, field: str, check: Callable[[Fields], Hash]) -> Hash:
+    """Return what a field asks for by executable, and then by entry point."""
+    given = asked.within(field)
+    for name in given.body:
+        if name != "*" and not name.startswith(EXECUTABLES):
+            raise given.expected(name, 'the requirements of an executable\'s ID, or of "*"')
+    return {name: check(one) for name, one in given.hashes()}
+
+
+def merge_by_executable(below: Hash, above: Hash) -> Hash:
+    """Merge what a job and its parent ask for by executable: what the parent asks comes first."""
+    return {name: below.get(name, {}) | above.get(name, {}) for name in below | above}
+
+
+def merge(below: Hash, above: Hash) -> Hash:
+    """Return requirements by entry point: `above`, and of those below it what it leaves open.
+
+    What `above` asks of every entry point ("*") holds also for those that `below` names.
+    """
+    everywhere = above.get("*", {})
+    merged = {
+        name: {field: value for field, value in one.items() if field not in everywhere}
+        for name, one in below.items()
+    }
+    for name, one in above.items():
+        merged[name] = merged.get(name, {}) | one
+    return {name: one for name, one in merged.items() if one}

@@ -13,6 +13,8 @@ from local_platform.rules import links
 from local_platform.strict_json import Hash
 
 STAGE_ID = re.compile(r"([a-zA-Z_]|stage-)[0-9a-zA-Z_]*")
+LINKS = (("stage", "outputField"), ("stage", "inputField"), ("workflowInputField",))
+"""What a link in a workflow names, each with a string."""
 MISSING = object()
 """In the place of a link to an input that a run leaves out."""
 
@@ -22,8 +24,14 @@ def link_target(value: Any) -> Hash | None:
     linked = links.target(value)
     if not isinstance(linked, dict):
         return None
-    is_field = "stage" in linked and ("outputField" in linked or "inputField" in linked)
-    return linked if is_field or "workflowInputField" in linked else None
+    known = any(all(isinstance(linked.get(name), str) for name in names) for names in LINKS)
+    return linked if known else None
+
+
+def job_reference(job_id: str, field: str, asked: Hash) -> Hash:
+    """Return a reference to the output of a job, or to that of it which another link asks for."""
+    selected = {name: asked[name] for name in ("index", "metadata") if name in asked}
+    return {links.LINK: {"job": job_id, "field": field} | selected}
 
 
 def targets(value: Any) -> Iterator[Hash]:
@@ -92,6 +100,31 @@ def output_spec(stage: Hash, executable: Hash) -> list[Hash]:
         entry | {"name": f"{stage['id']}.{entry['name']}"}
         for entry in executable.get("outputSpec", [])
     ]
+
+
+def check_output_sources(outputs: list[Hash]) -> None:
+    """Check that each output of a workflow that has a source links to the output of a stage.
+
+    Raises:
+        InvalidInput: names the output at fault.
+    """
+    for entry in outputs:
+        source = link_target(entry.get("outputSource"))
+        if "outputSource" in entry and (source is None or "outputField" not in source):
+            raise InvalidInput(
+                f'Expected the "outputSource" of the output "{entry["name"]}" to be a link to the'
+                " output of a stage"
+            )
+
+
+def output_sources(outputs: list[Hash]) -> dict[str, str]:
+    """Return where the outputs of a workflow come from: their names, and `stage.name`."""
+    sources = {entry["name"]: link_target(entry.get("outputSource")) for entry in outputs}
+    return {
+        name: f"{source['stage']}.{source['outputField']}"
+        for name, source in sources.items()
+        if source
+    }
 
 
 def incompatibilities(old: Hash, new: Hash) -> list[str]:

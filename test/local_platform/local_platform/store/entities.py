@@ -118,22 +118,14 @@ def _where(store: Store, condition: str, *values: object) -> list[Hash]:
 
 def parents(store: Store, job_ids: Iterable[str], states: Iterable[str]) -> set[str]:
     """Return those of some jobs that have a subjob or an analysis with a job in some states."""
-    listed = (json.dumps(list(job_ids)), json.dumps(list(states)))
-    own = store.execute(
-        "SELECT DISTINCT json_extract(description, '$.parentJob') FROM entity"
-        " WHERE json_extract(description, '$.parentJob') IN (SELECT value FROM json_each(?))"
-        " AND state IN (SELECT value FROM json_each(?))",
-        listed,
-    )
-    of_analyses = store.execute(
-        "SELECT DISTINCT json_extract(analysis.description, '$.parentJob')"
-        " FROM entity AS analysis JOIN entity AS job"
-        " ON json_extract(job.description, '$.rootExecution')"
-        " = json_extract(analysis.description, '$.rootExecution')"
-        " AND json_extract(job.description, '$.analysis') = analysis.id"
-        " WHERE json_extract(analysis.description, '$.parentJob')"
-        " IN (SELECT value FROM json_each(?)) AND analysis.class = 'analysis'"
+    rows = store.execute(
+        "SELECT DISTINCT json_extract(child.description, '$.parentJob') FROM entity AS child"
+        # An analysis has the jobs of its stages, a job itself.
+        " JOIN json_each(coalesce(json_extract(child.description, '$.stages'),"
+        " json_array(json_object('execution', child.id)))) AS stage"
+        " JOIN entity AS job ON job.id = json_extract(stage.value, '$.execution')"
+        " WHERE json_extract(child.description, '$.parentJob') IN (SELECT value FROM json_each(?))"
         " AND job.state IN (SELECT value FROM json_each(?))",
-        listed,
+        (json.dumps(list(job_ids)), json.dumps(list(states))),
     )
-    return {job_id for (job_id,) in [*own, *of_analyses]}
+    return {job_id for (job_id,) in rows}

@@ -1,4 +1,4 @@
-"""Runs one task in a worker process, and follows the pool of processes to its end.
+"""Runs tasks in a pool of worker processes.
 
 A killed process never returns the result of its task, and may hold a lock that the other processes
 and the pool itself wait for. Nothing here waits forever for either.
@@ -6,10 +6,10 @@ and the pool itself wait for. Nothing here waits forever for either.
 
 import multiprocessing
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from ctypes import c_bool
-from multiprocessing import active_children
+from multiprocessing import active_children, cpu_count, get_context
 from multiprocessing.pool import IMapIterator, Pool
 from multiprocessing.synchronize import Semaphore
 from threading import Thread
@@ -20,7 +20,7 @@ import dxpy
 from bam_file import Bam, DamagedBamError
 from bam_index import BamIndexError, ChosenIndex
 from choose_index import explain_mismatch
-from job_log import MORE_MEMORY, explain_limits, log
+from job_log import MORE_MEMORY, explain_limits, log, log_seconds, plural
 from options import Filters
 from samtools import UPLOAD_AGAIN, explain_failure, find_errors, find_warnings
 from tasks import Task, check_chunk_ends
@@ -54,6 +54,32 @@ class Shared(NamedTuple):
 
 # Set in each worker process, once.
 _shared: Shared
+
+
+def run_tasks(
+    bam: Bam, index: ChosenIndex, tasks: Sequence[Task], filters: Filters
+) -> list[TaskResult]:
+    """Run tasks in a pool of processes; return their results, up to the first failure.
+
+    Raises:
+        dxpy.AppError: a process of the pool was killed.
+    """
+    command = filters.describe_command(bam.name)
+    log(f"Counting in {plural(len(tasks), 'task')}, equivalent to {command}")
+    processes = cpu_count() * bam.storage.processes_per_cpu
+    # Not the default: since Python 3.14 that is forkserver, whose processes share nothing.
+    context = get_context("fork")
+    stop, killed = context.RawValue(c_bool, False), context.RawValue(c_bool, False)
+    shared = Shared(bam, index, filters, context.Semaphore(processes), stop, killed)
+    pool = context.Pool(processes, start_worker, [shared])
+    results: list[TaskResult] = []
+    with log_seconds("count"), join_at_end(pool, shared) as is_any_killed:
+        pending = pool.imap_unordered(count_task, tasks)
+        for result in follow_progress(pending, len(tasks), is_any_killed):
+            results.append(result)
+            if result.failure:
+                break
+    return results
 
 
 def start_worker(shared: Shared) -> None:

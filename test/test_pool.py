@@ -47,13 +47,15 @@ def fail(count, bam, tmp_path, monkeypatch):
         ("idxstats", "'sample.bam' could not be counted in the 2 regions from 'chr1' to 'chr2'"),
         ("view -c", "'sample.bam' could not be counted in region 'chr"),
         ("index", "'sample.bam' could not be indexed"),
+        ("quickcheck", "'sample.bam' could not be checked"),
+        ("view -H", "The header of 'sample.bam' could not be read"),
     ],
 )
 @pytest.mark.parametrize(
     ("signal", "cause"),
     [
         (9, f"samtools was killed, probably because it ran out of memory. {MORE_MEMORY}"),
-        (11, "crashed (SIGSEGV). Check that samtools view -c reads the file to its end."),
+        (11, "crashed (signal 11). Check that samtools view -c reads the file to its end."),
         (35, "crashed (signal 35). Check that samtools view -c reads the file to its end."),
     ],
 )
@@ -76,7 +78,7 @@ def test_a_killed_samtools_does_not_have_the_file_counted_again(fail, sabotage_s
 # The pool starts another process in the place of the killed one, from a thread.
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_process_of_the_pool_is_killed(count, bam, monkeypatch, sabotage_samtools):
-    monkeypatch.setattr("workers.PROGRESS_SECONDS", 0.2)
+    monkeypatch.setattr("pool.PROGRESS_SECONDS", 0.2)
     sabotage_samtools('[ "$1" = idxstats ] && kill -9 $PPID && sleep 1')
     with pytest.raises(dxpy.AppError, match=f"process was killed.* {re.escape(MORE_MEMORY)}"):
         count(bam)
