@@ -1,6 +1,5 @@
 """Chooses the index that says where to cut the BAM file: the given one, or a new one."""
 
-import signal
 from multiprocessing import cpu_count
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -77,12 +76,15 @@ def _build_index(bam: Bam, storage: Storage) -> ChosenIndex:
     with TemporaryDirectory() as folder:
         path = Path(folder) / f"fresh.{kind}"
         command = ["samtools", "index", "-c" if kind == "csi" else "-b"]
-        # On some files, most of them damaged, samtools index -@ deadlocks (1.16.1).
+        # With more than one thread, samtools deadlocks (1.16.1) or fails (1.21) on some files that
+        # one thread reads to the end.
         for threads in (cpu_count() - 1, 0):
             options = ["-@", str(threads), "--", str(storage.path), str(path)]
             result = run_cmd([*command, *options], may_stall=threads > 0)
-            if result.exit_code != -signal.SIGKILL:
+            if not result.exit_code:
                 break
+            # samtools index takes a file that is there for a second one to index.
+            path.unlink(missing_ok=True)
         if result.exit_code:
             raise _explain_failed_index(bam, storage, result)
         try:

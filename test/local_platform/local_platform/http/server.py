@@ -50,7 +50,7 @@ class Server:
     ) -> None:
         """Prepare a server; `start` opens the port.
 
-        `after_change` is called after each call that has written something.
+        `after_change` is called after each call that has changed what a job may wait for.
         """
         self._store = store
         self._after_change = after_change

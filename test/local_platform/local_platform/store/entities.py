@@ -20,7 +20,22 @@ def new_id(class_name: str) -> str:
 
 
 def save(store: Store, description: Hash) -> None:
-    """Write a new or changed description."""
+    """Write a new description, or one with another state."""
+    store.changes += 1
+    _write(store, description)
+
+
+def change(store: Store, object_id: str, **changes: Any) -> None:
+    """Write changed fields of a description, and when they changed.
+
+    Raises:
+        ResourceNotFound: there is no such object.
+    """
+    write = save if "state" in changes else _write
+    write(store, get(store, object_id) | changes | {"modified": now()})
+
+
+def _write(store: Store, description: Hash) -> None:
     store.execute(
         "INSERT INTO entity (id, class, state, description) VALUES (?, ?, ?, ?)"
         " ON CONFLICT (id) DO UPDATE SET state = excluded.state,"
@@ -32,15 +47,6 @@ def save(store: Store, description: Hash) -> None:
             json.dumps(description),
         ),
     )
-
-
-def change(store: Store, object_id: str, **changes: Any) -> None:
-    """Write changed fields of a description, and when they changed.
-
-    Raises:
-        ResourceNotFound: there is no such object.
-    """
-    save(store, get(store, object_id) | changes | {"modified": now()})
 
 
 def find(store: Store, object_id: str) -> Hash | None:
@@ -64,6 +70,7 @@ def get(store: Store, object_id: str) -> Hash:
 
 def delete(store: Store, object_id: str) -> None:
     """Remove an entity and what hangs on it."""
+    store.changes += 1
     for table, column in (
         ("entity", "id"),
         ("folder", "container"),
