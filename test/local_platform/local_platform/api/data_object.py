@@ -8,7 +8,7 @@ from typing import Any
 
 from local_platform.api.call import Call
 from local_platform.api.search import Selection
-from local_platform.errors import InvalidInput, InvalidState
+from local_platform.errors import InvalidInput
 from local_platform.jobs import analyses
 from local_platform.rules import links, stages
 from local_platform.rules.fields import REQUIRED
@@ -163,19 +163,10 @@ def relabel(call: Call, **changes: Any) -> Hash:
     return change(call)
 
 
-def require_open(call: Call) -> None:
-    """Raise InvalidState unless the object that is called can still be changed.
-
-    https://documentation.dnanexus.com/developer/api/data-object-lifecycle
-    """
-    if entities.get(call.store, call.object_id)["state"] != "open":
-        raise InvalidState(f"The object is not in the open state: {call.object_id}")
-
-
 def change_open(call: Call, **changes: Any) -> Hash:
     """Write what can be changed only until the object is closed."""
     call.placement(call.object_id, "CONTRIBUTE", call.optional("project", str))
-    require_open(call)
+    entities.require_open(call.store, call.object_id)
     return change(call, **changes)
 
 
