@@ -39,7 +39,7 @@ EXECUTIONS = ("job", "analysis")
 
 def whoami(call: Call) -> Hash:
     """/system/whoami."""
-    call.ignore("fields")
+    call.whole()
     return {"id": USER}
 
 
@@ -47,7 +47,7 @@ def describe_user(call: Call) -> Hash:
     """/user-x/describe: there is one user."""
     if call.object_id != USER:
         raise ResourceNotFound(f"The entity {call.object_id} could not be found")
-    call.ignore("fields", "defaultFields")
+    call.whole()
     regions = {
         one["region"]
         for _, one in entities.newest(call.store, "project")
