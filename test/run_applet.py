@@ -211,13 +211,13 @@ def run_applet(
     job = json.loads(dx("describe", "--json", job_id, show=False))
     if job["state"] != "done":
         raise StepError(describe_failure(job))
-    names = download(job["output"], scratch / "outputs")
-    if "count_file" in names:
-        count_file = scratch / "outputs" / names["count_file"]
+    outputs = job["output"] | download(job["output"], scratch / "outputs")
+    if "count_file" in outputs:
+        count_file = scratch / "outputs" / outputs["count_file"]
         print(f"\n{count_file.name}:\n{shorten(count_file)}\n")
     for warning in warnings:
         print(warning)
-    show_outputs(names, keep(scratch / "outputs", out, scratch.parent))
+    show_outputs(outputs, keep(scratch / "outputs", out, scratch.parent))
 
 
 def download(output: dict, folder: Path) -> dict[str, str]:
@@ -225,10 +225,9 @@ def download(output: dict, folder: Path) -> dict[str, str]:
     import dxpy  # takes a while
 
     folder.mkdir()
-    ids = {
-        name: value["$dnanexus_link"] for name, value in output.items() if "$dnanexus_link" in value
-    }
-    dx("download", "--no-progress", "--output", str(folder), *ids.values())
+    ids = {name: value["$dnanexus_link"] for name, value in output.items() if dxpy.is_dxlink(value)}
+    if ids:
+        dx("download", "--no-progress", "--output", str(folder), *ids.values())
     return {name: dxpy.describe(file)["name"] for name, file in ids.items()}
 
 
@@ -271,12 +270,13 @@ def copy_whole(source: Path, target: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-def show_outputs(names: dict[str, str], folder: Path) -> None:
-    """Name the output files, and say how to open a page among them."""
+def show_outputs(outputs: dict, folder: Path) -> None:
+    """Print the outputs, files by their names, and say how to open a page among them."""
     print(f"The outputs are in {folder}:")
-    for output, name in names.items():
-        print(f"  {output:<21} {name}")
-    for report in (folder / name for name in names.values() if name.endswith(".html")):
+    for name, value in outputs.items():
+        print(f"  {name:<21} {value}")
+    pages = [value for value in outputs.values() if str(value).endswith(".html")]
+    for report in (folder / page for page in pages):
         print(f"Open the report in a browser: xdg-open {shlex.quote(str(report))}")
         print(f"  {report.as_uri()}")
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -29,7 +30,8 @@ import dxpy
 def main(**inputs):
     for _ in range(2):
         print("WARNING: The index is old.", file=sys.stderr)
-    return {"count_file": dxpy.dxlink(dxpy.upload_string("Total reads: 0", name="n_count.txt"))}
+    file = dxpy.upload_string("Total reads: 0", name="n_count.txt")
+    return {"count_file": dxpy.dxlink(file), "number": 3}
 
 dxpy.run()
 """
@@ -163,6 +165,7 @@ def test_warnings_of_the_job_are_said_again_after_the_counts(clone, stand):
     specification = json.loads((TUTORIAL / "dxapp.json").read_text())
     specification["runSpec"]["file"] = "src/warns.py"
     specification["runSpec"].pop("execDepends", None)
+    specification["outputSpec"].append({"name": "number", "class": "int"})
     (folder / "dxapp.json").write_text(json.dumps(specification))
     (folder / "src" / "warns.py").write_text(WARNS)
     (folder / "Makefile").write_text("all: ; @echo compiled\n")
@@ -170,6 +173,7 @@ def test_warnings_of_the_job_are_said_again_after_the_counts(clone, stand):
     after = printed.partition("\nTotal reads: 0\n")[2]
     assert after.count("WARNING: The index is old.\n") == 1
     assert after.index("WARNING: ") < after.index("The outputs are in ")
+    assert re.search(r"^  number +3$", after, re.MULTILINE)
 
 
 def test_outputs_are_left_here_though_the_shell_was_elsewhere(clone, stand):

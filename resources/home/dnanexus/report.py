@@ -57,11 +57,13 @@ def write_count_report(path: Path, summary: CountSummary) -> Path:
         "title_class": "muted" if summary.counted else "far",
         "any_empty": "" if without_records else "hidden",
         "hides_empty": "checked" if _hides_empty(summary) else "",
-        "regions": _write_regions(summary, columns),
     }
     escaped = {key: escape(text) for key, text in texts.items()}
-    template = Template(TEMPLATE.read_text(encoding="utf-8"))
-    path.write_text(template.substitute(escaped, **fragments), encoding="utf-8")
+    before, after = TEMPLATE.read_text(encoding="utf-8").split("$regions")
+    with path.open("w", encoding="utf-8") as file:
+        file.write(Template(before).substitute(escaped, **fragments))
+        file.writelines(_write_regions(summary, columns))
+        file.write(Template(after).substitute(escaped, **fragments))
     return path
 
 
@@ -79,17 +81,18 @@ def _write_heading(name: str, title: str) -> str:
     return f'<th scope="col" data-name="{name}"><button type="button">{title}</button></th>'
 
 
-def _write_regions(summary: CountSummary, columns: Sequence[Column]) -> str:
-    """Return the table as JSON: the texts of its rows, without the number of the row.
+def _write_regions(summary: CountSummary, columns: Sequence[Column]) -> Iterator[str]:
+    """Yield the table as JSON, piece by piece: the texts of its rows, without the row number.
 
-    Row by row, because the cells of 100,000 regions together need much memory. Without `<`, no name
-    can end the script element.
+    The rows of 100,000 regions together need much memory. Without `<`, no name can end the script
+    element.
     """
     encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-    rows = (
-        encode([column.show(summary, region) for column in columns]) for region in summary.regions
-    )
-    return f"[{','.join(rows)}]".replace("<", "\\u003c")
+    yield "["
+    for number, region in enumerate(summary.regions):
+        row = encode([column.show(summary, region) for column in columns])
+        yield f"{',' if number else ''}{row}".replace("<", "\\u003c")
+    yield "]"
 
 
 def _draw_figures(summary: CountSummary) -> str:

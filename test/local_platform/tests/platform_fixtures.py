@@ -47,7 +47,7 @@ def until(condition: Callable[[], object]) -> object:
     """Return what a condition returns once it is true."""
     end = time.monotonic() + PATIENCE
     while not (found := condition()):
-        assert time.monotonic() < end, "the condition did not come true"
+        assert time.monotonic() < end, "the condition did not become true"
         time.sleep(0.05)
     return found
 

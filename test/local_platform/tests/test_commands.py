@@ -385,3 +385,15 @@ def test_applet_that_was_built_is_got_with_its_labels(dx: Dx, dx_project: str) -
     got = json.loads((dx.folder / "got" / "dxapp.json").read_text())
     assert {name: got[name] for name in labels} == labels
     assert got["details"] == {"key": "value"}
+
+
+def test_user_is_described(dx: Dx) -> None:
+    described = json.loads(dx("describe", "user-local", "--json").stdout)
+    assert (described["handle"], described["billTo"]) == ("local", "user-local")
+
+
+def test_project_is_described_with_what_it_costs(dx: Dx, dx_project: str) -> None:
+    printed = " ".join(dx("describe", dx_project).stdout.split())
+    assert "Storage cost $0.000/month" in printed
+    assert "Sponsored egress 0.00 GB used of 0.00 GB total" in printed
+    assert "At spending limit? false" in printed

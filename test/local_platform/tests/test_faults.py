@@ -218,7 +218,7 @@ def test_job_is_restarted_after_an_interruption_as_its_policy_says(
     [
         ({"kind": "cut", "method": "file/describe"}, "No fault of calls is called 'cut'"),
         ({"kind": "429"}, "No fault of downloads is called '429'"),
-        ({"kind": "503", "method": "*", "times": None}, "for ever: say how many times"),
+        ({"kind": "503", "method": "*", "times": None}, "without end: say how many times"),
         ({"kind": "500", "method": "*", "file": "*"}, "or calls of a method or job"),
     ],
 )

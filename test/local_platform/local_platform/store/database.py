@@ -49,6 +49,8 @@ class Store:
         self._migrate()
         self._database.executescript(SCHEMA)
         self._unused_parts: list[Path] = []
+        self.changes = 0
+        """How often an object was made, got another state or was deleted: jobs wait for that."""
         self.url_key = self.setting("url_key").encode()
         shutil.rmtree(self.incoming, ignore_errors=True)
         self.incoming.mkdir()
@@ -106,11 +108,6 @@ class Store:
     def discard(self, folder: Path) -> None:
         """Remove a folder of bytes once this transaction is complete."""
         self._unused_parts.append(folder)
-
-    @property
-    def changes(self) -> int:
-        """How many rows were written since the state was opened."""
-        return self._database.total_changes
 
     def setting(self, name: str) -> str:
         """Return a secret of this state, drawn at its first use."""
