@@ -206,3 +206,15 @@ def test_filter_that_is_not_served_is_refused(
     whole = {"project": dx_project} if method == "resolveDataObjects" else {}
     with pytest.raises(InvalidInput, match=f'does not serve the field "{field}"'):
         dxpy.DXHTTPRequest(f"/system/{method}", body | whole)
+
+
+def test_analyses_are_found_by_the_applets_of_their_stages(
+    make_applet: Callable[..., dxpy.DXApplet], dx_project: str
+) -> None:
+    applet, other = make_applet("true", "bash"), make_applet("true", "bash")
+    workflow = dxpy.new_dxworkflow(project=dx_project)
+    workflow.add_stage(applet)
+    analysis = workflow.run({}, project=dx_project)
+    for executable, ids in ((applet, [analysis.get_id()]), (other, [])):
+        query = {"executable": executable, "project": dx_project}
+        assert [one["id"] for one in dxpy.find_analyses(**query)] == ids

@@ -14,7 +14,8 @@ INHERITED = ("name", "types", "tags", "properties", "details")
 
 
 def new(call: Call) -> Hash:
-    """/record/new."""
+    """/record/new; clients may say of which version of the API it is."""
+    call.ignore("dxapi")
     state = "closed" if call.field("close", bool, False) else "open"
     return data_object.create(_initialized(call), "record", state, {})
 

@@ -28,7 +28,6 @@ JOB_FIELDS = (
     "rootExecution",
     "parentJob",
     "state",
-    "executable",
     "parentAnalysis",
     "analysis",
     "billTo",
@@ -235,6 +234,9 @@ def _job_filter(query: Fields) -> Filter:
     wanted = Filter(query)
     if query.raw("launchedBy") == "self":
         query.body["launchedBy"] = USER
+    if (executable := query.raw("executable")) is not None:
+        asked = executable if isinstance(executable, list) else [executable]
+        wanted.add(lambda one: any(name in asked for name in _executables(one)))
     # Of a restarted job there is the last try only.
     query.ignore("includeRestarted")
     for field in JOB_FIELDS:
@@ -242,3 +244,9 @@ def _job_filter(query: Fields) -> Filter:
     if not query.field("includeSubjobs", bool, True):
         wanted.add(lambda one: one["parentJob"] is None)
     return wanted
+
+
+def _executables(execution: Hash) -> list[str]:
+    """Return what an execution runs: a job its applet, an analysis also those of its stages."""
+    jobs = [stage["execution"] for stage in execution.get("stages", [])]
+    return [one["executable"] for one in (execution, *jobs)]

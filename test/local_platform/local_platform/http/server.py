@@ -35,6 +35,7 @@ from local_platform.strict_json import LARGEST_TEXT, Hash
 
 # What `dx login` asks of the authentication server, without a token.
 LOGIN = "/system/newAuthToken"
+GREETING = "/system/greet"
 LONGEST_NONCE = 128
 LOG = logging.getLogger("local_platform")
 
@@ -134,11 +135,10 @@ class Server:
                 "The local platform has no names and passwords:"
                 " the variables that it has set are the login already"
             )
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        Caller.with_token(self._store, scheme, token)
+        self._caller(request)
         content = await request.read() or b"{}"
         # A job may have ended while it sent its body.
-        caller = Caller.with_token(self._store, scheme, token)
+        caller = self._caller(request)
         found = routes.find(request.path)
         if found is None:
             LOG.warning("unknown route %s", request.path)
@@ -160,6 +160,13 @@ class Server:
         if self._store.changes != before:
             self._after_change()
         return web.json_response(reply)
+
+    def _caller(self, request: web.Request) -> Caller:
+        """Return who calls; a greeting is given to anybody, who may do nothing else with it."""
+        if request.path == GREETING:
+            return Caller(self._store)
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        return Caller.with_token(self._store, scheme, token)
 
     def _once(self, path: str, handler: routes.Handler, call: Call) -> Any:
         """Answer a call with a nonce once: the same request gets the same answer again."""
