@@ -1,4 +1,4 @@
-"""What goes wrong while the pool counts: each ends in one sentence, and nothing waits for ever."""
+"""What goes wrong while the pool counts: each ends in one sentence, and nothing waits forever."""
 
 import re
 from pathlib import Path
@@ -102,7 +102,7 @@ def test_no_further_task_is_started_after_a_failure(fail, sabotage_samtools, tmp
     assert len(log.read_text()) < 10
 
 
-def test_an_error_that_nobody_has_foreseen_names_the_task(fail, sabotage_samtools):
+def test_an_unforeseen_error_names_the_task(fail, sabotage_samtools):
     sabotage_samtools('[ "$1" = idxstats ] && echo 17 && exit')
     assert re.match(r"'sample.bam' could not be counted in .*: ValueError: ", fail())
 

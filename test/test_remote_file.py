@@ -65,7 +65,7 @@ def test_a_fault_for_ever_is_one_sentence_without_a_url(file, dx_faults, monkeyp
     assert refusal.value.__suppress_context__
 
 
-def test_a_refused_url_is_asked_for_anew(file, dx_faults):
+def test_a_new_url_is_requested_after_a_refusal(file, dx_faults):
     asked = dx_faults("nothing", method="file/download", times=None)
     dx_faults("expired")
     file.fetch(0, 10)

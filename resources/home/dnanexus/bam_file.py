@@ -92,7 +92,7 @@ class WholeFile:
     """A BAM of which every byte is on disk."""
 
     path: Path
-    processes_per_cpu: int = 1
+    processes_per_cpu = 1
 
     def open(self) -> BinaryIO:
         """Open the BAM for reading."""

@@ -216,7 +216,7 @@ def _check_blocks(index: BamIndex, bam: Bam) -> None:
     """
     offsets = [chunk.begin for chunk in index.chunks if chunk]
     end = index.get_end(bam)
-    with bam.storage.open() as file, suppress(DamagedBamError):  # of which samtools will tell
+    with bam.storage.open() as file, suppress(DamagedBamError):  # samtools reports it
         ends_outside = end > bam.records.end or not has_offset(file, end)
         if ends_outside:
             offsets += [start for region in index.record_starts for start in region]

@@ -77,7 +77,7 @@ def _build_index(bam: Bam, storage: Storage) -> ChosenIndex:
             result = run_cmd([*command, *options], may_stall=threads > 0)
             if not result.exit_code:
                 break
-            # samtools index takes a file that is there for a second one to index.
+            # If the index file exists, samtools takes it for a second BAM file to index.
             path.unlink(missing_ok=True)
         if result.exit_code:
             raise _explain_failed_index(bam, storage, result)

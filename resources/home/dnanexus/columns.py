@@ -25,7 +25,7 @@ class Column(NamedTuple):
 
 
 def show_number(number: float, decimals: int) -> str:
-    """Return a number with so many decimals; only zero is shown as zero."""
+    """Return a number with this many decimals; only zero is shown as zero."""
     smallest = 10.0**-decimals
     if 0 < number < smallest:
         return f"< {smallest:.{decimals}f}"
