@@ -71,6 +71,19 @@ def build_bam(
     return build_bam_from_lines(path, chain(header_lines(contigs), lines), threads)
 
 
+def build_bam_of_many_blocks(path: Path, contigs: list[tuple[str, int]]) -> Path:
+    """Write a BAM file with 2,000 reads in each contig, which fill several blocks."""
+    return build_bam(
+        path,
+        contigs,
+        (
+            sam_line(f"{name}_{n}", name, 1 + n * 20, sequence="ACGT" * 25)
+            for name, _ in contigs
+            for n in range(2_000)
+        ),
+    )
+
+
 def index_bam(bam: Path, index: Path) -> Path:
     """Write a fresh index of `bam` as `index`: CSI if the name ends in `.csi`, else BAI."""
     kind = ["-c"] if index.suffix == ".csi" else []

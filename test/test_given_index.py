@@ -76,9 +76,9 @@ def blame(count):
     """Count with an index that counting must show to be wrong; return the message."""
 
     def blame_index(bam: Path, index: Path, **filters: int) -> str:
-        with pytest.raises(dxpy.AppError) as refusal:
+        with pytest.raises(dxpy.AppError) as error:
             count(bam, index, **filters)
-        message = str(refusal.value)
+        message = str(error.value)
         assert message.startswith(f"The index {index.name!r} does not match {bam.name!r}: it ")
         assert message.endswith("Run the applet again without it.")
         return message

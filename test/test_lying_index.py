@@ -100,9 +100,9 @@ def blame(count, bam):
     """Count with a forged index, which must be shown to lie; return the message."""
 
     def blame_index(claims: list[Claim | None], unplaced: int, **filters: str) -> str:
-        with pytest.raises(dxpy.AppError) as refusal:
+        with pytest.raises(dxpy.AppError) as error:
             count(bam, forge_index(bam, claims, unplaced), **filters)
-        message = str(refusal.value)
+        message = str(error.value)
         assert message.startswith("The index 'forged.bai' does not match 'sample.bam': it ")
         assert message.endswith(". Run the applet again without it.")
         return message

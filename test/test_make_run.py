@@ -230,19 +230,15 @@ def test_system_packages_are_named_with_their_size_before_they_are_installed(clo
     assert "-y samtools" in (programs / "apt-get.log").read_text()
 
 
-def test_file_names_are_taken_as_they_are(clone, stand):
-    build_sample(stand / "we $(touch y) ird.bam")
-    printed = make(clone, stand, "run", "BAM=~/we $(touch y) ird.bam", "OUT=~/out of $HOME")
-    assert "Total reads: 2" in printed
-    assert names(stand) == ["out of $HOME", "we $(touch y) ird.bam"]
-    assert names(stand / "out of $HOME") == [f"we $(touch y) ird{suffix}" for suffix in OUTPUTS]
-
-
-def test_an_index_beside_the_bam_is_used_and_named(clone, stand):
-    index_bam(build_sample(stand / "sample.bam"), stand / "sample.bai")
-    printed = make(clone, stand, "run", "BAM=sample.bam")
-    assert "Using the index next to the BAM file: sample.bai\n" in printed
+def test_any_file_name_is_taken_as_it_is_and_the_index_beside_the_bam_is_used(clone, stand):
+    name = "we $(touch y) ird"
+    index_bam(build_sample(stand / f"{name}.bam"), stand / f"{name}.bai")
+    printed = make(clone, stand, "run", f"BAM=~/{name}.bam", "OUT=~/out of $HOME")
+    assert f"Using the index next to the BAM file: {name}.bai\n" in printed
     assert "Building an index" not in printed
+    assert "Total reads: 2" in printed
+    assert names(stand) == ["out of $HOME", f"{name}.bai", f"{name}.bam"]
+    assert names(stand / "out of $HOME") == [f"{name}{suffix}" for suffix in OUTPUTS]
 
 
 def test_a_failure_is_told_once_and_without_the_folder_of_the_job(clone, stand):

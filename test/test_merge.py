@@ -34,9 +34,9 @@ def test_the_counts_of_all_tasks_are_added_up():
     ],
 )
 def test_an_index_that_lists_another_count_does_not_match(listed, message):
-    with pytest.raises(dxpy.AppError) as refusal:
+    with pytest.raises(dxpy.AppError) as error:
         merge_counts(BAM, index(*listed), PARTIAL_COUNTS, Filters())
-    assert str(refusal.value) == (
+    assert str(error.value) == (
         f"The index 'x.bai' does not match 'x.bam': {message}. Run the applet again without it."
     )
 

@@ -123,8 +123,8 @@ def test_wrong_bytes_are_never_a_wrong_number(dx_faults, count_on_machines, bam,
     dx_faults("wrong_bytes", skip=at)
     try:
         counts = count_on_machines(bam, index)
-    except dxpy.AppError as refusal:
-        counts = str(refusal)
+    except dxpy.AppError as error:
+        counts = str(error)
     assert counts == WHOLE or "'sample.bam'" in counts
 
 
@@ -134,12 +134,12 @@ def test_chunks_that_cannot_be_fetched_says_which_region(
 ):
     monkeypatch.setattr("remote_file.TRIES", 2)
     dx_faults("500", skip=60, times=None)
-    with pytest.raises(dxpy.AppError) as refusal:
+    with pytest.raises(dxpy.AppError) as error:
         count_on_machines(bam, index)
     assert re.match(
         r"Downloading bytes [\d,]+-[\d,]+ of 'sample\.bam' \(.*(region|regions).* 'chr\d+.*\) "
         r"failed 2 times: the server answered with status 500\. Run the applet again\.",
-        str(refusal.value),
+        str(error.value),
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import dxpy
 import pytest
 
-from bam_builder import build_bam, index_bam, sam_line
+from bam_builder import build_bam_of_many_blocks, index_bam
 from job_log import MORE_MEMORY
 
 REGIONS = [("chr1", 300_000), ("chr2", 300_000)]
@@ -14,13 +14,7 @@ REGIONS = [("chr1", 300_000), ("chr2", 300_000)]
 
 @pytest.fixture
 def bam(tmp_path) -> Path:
-    """Two regions with enough reads that each fills several blocks."""
-    lines = [
-        sam_line(f"{name}_{n}", name, 1 + n * 20, sequence="ACGT" * 25)
-        for name, _ in REGIONS
-        for n in range(2_000)
-    ]
-    return build_bam(tmp_path / "sample.bam", REGIONS, lines)
+    return build_bam_of_many_blocks(tmp_path / "sample.bam", REGIONS)
 
 
 @pytest.fixture
@@ -102,7 +96,7 @@ def test_no_further_task_is_started_after_a_failure(fail, sabotage_samtools, tmp
     assert len(log.read_text()) < 10
 
 
-def test_an_unforeseen_error_names_the_task(fail, sabotage_samtools):
+def test_an_unexpected_error_names_the_task(fail, sabotage_samtools):
     sabotage_samtools('[ "$1" = idxstats ] && echo 17 && exit')
     assert re.match(r"'sample.bam' could not be counted in .*: ValueError: ", fail())
 

@@ -51,17 +51,17 @@ def test_with_a_damaged_index_the_counts_are_right_or_it_is_blamed(count, bam, t
     good = index_bam(bam, tmp_path / f"good.{kind}")
     expected = count(bam, good)
     damaged = tmp_path / f"damaged.{kind}"
-    refusals = []
+    messages = []
     for seed in range(50):
         damaged.write_bytes(damage(good.read_bytes(), random.Random(seed)))
         try:
             assert count(bam, damaged) == expected, f"seed {seed}"
         except dxpy.AppError as error:
-            refusals.append(str(error))
-    assert len(refusals) < 25
+            messages.append(str(error))
+    assert len(messages) < 25
     assert all(
-        "Run the applet again without it." in refusal or "is truncated: its index" in refusal
-        for refusal in refusals
+        "Run the applet again without it." in message or "is truncated: its index" in message
+        for message in messages
     )
 
 

@@ -11,6 +11,7 @@ import pytest
 from bam_builder import (
     build_bam,
     build_bam_from_lines,
+    build_bam_of_many_blocks,
     compress_block,
     header_lines,
     index_bam,
@@ -40,9 +41,9 @@ def refuse(count):
     """Count a BAM that must be refused with this remedy; return the message."""
 
     def refuse_bam(bam: Path, remedy: str, index: Path | None = None) -> str:
-        with pytest.raises(dxpy.AppError) as refusal:
+        with pytest.raises(dxpy.AppError) as error:
             count(bam, index)
-        message = str(refusal.value)
+        message = str(error.value)
         print(f"AppError: {message}")
         assert repr(bam.name) in message
         assert message.endswith(f" {remedy}")
@@ -55,13 +56,7 @@ def refuse(count):
 
 @pytest.fixture
 def bam(tmp_path) -> Path:
-    """Three regions with enough reads that each fills several blocks."""
-    lines = [
-        sam_line(f"{region}_{n}", region, 1 + n * 20, sequence="ACGT" * 25)
-        for region, _ in REGIONS
-        for n in range(2_000)
-    ]
-    return build_bam(tmp_path / "sample.bam", REGIONS, lines)
+    return build_bam_of_many_blocks(tmp_path / "sample.bam", REGIONS)
 
 
 def block_addresses(data: bytes) -> list[int]:

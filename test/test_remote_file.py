@@ -51,18 +51,18 @@ def test_each_try_may_meet_another_fault(file, dx_faults):
 def test_a_fault_for_ever_is_one_sentence_without_a_url(file, dx_faults, monkeypatch, capfd, fault):
     monkeypatch.setattr("remote_file.TRIES", 3)
     dx_faults(fault, times=3)
-    with pytest.raises(dxpy.AppError) as refusal:
+    with pytest.raises(dxpy.AppError) as error:
         file.fetch(0, 250_000, "region 'chr1'")
     assert re.fullmatch(
         r"Downloading bytes 0-249,999 of 'x\.bam' \(region 'chr1'\) failed 3 times: "
         r"(connection lost|the server (answered with status \d+|sent nothing for .* seconds"
         r"|sent only [\d,]+ bytes|sent another range))\. Run the applet again\.",
-        str(refusal.value),
+        str(error.value),
     )
-    shown = str(refusal.value) + "".join(capfd.readouterr())
+    shown = str(error.value) + "".join(capfd.readouterr())
     assert "/F/" not in shown
-    assert refusal.value.__cause__ is None
-    assert refusal.value.__suppress_context__
+    assert error.value.__cause__ is None
+    assert error.value.__suppress_context__
 
 
 @pytest.mark.parametrize("fault", ["expired", "cut", "503"])

@@ -32,10 +32,10 @@ class Caller:
 
     @classmethod
     def with_token(cls, store: Store, scheme: object, token: object) -> "Caller":
-        """Return whom a token stands for.
+        """Return the caller that a token belongs to.
 
         Raises:
-            InvalidAuthentication: nobody has this token, or its job does not run.
+            InvalidAuthentication: the token is unknown, or its job is not running.
         """
         known, job_id = tokens.holder(store, token) if isinstance(token, str) else (False, None)
         if scheme != "Bearer" or not known:
@@ -94,19 +94,19 @@ class Caller:
         return container
 
     def placement(self, object_id: str, level: str = "VIEW", hint: str | None = None) -> Placement:
-        """Return a place through which the caller reaches a data object, best where hinted.
+        """Return a place that gives the caller a level on a data object, preferably the hinted one.
 
-        A hint that does not hold the object is no error: clients pass on what links say.
+        A wrong hint is ignored, as on the service: clients copy it from links.
 
         Raises:
             ResourceNotFound: there is no such object.
-            PermissionDenied: it lies in no place that gives the caller this level.
+            PermissionDenied: none of its places gives the caller this level.
         """
         found = places.of(self.store, object_id)
         if not found:
             raise self._missing(object_id)
         if level != "VIEW":
-            # A job's workspace holds its inputs: what lies in a project is changed from there.
+            # A job's workspace also holds its inputs: these can be changed in their project only.
             found = [place for place in found if place.container.startswith("project-")] or found
         enough = [place for place in found if self._has(level, place.container)]
         if not enough:
@@ -114,7 +114,7 @@ class Caller:
         return next((place for place in enough if place.container == hint), enough[0])
 
     def _missing(self, object_id: str) -> ResourceNotFound:
-        """Return the refusal of what is not there; to a job, with what its user can do."""
+        """Return the error for a missing object; a job's error says how to give it a stand-in."""
         refusal = f"The entity {object_id} could not be found"
         if self.job_id and object_id.startswith(("file-", "record-", "project-")):
             refusal += f". {stand_ins.advice(self.store, object_id)}"

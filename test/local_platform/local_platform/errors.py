@@ -9,7 +9,7 @@ from local_platform.strict_json import Hash
 
 
 class ApiError(Exception):
-    """A refusal that reaches the client as an error body; the message says what to mend."""
+    """A refusal that reaches the client as an error body; the message says what to do."""
 
     status = 422
 

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 USER = 65534
-"""Nobody: it owns nothing that a test could damage."""
+"""The user nobody, which owns nothing that a test could damage."""
 
 
 def closed_folder(path: Path) -> Path | None:

@@ -47,7 +47,7 @@ def until(condition: Callable[[], object]) -> object:
     """Return what a condition returns once it is true."""
     end = time.monotonic() + PATIENCE
     while not (found := condition()):
-        assert time.monotonic() < end, "waited in vain"
+        assert time.monotonic() < end, "the condition did not become true"
         time.sleep(0.05)
     return found
 
@@ -64,12 +64,18 @@ def in_state(job: dxpy.DXJob, state: str) -> dict:
     return job.describe()
 
 
-def read_log(job: dxpy.DXJob) -> list[dict]:
-    """Return the messages of a job's log, read as dx watch reads them, but in this process."""
+def read_log(job: dxpy.DXJob, to_end: bool = True, **choice: object) -> list[dict]:
+    """Return the messages of a job's log, read as dx watch reads them, but in this process.
+
+    Args:
+        job: whose log it is.
+        to_end: whether to wait until the job has ended.
+        choice: what else dx watch sends to choose messages, such as levels or tree.
+    """
     messages: list[dict] = []
     DXJobLogStreamClient(
         job.get_id(),
-        input_params={"numRecentMessages": 1 << 18, "tail": True},
+        input_params={"numRecentMessages": 1 << 18, "tail": to_end} | choice,
         msg_callback=messages.append,
         print_job_info=False,
         exit_on_failed=False,
@@ -77,10 +83,10 @@ def read_log(job: dxpy.DXJob) -> list[dict]:
     return messages
 
 
-def job_log(job: dxpy.DXJob) -> str:
-    """Return what a job's program printed."""
+def job_log(job: dxpy.DXJob, **choice: object) -> str:
+    """Return what a job's program printed; choice as for read_log."""
     return "".join(
         f"{message['msg']}\n"
-        for message in read_log(job)
+        for message in read_log(job, **choice)
         if message["level"] in ("STDOUT", "STDERR")
     )

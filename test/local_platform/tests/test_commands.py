@@ -10,19 +10,30 @@ import pytest
 
 from local_platform.testing.local import LocalPlatform
 from local_platform.testing.project import Dx
-from platform_fixtures import in_state, until, write_applet
+from platform_fixtures import in_state, job_log, until, write_applet
 
 
 @pytest.fixture
-def words(dx: Dx) -> str:
+def words(dx_project: str) -> str:
     """Upload a file called words.txt and return its ID."""
-    (dx.folder / "words.txt").write_text("words\n")
-    return dx("upload", "words.txt", "--wait", "--brief").stdout.strip()
+    file = dxpy.upload_string("words\n", name="words.txt", project=dx_project, wait_on_close=True)
+    return file.get_id()
 
 
-def described(dx: Dx, path: str) -> dict:
-    """Return what dx says of an object."""
-    return json.loads(dx("describe", path, "--json", "--details").stdout)
+def paths(project: str | None = None) -> dict[str, str]:
+    """Return the IDs of the objects of a project, by path."""
+    found = dxpy.find_data_objects(project=project or dxpy.WORKSPACE_ID, describe=True)
+    return {
+        f"{one['describe']['folder'].rstrip('/')}/{one['describe']['name']}": one["id"]
+        for one in found
+    }
+
+
+def move_below(file: str, folder: str) -> None:
+    """Make a folder of the test's project, and move a file there."""
+    project = dxpy.DXProject(dxpy.WORKSPACE_ID)
+    project.new_folder(folder, parents=True)
+    project.move(folder, [file])
 
 
 def test_folders_are_made_and_removed(dx: Dx) -> None:
@@ -41,57 +52,54 @@ def test_listing_an_unknown_folder_is_an_error(dx: Dx) -> None:
 
 
 def test_file_is_moved_and_renamed(dx: Dx, words: str) -> None:
-    dx("mkdir", "/a")
+    dxpy.DXProject(dxpy.WORKSPACE_ID).new_folder("/a")
     dx("mv", "words.txt", "/a")
-    assert described(dx, "/a/words.txt")["id"] == words
+    assert paths() == {"/a/words.txt": words}
     dx("mv", "/a/words.txt", "/a/other.txt")
-    assert described(dx, "/a/other.txt")["id"] == words
+    assert paths() == {"/a/other.txt": words}
 
 
 def test_folder_is_moved_with_what_it_holds(dx: Dx, words: str) -> None:
-    dx("mkdir", "-p", "/a/b")
-    dx("mkdir", "/c")
-    dx("mv", "words.txt", "/a/b")
+    move_below(words, "/a/b")
+    dxpy.DXProject(dxpy.WORKSPACE_ID).new_folder("/c")
     dx("mv", "/a", "/c")
-    assert described(dx, "/c/a/b/words.txt")["id"] == words
+    assert paths() == {"/c/a/b/words.txt": words}
     dx("mv", "/c/a", "/c/renamed")
-    assert described(dx, "/c/renamed/b/words.txt")["id"] == words
+    assert paths() == {"/c/renamed/b/words.txt": words}
     assert dx("ls", "/c").stdout == "renamed/\n"
 
 
 def test_file_is_removed(dx: Dx, words: str) -> None:
     dx("rm", "words.txt")
-    assert dx("ls").stdout == ""
+    assert paths() == {}
     assert "could not be found" in dx("cat", words, status=3).stderr
 
 
 def test_folder_is_removed_with_what_it_holds(dx: Dx, words: str) -> None:
-    dx("mkdir", "-p", "/a/b")
-    dx("mv", "words.txt", "/a/b")
+    move_below(words, "/a/b")
     dx("rm", "-r", "/a")
     with pytest.raises(dxpy.exceptions.ResourceNotFound):
         dxpy.describe(words)
 
 
-def test_refused_removal_removes_nothing(dx: Dx, words: str, dx_project: str) -> None:
+def test_removal_that_fails_removes_nothing(words: str, dx_project: str) -> None:
     absent = "file-" + "B" * 24
     with pytest.raises(dxpy.exceptions.ResourceNotFound):
         dxpy.api.project_remove_objects(dx_project, {"objects": [words, absent]})
-    assert dx("cat", "words.txt").stdout == "words\n"
+    assert dxpy.DXFile(words).read() == "words\n"
 
 
 def test_copy_into_another_project_keeps_the_id(dx: Dx, words: str, dx_project: str) -> None:
-    other = dx("new", "project", "other", "--brief").stdout.strip()
+    other = dxpy.api.project_new({"name": "other"})["id"]
     dx("cp", "words.txt", f"{other}:/")
-    dx("rm", "words.txt")
-    assert described(dx, f"{other}:/words.txt")["id"] == words
+    dxpy.DXProject(dx_project).remove_objects([words])
+    assert paths(other) == {"/words.txt": words}
     assert dx("cat", f"{other}:/words.txt").stdout == "words\n"
-    assert dx_project != other
 
 
 def test_each_copy_has_a_name_and_labels_of_its_own(dx: Dx, words: str, dx_project: str) -> None:
-    dx("tag", "words.txt", "kept")
-    other = dx("new", "project", "other", "--brief").stdout.strip()
+    dxpy.DXFile(words).add_tags(["kept"])
+    other = dxpy.api.project_new({"name": "other"})["id"]
     dx("cp", "words.txt", f"{other}:/copy.txt")
     dx("tag", f"{other}:/copy.txt", "copied")
     dx("set_properties", f"{other}:/copy.txt", "k=1")
@@ -108,8 +116,8 @@ def test_each_copy_has_a_name_and_labels_of_its_own(dx: Dx, words: str, dx_proje
     assert (
         dx("find", "data", "--tag", "copied", "--path", f"{dx_project}:/", "--brief").stdout == ""
     )
-    dx("rm", "words.txt")
-    assert described(dx, words)["name"] == "copy.txt"
+    dxpy.DXProject(dx_project).remove_objects([words])
+    assert dxpy.describe(words)["name"] == "copy.txt"
 
 
 def test_labels(dx: Dx, words: str) -> None:
@@ -117,7 +125,7 @@ def test_labels(dx: Dx, words: str) -> None:
     dx("untag", "words.txt", "a")
     dx("set_properties", "words.txt", "k=1", "l=2")
     dx("unset_properties", "words.txt", "l")
-    description = described(dx, words)
+    description = dxpy.DXFile(words).describe(incl_properties=True)
     assert description["tags"] == ["b"]
     assert description["properties"] == {"k": "1"}
 
@@ -126,24 +134,27 @@ def test_types_and_visibility_change_until_an_object_is_closed(dx: Dx) -> None:
     record = dx("new", "record", "note", "--brief").stdout.strip()
     dx("add_types", "note", "Text", "Note")
     dx("remove_types", "note", "Text")
-    assert described(dx, record)["types"] == ["Note"]
+    assert dxpy.describe(record)["types"] == ["Note"]
     dx("set_visibility", "note", "hidden")
     assert dx("ls").stdout == ""
     assert dx("ls", "-a").stdout.split() == ["./", "../", "note"]
     dx("set_visibility", record, "visible")
-    assert dx("ls").stdout == "note\n"
+    assert paths() == {"/note": record}
     assert "valid strings for a type name" in dx("add_types", "note", "ΨΨ", status=3).stderr
     dx("close", "note")
+    closed = dxpy.DXRecord(record)
     for change in (
-        ("add_types", "note", "Text"),
-        ("remove_types", "note", "Note"),
-        ("set_visibility", "note", "hidden"),
-        ("set_details", "note", "{}"),
+        lambda: closed.add_types(["Text"]),
+        lambda: closed.remove_types(["Note"]),
+        closed.hide,
+        lambda: closed.set_details({}),
     ):
-        assert "is not in the open state" in dx(*change, status=3).stderr
+        with pytest.raises(dxpy.exceptions.InvalidState, match="is not in the open state"):
+            change()
     assert "is not in the open state" in dx("close", "note").stdout
     dx("mv", "note", "renamed")
-    assert described(dx, record)["types"] == ["Note"]
+    assert paths() == {"/renamed": record}
+    assert dxpy.describe(record)["types"] == ["Note"]
 
 
 def test_records(dx: Dx) -> None:
@@ -152,18 +163,17 @@ def test_records(dx: Dx) -> None:
     (dx.folder / "details.json").write_text('{"a": 2}')
     dx("set_details", record, "-f", "details.json")
     dx("close", record)
-    assert described(dx, record)["state"] == "closed"
-    assert described(dx, record)["details"] == {"a": 2}
+    assert json.loads(dx("describe", record, "--json").stdout)["state"] == "closed"
+    assert dxpy.DXRecord(record).get_details() == {"a": 2}
 
 
-def test_details_may_be_an_array(dx: Dx, words: str) -> None:
-    record = dx("new", "record", "note", "--brief").stdout.strip()
+def test_details_may_be_an_array(words: str) -> None:
+    record = dxpy.new_dxrecord(details=["a"])
+    assert record.get_details() == ["a"]
     details = [{"$dnanexus_link": words}, {"nonce": 1}]
-    dx("set_details", record, json.dumps(details))
-    assert json.loads(dx("get_details", record).stdout) == details
-    assert described(dx, record)["links"] == [words]
-    made = dxpy.new_dxrecord(details=["a"])
-    assert made.get_details() == ["a"]
+    record.set_details(details)
+    assert record.get_details() == details
+    assert record.describe()["links"] == [words]
 
 
 def test_record_takes_over_what_it_is_not_given(dx_project: str) -> None:
@@ -187,7 +197,6 @@ def test_record_takes_over_what_it_is_not_given(dx_project: str) -> None:
 def test_who_and_where(dx: Dx, dx_project: str) -> None:
     assert dx("whoami").stdout == "local\n"
     assert dx("pwd").stdout.endswith(":/\n")
-    assert dx_project in dx("find", "projects").stdout
     assert dx_project in dx("describe", dx_project).stdout
     assert dx("tree").stdout == ".\n"
 
@@ -213,7 +222,7 @@ def test_nothing_is_left_of_a_removed_project(
     file = dxpy.upload_string("text", name="text", folder="/a/b", parents=True, wait_on_close=True)
     waiting = make_applet("true", "bash").run({}, depends_on=[dxpy.new_dxfile(name="open")])
     running = make_applet("while true; do echo printed; sleep 0.1; done", "bash").run({})
-    until(lambda: dx("watch", running.get_id(), "--no-wait", "--get-stdout").stdout)
+    until(lambda: job_log(running, to_end=False))
     ids = [dx_project, file.get_id()]
     for job in (waiting, running):
         ids += [job.get_id(), job.describe()["workspace"]]
@@ -241,11 +250,11 @@ def test_project_is_removed_with_the_jobs_that_run_in_it(
 
 
 def test_project_is_labelled_and_found(dx: Dx, dx_project: str) -> None:
-    other = dx("new", "project", "other", "--brief").stdout.strip()
+    other = dxpy.api.project_new({"name": "other"})["id"]
     dx("tag", ":", "mine", "too")
     dx("untag", ":", "too")
     dx("set_properties", ":", "k=1", "empty=")
-    dx("set_properties", other, "k=2")
+    dxpy.DXProject(other).set_properties({"k": "2"})
     description = json.loads(dx("describe", ":", "--json").stdout)
     assert description["tags"] == ["mine"]
     assert description["properties"] == {"k": "1", "empty": ""}
@@ -253,7 +262,8 @@ def test_project_is_labelled_and_found(dx: Dx, dx_project: str) -> None:
     assert dx("find", "projects", "--property", "k=1", "--brief").stdout == f"{dx_project}\n"
     assert other in dx("find", "projects", "--property", "k", "--brief").stdout
     dx("unset_properties", ":", "k")
-    assert json.loads(dx("describe", ":", "--json").stdout)["properties"] == {"empty": ""}
+    described = dxpy.api.project_describe(dx_project, {"fields": {"properties": True}})
+    assert described["properties"] == {"empty": ""}
 
 
 def test_flags_of_a_project_are_described_and_found(dx: Dx, dx_project: str) -> None:
@@ -305,25 +315,23 @@ def test_restrictions_of_results_and_programs_are_described_and_lifted(dx_projec
 
 
 def test_folder_is_copied_into_another_project_with_those_below_it(dx: Dx, words: str) -> None:
-    other = dx("new", "project", "other", "--brief").stdout.strip()
-    dx("mkdir", "-p", "/a/b/empty")
-    dx("mv", "words.txt", "/a/b")
+    other = dxpy.api.project_new({"name": "other"})["id"]
+    move_below(words, "/a/b")
+    dxpy.DXProject(dxpy.WORKSPACE_ID).new_folder("/a/b/empty")
     dx("cp", "/a", f"{other}:/")
-    assert described(dx, f"{other}:/a/b/words.txt")["id"] == words
+    assert paths(other) == {"/a/b/words.txt": words}
     assert dx("ls", f"{other}:/a/b").stdout == "empty/\nwords.txt\n"
 
 
 def test_folder_is_not_copied_over_another(dx: Dx) -> None:
-    other = dx("new", "project", "other", "--brief").stdout.strip()
-    dx("mkdir", "/a")
-    dx("cp", "/a", f"{other}:/")
+    other = dxpy.api.project_new({"name": "other"})["id"]
+    for project in (dxpy.WORKSPACE_ID, other):
+        dxpy.DXProject(project).new_folder("/a")
     assert "If cloned, a folder would conflict" in dx("cp", "/a", f"{other}:/", status=3).stderr
 
 
 def test_folder_is_downloaded_with_what_it_holds(dx: Dx, words: str) -> None:
-    assert words
-    dx("mkdir", "-p", "/a/b")
-    dx("mv", "words.txt", "/a/b")
+    move_below(words, "/a/b")
     dx("download", "-r", "/a")
     assert (dx.folder / "a" / "b" / "words.txt").read_text() == "words\n"
 
@@ -377,3 +385,15 @@ def test_applet_that_was_built_is_got_with_its_labels(dx: Dx, dx_project: str) -
     got = json.loads((dx.folder / "got" / "dxapp.json").read_text())
     assert {name: got[name] for name in labels} == labels
     assert got["details"] == {"key": "value"}
+
+
+def test_user_is_described(dx: Dx) -> None:
+    described = json.loads(dx("describe", "user-local", "--json").stdout)
+    assert (described["handle"], described["billTo"]) == ("local", "user-local")
+
+
+def test_project_is_described_with_what_it_costs(dx: Dx, dx_project: str) -> None:
+    printed = " ".join(dx("describe", dx_project).stdout.split())
+    assert "Storage cost $0.000/month" in printed
+    assert "Sponsored egress 0.00 GB used of 0.00 GB total" in printed
+    assert "At spending limit? false" in printed

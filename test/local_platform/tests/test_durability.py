@@ -18,18 +18,20 @@ from platform_fixtures import ended, in_state, until
 MEBIBYTE = 2**20
 
 
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPlatform]:
+    """Serve a platform that tests may kill."""
+    with LocalPlatform(tmp_path_factory.mktemp("mortal") / "state") as served:
+        yield served
+
+
 @pytest.fixture
-def mortal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPlatform]:
-    """Serve a platform that the test may kill."""
-    folder = tmp_path_factory.mktemp("mortal")
-    mortal = LocalPlatform(folder / "state")
-    mortal.start()
-    try:
-        with mortal.new_project("mortal", folder):
-            yield mortal
-        assert mortal.complaints() == ""
-    finally:
-        assert mortal.stop() == 0
+def mortal(served: LocalPlatform) -> Iterator[LocalPlatform]:
+    """Make a project on a platform that the test may kill."""
+    if not served.running:
+        served.start()
+    with served.new_project("mortal"):
+        yield served
 
 
 @pytest.fixture
@@ -44,11 +46,11 @@ def restart(mortal: LocalPlatform) -> Callable[[], None]:
     return restart
 
 
-def run(code: str, **run_spec: object) -> dxpy.DXJob:
+def run(code: str, inputs: dict | None = None, **run_spec: object) -> dxpy.DXJob:
     """Make an applet from bash code and run it."""
     spec = RELEASE | {"interpreter": "bash", "code": code} | run_spec
     request = {"project": dxpy.WORKSPACE_ID, "name": "a", "dxapi": "1.0.0", "runSpec": spec}
-    return dxpy.DXApplet(dxpy.api.applet_new(request)["id"]).run({})
+    return dxpy.DXApplet(dxpy.api.applet_new(request)["id"]).run(inputs or {})
 
 
 def test_closed_file_is_whole(restart: Callable[[], None]) -> None:
@@ -59,7 +61,7 @@ def test_closed_file_is_whole(restart: Callable[[], None]) -> None:
 
 def test_state_of_an_earlier_version_is_opened(mortal: LocalPlatform) -> None:
     record = dxpy.new_dxrecord(name="old")
-    mortal.stop()
+    assert mortal.stop() == 0
     with contextlib.closing(sqlite3.connect(mortal.state / "platform.sqlite")) as database:
         database.execute("DROP INDEX placement_name")
         database.execute("ALTER TABLE placement DROP COLUMN metadata")
@@ -102,17 +104,14 @@ def test_running_job_is_restarted_if_its_policy_says_so(restart: Callable[[], No
 
 def test_waiting_job_goes_on(restart: Callable[[], None]) -> None:
     file = dxpy.new_dxfile(name="late")
-    spec = RELEASE | {"interpreter": "bash", "code": "true"}
-    request = {"project": dxpy.WORKSPACE_ID, "name": "a", "dxapi": "1.0.0", "runSpec": spec}
-    applet = dxpy.DXApplet(dxpy.api.applet_new(request)["id"])
-    job = applet.run({"file": dxpy.dxlink(file.get_id())})
+    job = run("true", {"file": dxpy.dxlink(file.get_id())})
     in_state(job, "waiting_on_input")
     restart()
     dxpy.api.file_close(file.get_id())
     assert ended(job)["state"] == "done"
 
 
-def test_upload_outlives_a_platform_killed_in_its_midst(
+def test_upload_goes_on_though_the_platform_is_killed_and_started_again(
     mortal: LocalPlatform, tmp_path: Path
 ) -> None:
     content = b"".join(number.to_bytes(4, "big") for number in range(16 * MEBIBYTE))

@@ -214,14 +214,14 @@ def test_job_is_restarted_after_an_interruption_as_its_policy_says(
 
 
 @pytest.mark.parametrize(
-    ("order", "refusal"),
+    ("order", "message"),
     [
         ({"kind": "cut", "method": "file/describe"}, "No fault of calls is called 'cut'"),
         ({"kind": "429"}, "No fault of downloads is called '429'"),
-        ({"kind": "503", "method": "*", "times": None}, "for ever: say how many times"),
+        ({"kind": "503", "method": "*", "times": None}, "without end: say how many times"),
         ({"kind": "500", "method": "*", "file": "*"}, "or calls of a method or job"),
     ],
 )
-def test_order_that_makes_no_sense_is_refused(dx_faults: Faults, order: dict, refusal: str) -> None:
-    with pytest.raises(ValueError, match=refusal):
+def test_order_that_makes_no_sense_is_refused(dx_faults: Faults, order: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         dx_faults(**order)

@@ -10,7 +10,7 @@ import dxpy
 import pytest
 from dxpy.exceptions import InvalidInput
 
-from platform_fixtures import ended
+from platform_fixtures import ended, job_log
 
 MakeApplet = Callable[..., dxpy.DXApplet]
 
@@ -103,11 +103,16 @@ def member(name: str, content: bytes | None = None, **fields: object) -> tuple:
 
 def bundle(*members: tuple) -> dict:
     """Upload an archive, and return a runSpec that unpacks it."""
+    return bundled(pack(*members))
+
+
+def pack(*members: tuple) -> bytes:
+    """Return an archive."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as archive:
         for info, content in members:
             archive.addfile(info, content)
-    return bundled(packed.getvalue())
+    return packed.getvalue()
 
 
 def bundled(content: bytes, name: str = "resources.tar.gz") -> dict:
@@ -122,18 +127,15 @@ def symlink(name: str, target: object) -> tuple:
     return member(name, type=tarfile.SYMTYPE, linkname=str(target))
 
 
-@pytest.mark.parametrize(
-    "name", ["job_input.json", "dnanexus-job.json", "job_output.json", "resources.tar.gz"]
-)
-def test_link_in_a_bundle_is_not_written_through(
-    make_applet: MakeApplet, tmp_path: Path, name: str
-) -> None:
+def test_links_in_a_bundle_are_not_written_through(make_applet: MakeApplet, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.write_text("untouched")
-    spec = bundle(symlink(f"home/dnanexus/{name}", outside))
+    names = ("job_input.json", "dnanexus-job.json", "job_output.json", "resources.tar.gz")
+    spec = bundle(*(symlink(f"home/dnanexus/{name}", outside) for name in names))
     # A second archive is joined in the home folder, under its own name.
     spec["bundledDepends"] *= 2
-    ended(make_applet("true", "bash", runSpec=spec).run({}))
+    description = ended(make_applet("true", "bash", runSpec=spec).run({}))
+    assert "job_output.json is not a regular file" in description["failureMessage"]
     assert outside.read_text() == "untouched"
 
 
@@ -190,7 +192,7 @@ def test_folder_takes_the_place_of_a_link(make_applet: MakeApplet) -> None:
         member("home/dnanexus/folder", type=tarfile.DIRTYPE, mode=0o755),
         member("home/dnanexus/folder/file", b"inside"),
     )
-    code = 'dx-jobutil-add-output said "$(cat folder/file)" --class=string'
+    code = """printf '{"said": "%s"}' "$(cat folder/file)" > job_output.json"""
     assert ended(make_applet(code, "bash", runSpec=spec).run({}))["output"] == {"said": "inside"}
 
 
@@ -221,10 +223,7 @@ def test_bundle_of_other_things_than_files_is_refused(
 
 
 def test_bundle_that_is_cut_short_is_named(make_applet: MakeApplet) -> None:
-    whole = io.BytesIO()
-    with tarfile.open(fileobj=whole, mode="w:gz") as archive:
-        archive.addfile(*member("x", bytes(range(256)) * 400))
-    spec = bundled(whole.getvalue()[:-200])
+    spec = bundled(pack(member("x", bytes(range(256)) * 400))[:-200])
     description = ended(make_applet("true", "bash", runSpec=spec).run({}))
     assert description["failureReason"] == "ExecutionError"
     assert "resources.tar.gz" in description["failureMessage"]
@@ -232,7 +231,7 @@ def test_bundle_that_is_cut_short_is_named(make_applet: MakeApplet) -> None:
 
 def test_bundle_that_is_no_archive_lies_in_the_home_folder(make_applet: MakeApplet) -> None:
     spec = bundled(b"some words", "words.txt")
-    code = 'dx-jobutil-add-output words "$(cat words.txt)" --class=string'
+    code = """printf '{"words": "%s"}' "$(cat words.txt)" > job_output.json"""
     description = ended(make_applet(code, "bash", runSpec=spec).run({}))
     assert description["output"] == {"words": "some words"}
 
@@ -247,12 +246,10 @@ def test_resources_keep_their_links_and_modes(make_applet: MakeApplet) -> None:
         member("./home/dnanexus/data", b"old"),
         member("/home/dnanexus/data", b"new"),
     )
-    code = """
-dx-jobutil-add-output said "$(tool; relative; hard; cat data)" --class=string
-dx-jobutil-add-output mode "$(stat -c %a "$(command -v tool)")" --class=string
-"""
-    output = ended(make_applet(code, "bash", runSpec=spec).run({}))["output"]
-    assert output == {"said": "from tool\nfrom tool\nfrom tool\nnew", "mode": "755"}
+    job = make_applet(
+        'tool; relative; hard; cat data; stat -c " %a" "$(command -v tool)"', "bash", runSpec=spec
+    ).run({})
+    assert job_log(job) == "from tool\nfrom tool\nfrom tool\nnew 755\n"
 
 
 def test_lines_of_a_process_that_outlives_its_job_are_no_defect(make_applet: MakeApplet) -> None:

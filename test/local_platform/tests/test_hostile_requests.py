@@ -1,4 +1,4 @@
-"""What a hostile or clumsy client can send: a refusal names it, and nobody else notices."""
+"""What a hostile or clumsy client can send: it gets an error, and no other client notices."""
 
 import json
 import random
@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import dxpy
 import pytest
 import urllib3
+import websocket
 from dxpy.exceptions import InvalidInput, MalformedJSON
 
 from local_platform.api.routes import ROUTES
@@ -112,11 +113,8 @@ def test_folder_is_not_moved_deeper_than_folders_go(dx_project: str) -> None:
     assert "/a" in one.list_folder()["folders"]
 
 
-@pytest.mark.parametrize("field", ["size", "links", "parts", "media"])
-def test_foreign_field_of_an_applet_harms_nothing(
-    make_applet: MakeApplet, dx_project: str, field: str
-) -> None:
-    applet = make_applet("true", "bash", **{field: "x"})
+def test_foreign_fields_of_an_applet_harm_nothing(make_applet: MakeApplet, dx_project: str) -> None:
+    applet = make_applet("true", "bash", size="x", links="x", parts="x", media="x")
     assert dxpy.DXProject(dx_project).describe()["dataUsage"] == 0
     assert applet.describe()["id"] == applet.get_id()
     assert ended(applet.run({}))["state"] == "done"
@@ -167,8 +165,7 @@ def test_what_is_no_http_is_answered_without_a_word_in_the_log(
 
 
 def test_body_that_is_not_encoded_as_it_says_is_refused(dx_platform: LocalPlatform) -> None:
-    token = json.loads(dx_platform.environment["DX_SECURITY_CONTEXT"])["auth_token"]
-    headers = {"Authorization": f"Bearer {token}", "Content-Encoding": "gzip"}
+    headers = {"Authorization": f"Bearer {dx_platform.token}", "Content-Encoding": "gzip"}
     url = f"http://127.0.0.1:{dx_platform.port}/system/whoami"
     reply = urllib3.request("POST", url, body=b"no gzip", headers=headers)
     assert (reply.status, reply.json()["error"]["type"]) == (400, "MalformedJSON")
@@ -191,28 +188,18 @@ def test_every_answer_has_an_id_and_forbids_guessing_its_type(
         assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-@pytest.mark.parametrize("header", ["Bearer \xff\xfe", "Bearer", "\xff", "Basic eDp5"])
-def test_token_of_any_bytes_is_refused(dx_platform: LocalPlatform, header: str) -> None:
-    headers = {"Authorization": header.encode("latin-1")}
-    url = f"http://127.0.0.1:{dx_platform.port}/system/whoami"
-    assert urllib3.request("POST", url, headers=headers).status == 401
-
-
 @pytest.mark.parametrize("frame", ["", "x", "[]", "5", '{"access_token": []}', '{"a": NaN}'])
 def test_log_stream_with_a_strange_first_frame_is_closed(
     dx_platform: LocalPlatform, frame: str
 ) -> None:
-    from websocket import create_connection
-
-    socket = create_connection(
+    stream = websocket.create_connection(
         f"ws://127.0.0.1:{dx_platform.port}/job-{'B' * 24}/getLog/websocket", timeout=30
     )
-    socket.send(frame)
-    opcode, content = socket.recv_data()
-    close = 8
-    assert opcode == close
+    stream.send(frame)
+    opcode, content = stream.recv_data()
+    assert opcode == websocket.ABNF.OPCODE_CLOSE
     assert int.from_bytes(content[:2], "big") == 1008
-    socket.shutdown()
+    stream.shutdown()
 
 
 IDENTIFIERS = ("project", "container", "file", "record", "applet", "job")
@@ -275,8 +262,8 @@ def hostile_requests(chance: random.Random, known: list[str], count: int) -> Ite
         yield f"/{target}/{method}", hostile_body(chance, known)
 
 
-def refusal(path: str, body: dict) -> tuple[int, str]:
-    """Call a route; return the status and the sentence of its refusal, if it is refused."""
+def error_of(path: str, body: dict) -> tuple[int, str]:
+    """Call a route; return the status and the message of its error, if there is one."""
     try:
         dxpy.DXHTTPRequest(path, body, max_retries=0, always_retry=False)
     except dxpy.exceptions.DXAPIError as error:
@@ -302,7 +289,7 @@ def test_any_request_is_answered_or_refused_in_a_sentence(
         "user-local",
     ]
     for path, body in hostile_requests(random.Random(seed), known, 800):
-        code, message = refusal(path, body)
+        code, message = error_of(path, body)
         assert code < 500, (path, body)
         assert "The local platform failed" not in message, (path, json.dumps(body), message)
     assert dx_platform.complaints() == ""

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from dxpy.exceptions import InvalidInput
 
 from local_platform.testing.local import LocalPlatform
 from local_platform.testing.project import Dx
-from platform_fixtures import ended, in_state, job_log, until
+from platform_fixtures import ended, in_state, job_log, read_log, until, write_applet
 
 MakeApplet = Callable[..., dxpy.DXApplet]
 
@@ -139,32 +140,23 @@ def test_job_waits_for_an_input_file_to_close(make_applet: MakeApplet) -> None:
     assert ended(job)["state"] == "done"
 
 
-def test_reference_to_another_tree_is_waited_for(make_applet: MakeApplet) -> None:
-    source = "import dxpy\n@dxpy.entry_point('main')\ndef main():\n    return {'value': 'x'}\n"
-    first = make_applet(source).run({})
-    spec = [{"name": "text", "class": "string"}]
-    second = make_applet('echo "$text"', "bash", inputSpec=spec)
-    job = second.run({"text": first.get_output_ref("value")})
-    assert ended(job)["input"] == {"text": "x"}
+def giving(outputs: object) -> str:
+    """Return bash code that gives these outputs."""
+    return f"printf %s {shlex.quote(json.dumps(outputs))} > job_output.json"
 
 
-@pytest.mark.parametrize(
-    ("field", "reason"), [("absent", "InputError"), ("number", "InputError"), ("text", None)]
-)
-def test_resolved_reference_is_checked(
-    make_applet: MakeApplet, field: str, reason: str | None
-) -> None:
-    outputs = "{'number': 1, 'text': 'x'}"
-    source = f"import dxpy\n@dxpy.entry_point('main')\ndef main():\n    return {outputs}\n"
-    first = make_applet(source).run({})
+def test_reference_to_another_tree_is_waited_for_and_checked(make_applet: MakeApplet) -> None:
+    first = make_applet(giving({"number": 1, "text": "x"}), "bash").run({})
     second = make_applet("true", "bash", inputSpec=[{"name": "text", "class": "string"}])
-    job = second.run({"text": first.get_output_ref(field)})
-    assert ended(job).get("failureReason") == reason
+    text, number, absent = (
+        second.run({"text": first.get_output_ref(field)}) for field in ("text", "number", "absent")
+    )
+    assert ended(text)["input"] == {"text": "x"}
+    assert [ended(job)["failureReason"] for job in (number, absent)] == ["InputError"] * 2
 
 
 def test_bare_references_in_inputs_are_resolved(make_applet: MakeApplet) -> None:
-    source = "import dxpy\n@dxpy.entry_point('main')\ndef main():\n    return {'values': [1, 2]}\n"
-    first = make_applet(source).run({})
+    first = make_applet(giving({"values": [1, 2]}), "bash").run({})
     bare = {"job": first.get_id(), "field": "values"}
     values = {"whole": bare, "array": [bare, 3], "hash": {"deep": [{"one": bare | {"index": 1}}]}}
     spec = [
@@ -186,7 +178,7 @@ def test_hash_that_only_looks_like_a_reference_is_kept(make_applet: MakeApplet) 
     assert ended(applet.run({"hashes": hashes}))["input"] == {"hashes": hashes}
 
 
-def test_bare_reference_to_nobody_is_refused(make_applet: MakeApplet) -> None:
+def test_bare_reference_to_an_absent_job_is_an_error(make_applet: MakeApplet) -> None:
     reference = {"job": "job-" + "B" * 24, "field": "value"}
     with pytest.raises(InvalidInput, match="could not be found"):
         make_applet("true", "bash").run({"values": [reference]})
@@ -194,7 +186,7 @@ def test_bare_reference_to_nobody_is_refused(make_applet: MakeApplet) -> None:
 
 def test_bash_hands_on_the_output_of_a_subjob(make_applet: MakeApplet) -> None:
     code = """
-    part() { dx-jobutil-add-output word hello --class=string; }
+    part() { echo '{"word": "hello"}' > job_output.json; }
     main() {
         job=$(dx-jobutil-new-job part)
         dx-jobutil-add-output word "$job:word" --class=jobref
@@ -235,21 +227,21 @@ def test_job_that_depends_on_a_failed_one_fails(make_applet: MakeApplet) -> None
 
 
 @pytest.mark.parametrize(
-    ("code", "message"),
+    ("outputs", "message"),
     [
-        ("return {}", 'the required output "number" is missing'),
-        ("return {'number': 'one'}", 'the output "number" is not of class int'),
-        ("return {'number': 1, 'other': 2}", 'the output "other" is not in the outputSpec'),
+        ({}, 'the required output "number" is missing'),
+        ({"number": "one"}, 'the output "number" is not of class int'),
+        ({"number": 1, "other": 2}, 'the output "other" is not in the outputSpec'),
     ],
 )
 def test_output_is_checked_against_the_spec(
-    make_applet: MakeApplet, code: str, message: str
+    make_applet: MakeApplet, outputs: dict, message: str
 ) -> None:
-    source = f"import dxpy\n@dxpy.entry_point('main')\ndef main():\n    {code}\n"
-    job = make_applet(source, outputSpec=[{"name": "number", "class": "int"}]).run({})
-    description = ended(job)
+    spec = [{"name": "number", "class": "int"}]
+    description = ended(make_applet(giving(outputs), "bash", outputSpec=spec).run({}))
     assert description["failureReason"] == "OutputError"
     assert message in description["failureMessage"]
+    assert description["output"] is None
 
 
 def test_output_file_left_open_is_closed(make_applet: MakeApplet) -> None:
@@ -280,9 +272,8 @@ dx-jobutil-add-output files "$three" --class=array:file --array
 """
 
 
-@pytest.mark.parametrize(("folder", "top"), [("/", ""), ("/results", "/results")])
 def test_output_keeps_its_folders_below_the_destination(
-    make_applet: MakeApplet, dx_project: str, folder: str, top: str
+    make_applet: MakeApplet, dx_project: str
 ) -> None:
     outputs = [{"name": "file", "class": "file"}, {"name": "files", "class": "array:file"}]
     inner = make_applet(OUTPUTS_IN_FOLDERS, "bash", outputSpec=outputs)
@@ -293,15 +284,14 @@ def test_output_keeps_its_folders_below_the_destination(
         "bash",
         outputSpec=outputs,
     )
-    for applet in (inner, outer):
-        job = applet.run({}, folder=folder)
+    expected = set()
+    for applet, top in ((inner, ""), (outer, "/results")):
+        job = applet.run({}, folder=top or "/")
         assert ended(job)["state"] == "done", job.describe()
-        found = dxpy.find_data_objects(
-            classname="file", project=dx_project, name="*", name_mode="glob", describe=True
-        )
+        expected |= {f"{top}/foo/bar/one", f"{top}/two", f"{top}/deep/er/three"}
+        found = dxpy.find_data_objects(classname="file", project=dx_project, describe=True)
         described = [one["describe"] for one in found]
-        paths = {os.path.join(one["folder"], one["name"]) for one in described}  # noqa: PTH118
-        assert paths == {f"{top}/foo/bar/one", f"{top}/two", f"{top}/deep/er/three"}
+        assert {f"{one['folder'].rstrip('/')}/{one['name']}" for one in described} == expected
         assert f"{top}/" not in {one["folder"] for one in described} - {"/"}
 
 
@@ -405,15 +395,6 @@ def test_terminate_ends_every_process_of_the_tree(
     dx("terminate", job.get_id())
     assert ended(job)["state"] == "terminated"
     assert dx_platform.job_processes() == []
-
-
-def test_terminated_before_it_ran(make_applet: MakeApplet, dx: Dx) -> None:
-    first = make_applet("sleep 600", "bash").run({})
-    second = make_applet("true", "bash").run({}, depends_on=[first])
-    in_state(second, "waiting_on_input")
-    dx("terminate", second.get_id(), first.get_id())
-    assert ended(second)["state"] == "terminated"
-    assert "terminated" in dx("describe", second.get_id()).stdout
 
 
 def test_job_over_its_time_limit_is_killed(
@@ -582,12 +563,6 @@ def test_bash_error_is_reported_by_the_utility(make_applet: MakeApplet) -> None:
     assert description["failureMessage"] == "Wrong input."
 
 
-def test_program_that_dies_without_a_word_is_an_internal_error(make_applet: MakeApplet) -> None:
-    description = ended(make_applet("import sys; sys.exit(3)").run({}))
-    assert description["failureReason"] == "AppInternalError"
-    assert "exit status 3" in description["failureMessage"]
-
-
 @pytest.mark.parametrize(
     ("code", "interpreter", "ending"),
     [
@@ -609,7 +584,7 @@ def test_last_line_of_stderr_is_the_reason(
 def test_error_file_counts_only_if_the_program_failed(make_applet: MakeApplet) -> None:
     code = """
 echo '{"error": {"type": "AppError", "message": "In this section."}}' > job_error.json
-dx-jobutil-add-output word hello --class=string
+echo '{"word": "hello"}' > job_output.json
 exit $status
 """
     spec = [{"name": "status", "class": "int"}]
@@ -619,13 +594,6 @@ exit $status
     description = ended(applet.run({"status": 1}))
     assert description["failureReason"] == "AppError"
     assert description["failureMessage"] == "In this section."
-
-
-def test_failed_job_keeps_no_output_and_watch_says_why(make_applet: MakeApplet, dx: Dx) -> None:
-    code = "import dxpy\n@dxpy.entry_point('main')\ndef main():\n    return {'number': 'one'}\n"
-    job = make_applet(code, outputSpec=[{"name": "number", "class": "int"}]).run({})
-    assert ended(job)["output"] is None
-    assert 'OutputError: the output "number"' in dx("watch", job.get_id(), status=3).stdout
 
 
 def test_python_need_not_import_nor_call_dxpy(make_applet: MakeApplet) -> None:
@@ -654,6 +622,8 @@ def test_environment_is_the_workers(
 
 
 def test_resources_are_unpacked_under_a_private_root(dx: Dx) -> None:
+    code = "cat words.txt; echo; tool; python3 -c 'import packaged'\n"
+    write_applet(dx.folder / "tool", code)
     resources = dx.folder / "tool" / "resources"
     for folder in ("home/dnanexus", "usr/bin", "usr/lib/python3/dist-packages"):
         (resources / folder).mkdir(parents=True)
@@ -661,13 +631,6 @@ def test_resources_are_unpacked_under_a_private_root(dx: Dx) -> None:
     (resources / "usr/bin/tool").write_text("#!/bin/sh\necho from bin\n")
     (resources / "usr/bin/tool").chmod(0o755)
     (resources / "usr/lib/python3/dist-packages/packaged.py").write_text("print('from package')\n")
-    (dx.folder / "tool" / "code.sh").write_text(
-        "cat words.txt; echo; tool; python3 -c 'import packaged'\n"
-    )
-    (dx.folder / "tool" / "dxapp.json").write_text(
-        '{"name": "tool", "runSpec": {"interpreter": "bash", "file": "code.sh",'
-        ' "distribution": "Ubuntu", "release": "24.04", "version": "0"}}'
-    )
     dx("build", "tool")
     log = dx("run", "tool", "-y", "--watch").stdout
     for source in ("home", "bin", "package"):
@@ -706,17 +669,18 @@ def test_job_can_be_labelled(make_applet: MakeApplet, dx: Dx) -> None:
 
 @pytest.mark.parametrize("release", ["16.04", "14.04", "12.04"])
 def test_log_of_a_retired_release_begins_by_saying_so(
-    make_applet: MakeApplet, dx: Dx, release: str
+    make_applet: MakeApplet, release: str
 ) -> None:
     job = make_applet("true", "bash", runSpec={"release": release}).run({})
-    ended(job)
-    shown = dx("watch", job.get_id(), "--no-job-info", "--format", "{level} {msg}").stdout
-    assert shown.startswith(f"INFO DNAnexus no longer runs Ubuntu {release}: ")
+    first = read_log(job)[0]
+    assert first["level"] == "INFO"
+    assert first["msg"].startswith(f"DNAnexus no longer runs Ubuntu {release}: ")
 
 
 STARTS_LATE = """
 import json
 import os
+import shlex
 import time
 import dxpy
 
@@ -764,12 +728,10 @@ def test_job_that_no_longer_runs_starts_no_job(make_applet: MakeApplet) -> None:
     assert description["output"] == {"answers": ["InvalidAuthentication"] * 3}
 
 
-def test_terminating_a_job_that_starts_subjobs_leaves_no_orphan(
-    make_applet: MakeApplet, dx: Dx
-) -> None:
+def test_terminating_a_job_that_starts_subjobs_leaves_no_orphan(make_applet: MakeApplet) -> None:
     job = make_applet(STARTS_MANY).run({})
     until(lambda: len(list(dxpy.find_executions(parent_job=job))) > 2)
-    dx("terminate", job.get_id())
+    job.terminate()
     ended(job)
 
     def states() -> set[str]:
@@ -780,27 +742,27 @@ def test_terminating_a_job_that_starts_subjobs_leaves_no_orphan(
     assert "failed" not in states()
 
 
-def test_terminating_again_changes_nothing(make_applet: MakeApplet) -> None:
+def test_waiting_and_running_jobs_are_terminated_once(make_applet: MakeApplet, dx: Dx) -> None:
     first = make_applet("sleep 600", "bash").run({})
     second = make_applet("true", "bash").run({}, depends_on=[first])
+    in_state(second, "waiting_on_input")
     for job in (second, first):
         for _ in range(3):
             job.terminate()
-        states = [transition["newState"] for transition in ended(job)["stateTransitions"]]
+        description = ended(job)
+        assert description["state"] == "terminated"
+        states = [transition["newState"] for transition in description["stateTransitions"]]
         assert states.count("terminating") == 1
+    assert "terminated" in dx("describe", second.get_id()).stdout
 
 
 REQUESTS_MACHINES = """
 import dxpy
 
-@dxpy.entry_point("part")
-def part():
-    pass
-
 @dxpy.entry_point("main")
-def main():
-    dxpy.new_dxjob({}, "part")
-    dxpy.new_dxjob({}, "part", instance_type="mem1_ssd1_v2_x36")
+def main(never):
+    dxpy.new_dxjob({}, "part", depends_on=[never])
+    dxpy.new_dxjob({}, "part", depends_on=[never], instance_type="mem1_ssd1_v2_x36")
 """
 NEEDS = {
     "main": {"instanceType": "mem1_ssd1_v2_x2"},
@@ -832,8 +794,10 @@ def test_instance_types_reach_every_entry_point(
 ) -> None:
     applet = make_applet(REQUESTS_MACHINES, runSpec={"systemRequirements": NEEDS})
     options = [option.replace("APPLET", applet.get_id()) for option in options]
+    # The parts need not run, so they wait for a file that stays open.
+    options.append(f"-inever:string={dxpy.new_dxfile(name='never').get_id()}")
     job = dxpy.DXJob(dx("run", applet.get_id(), *options, "-y", "--brief").stdout.strip())
-    assert ended(job)["state"] == "done"
+    in_state(job, "waiting_on_output")
     tree = dxpy.find_executions(root_execution=job, describe=True)
     found = [
         f"{one['describe']['function']} {one['describe']['instanceType'].rpartition('_')[2]}"
@@ -858,17 +822,12 @@ def test_instance_types_are_described_as_requested(make_applet: MakeApplet, dx: 
     assert "runSystemRequirements" not in json.loads(dx("describe", job, "--json").stdout)
 
 
-@pytest.mark.parametrize(
-    "request_by_executable",
-    ['{"APPLET": {"main": "huge"}}', '{"sometool": {"main": "mem1_ssd1_v2_x2"}}'],
-)
-def test_unknown_instance_type_by_executable_is_refused(
-    make_applet: MakeApplet, dx: Dx, request_by_executable: str
-) -> None:
-    applet = make_applet("true", "bash").get_id()
-    asked = request_by_executable.replace("APPLET", applet)
-    refused = dx("run", applet, "--instance-type-by-executable", asked, "-y", status=3)
-    assert "systemRequirementsByExecutable" in refused.stderr
+def test_unknown_instance_type_by_executable_is_an_error(make_applet: MakeApplet) -> None:
+    applet = make_applet("true", "bash")
+    huge, small = ({"main": {"instanceType": one}} for one in ("huge", "mem1_ssd1_v2_x2"))
+    for asked in ({applet.get_id(): huge}, {"sometool": small}):
+        with pytest.raises(InvalidInput, match="systemRequirementsByExecutable"):
+            applet.run({}, system_requirements_by_executable=asked)
 
 
 def test_reference_may_ask_for_the_name_of_a_file(make_applet: MakeApplet) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import dxpy
 
 from local_platform.testing.project import Dx
-from platform_fixtures import ended, in_state
+from platform_fixtures import ended, in_state, job_log, read_log
 
 MakeApplet = Callable[..., dxpy.DXApplet]
 SPEAKS = "echo out\necho err >&2\n"
@@ -28,11 +28,6 @@ dxpy.run()
 """
 
 
-def messages(printed: str) -> list[str]:
-    """Return what a job printed itself, in order."""
-    return [line for line in printed.splitlines() if line in ("out", "err")]
-
-
 def test_lines_arrive_while_the_job_runs(make_applet: MakeApplet, dx: Dx) -> None:
     job = make_applet("echo first; read -r -t 600 <> <(:) || true", "bash").run({})
     command = [Path(sys.executable).parent / "dx", "watch", job.get_id()]
@@ -47,29 +42,24 @@ def test_lines_arrive_while_the_job_runs(make_applet: MakeApplet, dx: Dx) -> Non
     assert watching.returncode == 3
 
 
-def test_log_is_read_again_after_the_end(make_applet: MakeApplet, dx: Dx) -> None:
+def test_log_is_read_again_after_the_end_and_filtered(make_applet: MakeApplet, dx: Dx) -> None:
     job = make_applet(SPEAKS, "bash").run({})
     ended(job)
-    first = dx("watch", job.get_id()).stdout
-    assert "STDOUT out" in first
-    assert "STDERR err" in first
-    assert "(done)" in first
-    assert dx("watch", job.get_id()).stdout == first
+    watched = dx("watch", job.get_id()).stdout
+    assert "STDOUT out" in watched
+    assert "STDERR err" in watched
+    assert "(done)" in watched
+    assert read_log(job) == read_log(job)
+    for option, lines in (("stdout", ["out"]), ("stderr", ["err"]), ("streams", ["err", "out"])):
+        watched = dx("watch", job.get_id(), f"--get-{option}", "--no-timestamps").stdout
+        assert sorted(set(watched.splitlines()) & {"out", "err"}) == lines
 
 
-def test_job_that_has_not_started_is_watched_to_its_end(make_applet: MakeApplet, dx: Dx) -> None:
+def test_job_that_has_not_started_is_watched_to_its_end(make_applet: MakeApplet) -> None:
     first = make_applet("sleep 1", "bash").run({})
     second = make_applet(SPEAKS, "bash").run({}, depends_on=[first])
     in_state(second, "waiting_on_input")
-    assert "STDOUT out" in dx("watch", second.get_id()).stdout
-
-
-def test_levels_are_filtered(make_applet: MakeApplet, dx: Dx) -> None:
-    job = make_applet(SPEAKS, "bash").run({})
-    ended(job)
-    assert messages(dx("watch", job.get_id(), "--get-stdout").stdout) == ["out"]
-    assert messages(dx("watch", job.get_id(), "--get-stderr").stdout) == ["err"]
-    assert sorted(messages(dx("watch", job.get_id(), "--get-streams").stdout)) == ["err", "out"]
+    assert sorted(job_log(second).split()) == ["err", "out"]
 
 
 def test_no_wait_shows_what_there_is(make_applet: MakeApplet, dx: Dx) -> None:
@@ -89,35 +79,25 @@ def test_tree_shows_subjobs_only_when_asked(make_applet: MakeApplet, dx: Dx) -> 
 
 
 def test_try_is_chosen(make_applet: MakeApplet, dx: Dx) -> None:
-    code = """
-import dxpy
-
-@dxpy.entry_point("main")
-def main():
-    attempt = dxpy.DXJob(dxpy.JOB_ID).describe()["try"]
-    print("attempt", attempt)
-    if attempt == 0:
-        raise ValueError("not yet")
-"""
     policy = {"executionPolicy": {"restartOn": {"*": 1}}}
-    job = make_applet(code, runSpec=policy).run({})
-    ended(job)
-    printed = dx("watch", job.get_id(), "--try", "0", "--get-stdout").stdout
-    assert "attempt 0" in printed
-    assert "attempt 1" not in printed
+    job = make_applet("echo $RANDOM$RANDOM; false", "bash", runSpec=policy).run({})
+    assert ended(job)["try"] == 1
+    first, second = (job_log(job, **{"try": number}) for number in (0, 1))
+    assert first != second
+    printed = dx("watch", job.get_id(), "--try", "0", "--get-stdout", status=3).stdout
+    assert first in printed
+    assert second not in printed
 
 
-def test_every_line_of_a_flood_is_there(make_applet: MakeApplet, dx: Dx) -> None:
+def test_every_line_of_a_flood_is_there(make_applet: MakeApplet) -> None:
     job = make_applet("seq 1 20000; printf 'no end'", "bash").run({})
-    lines = dx("watch", job.get_id(), "--get-stdout").stdout.splitlines()
-    numbers = [line for line in lines if line.isdigit()]
-    assert numbers == [str(number) for number in range(1, 20001)]
-    assert "no end" in lines
+    lines = [*map(str, range(1, 20001)), "no end"]
+    assert job_log(job).splitlines() == lines
 
 
-def test_line_of_any_length_and_bytes_that_are_no_text(make_applet: MakeApplet, dx: Dx) -> None:
+def test_line_of_any_length_and_bytes_that_are_no_text(make_applet: MakeApplet) -> None:
     job = make_applet("printf 'x%.0s' {1..100000}; echo; printf '\\xff\\xfe\\n'", "bash").run({})
-    printed = dx("watch", job.get_id(), "--get-stdout").stdout
+    printed = job_log(job)
     assert "x" * 8000 in printed
     assert "\ufffd\ufffd" in printed
 

@@ -3,8 +3,6 @@
 import http.client
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,10 +10,9 @@ import dxpy
 import pytest
 import urllib3
 import websocket
-from dxpy.exceptions import InvalidAuthentication, ResourceNotFound
+from dxpy.exceptions import ResourceNotFound
 
 from local_platform.testing.local import LocalPlatform
-from local_platform.testing.project import Dx
 from platform_fixtures import ended, in_state, job_log, until
 
 MakeApplet = Callable[..., dxpy.DXApplet]
@@ -54,55 +51,52 @@ def answers(make_applet: MakeApplet, target: object, expressions: str) -> list:
     return description["output"]["answers"]
 
 
-@pytest.mark.parametrize("token", ["", "wrong"])
-def test_wrong_token_is_refused(dx: Dx, token: str) -> None:
-    context = json.dumps({"auth_token_type": "Bearer", "auth_token": token})
-    dx.environment["DX_SECURITY_CONTEXT"] = context
-    assert "InvalidAuthentication" in dx("whoami", status=3).stderr
+def call_with(platform: LocalPlatform, header: str | None) -> urllib3.BaseHTTPResponse:
+    """Call a method with a header of authorization, or without one."""
+    headers = {} if header is None else {"Authorization": header.encode("latin-1")}
+    return urllib3.request("POST", f"http://127.0.0.1:{platform.port}{WHOAMI}", headers=headers)
 
 
-def test_call_without_a_token_is_refused(dx_project: str) -> None:
-    del dx_project
-    with pytest.raises(InvalidAuthentication):
-        dxpy.DXHTTPRequest(WHOAMI, {}, auth=None)
+@pytest.mark.parametrize(
+    "header",
+    [None, "Bearer wrong", "Bearer ", "Bearer", "Bearer \xff\xfe", "\xff", "Basic eDp5"],
+)
+def test_wrong_token_is_refused(dx_platform: LocalPlatform, header: str | None) -> None:
+    reply = call_with(dx_platform, header)
+    assert (reply.status, reply.json()["error"]["type"]) == (401, "InvalidAuthentication")
 
 
-@pytest.mark.parametrize(("token", "lines"), [("wrong", 0), (None, 1)])
+def open_log(platform: LocalPlatform, job: dxpy.DXJob, token: str) -> websocket.WebSocket:
+    """Ask for a job's log, line by line."""
+    address = f"ws://127.0.0.1:{platform.port}/{job.get_id()}/getLog/websocket"
+    stream = websocket.create_connection(address, timeout=60)
+    stream.send(json.dumps({"access_token": token, "token_type": "Bearer", "tail": True}))
+    return stream
+
+
+@pytest.mark.parametrize("token", ["wrong", ""])
 def test_log_needs_a_token_too(
-    make_applet: MakeApplet, dx: Dx, token: str | None, lines: int
+    make_applet: MakeApplet, dx_platform: LocalPlatform, token: str
 ) -> None:
-    job = make_applet("echo printed", "bash").run({})
-    ended(job)
-    code = (
-        "import dxpy, sys\n"
-        "from dxpy.utils.job_log_client import DXJobLogStreamClient\n"
-        "if len(sys.argv) > 2: dxpy.SECURITY_CONTEXT['auth_token'] = sys.argv[2]\n"
-        "DXJobLogStreamClient(sys.argv[1], msg_callback=print, print_job_info=False).connect()\n"
-    )
-    command = [sys.executable, "-c", code, job.get_id(), *([token] if token else [])]
-    watched = subprocess.run(command, env=dx.environment, capture_output=True, text=True)
-    assert watched.stdout.count("'msg': 'printed'") == lines
+    stream = open_log(dx_platform, make_applet("true", "bash").run({}), token)
+    opcode, content = stream.recv_data()
+    assert opcode == websocket.ABNF.OPCODE_CLOSE
+    assert int.from_bytes(content[:2], "big") == 1008
+    stream.shutdown()
 
 
-def test_token_of_an_ended_job_is_destroyed(make_applet: MakeApplet, dx: Dx) -> None:
-    log = as_job(make_applet, 'echo "$DX_SECURITY_CONTEXT"')
-    context = re.search(r"\{.*\}", log)[0]
-    dx.environment["DX_SECURITY_CONTEXT"] = context
-    assert "InvalidAuthentication" in dx("whoami", status=3).stderr
-
-
-def token_printed(make_applet: MakeApplet, dx: Dx, then: str) -> tuple[dxpy.DXJob, str]:
-    """Run an applet that prints its token and does something; return its job and the token."""
-    job = make_applet(f'echo "$DX_SECURITY_CONTEXT"\n{then}', "bash").run({})
-    watched = ("watch", job.get_id(), "--no-wait", "--get-stdout", "--no-timestamps")
-    found = until(lambda: re.search(r"\{.*\}", dx(*watched).stdout))
+def token_printed(make_applet: MakeApplet) -> tuple[dxpy.DXJob, str]:
+    """Run an applet that prints its token and goes on; return its job and the token."""
+    job = make_applet('echo "$DX_SECURITY_CONTEXT"\nsleep 600', "bash").run({})
+    found = until(lambda: re.search(r"\{.*\}", job_log(job, to_end=False)))
     return job, json.loads(found[0])["auth_token"]
 
 
-def test_token_whose_job_ends_during_a_call_is_worthless(
-    make_applet: MakeApplet, dx: Dx, dx_platform: LocalPlatform
+def test_token_is_worthless_once_its_job_has_ended_even_during_a_call(
+    make_applet: MakeApplet, dx_platform: LocalPlatform
 ) -> None:
-    job, token = token_printed(make_applet, dx, "sleep 600")
+    job, token = token_printed(make_applet)
+    assert call_with(dx_platform, f"Bearer {token}").status == 200
     body = json.dumps({"function": "main", "input": {}})
     connection = http.client.HTTPConnection("127.0.0.1", int(dx_platform.port))
     connection.putrequest("POST", "/job/new")
@@ -116,15 +110,14 @@ def test_token_whose_job_ends_during_a_call_is_worthless(
     assert (reply.status, json.load(reply)["error"]["type"]) == (401, "InvalidAuthentication")
     connection.close()
     assert len(list(dxpy.find_executions(root_execution=job.get_id()))) == 1
+    assert call_with(dx_platform, f"Bearer {token}").status == 401
 
 
 def test_log_is_not_streamed_to_a_job_that_has_ended(
-    make_applet: MakeApplet, dx: Dx, dx_platform: LocalPlatform
+    make_applet: MakeApplet, dx_platform: LocalPlatform
 ) -> None:
-    job, token = token_printed(make_applet, dx, "sleep 600")
-    address = f"ws://127.0.0.1:{dx_platform.port}/{job.get_id()}/getLog/websocket"
-    stream = websocket.create_connection(address, timeout=60)
-    stream.send(json.dumps({"access_token": token, "token_type": "Bearer", "tail": True}))
+    job, token = token_printed(make_applet)
+    stream = open_log(dx_platform, job, token)
     assert stream.recv()
     job.terminate()
     while (frame := stream.recv_data())[0] == websocket.ABNF.OPCODE_TEXT:
@@ -160,10 +153,10 @@ def test_job_does_not_change_its_inputs_or_its_applet(make_applet: MakeApplet) -
     assert file.describe()["name"] == "mine"
 
 
-def test_job_with_access_writes_into_the_project(make_applet: MakeApplet, dx: Dx) -> None:
+def test_job_with_access_writes_into_the_project(make_applet: MakeApplet) -> None:
     script = 'echo new > new.txt; dx upload new.txt --path "$DX_PROJECT_CONTEXT_ID:/" --wait'
     as_job(make_applet, script, access={"project": "CONTRIBUTE"})
-    assert "new.txt" in dx("ls").stdout
+    assert dxpy.find_one_data_object(name="new.txt", folder="/")
 
 
 def test_job_sees_no_other_project(make_applet: MakeApplet) -> None:
@@ -178,8 +171,8 @@ def test_job_sees_no_other_project(make_applet: MakeApplet) -> None:
         "{other}" in [one["id"] for one in dxpy.find_projects(level="VIEW")],
         [one["id"] for one in dxpy.find_data_objects(name="secret")],
     """
-    refusals = [True, True, True, True, True, False, []]
-    assert answers(make_applet, secret.get_id(), tried) == refusals
+    expected = [True, True, True, True, True, False, []]
+    assert answers(make_applet, secret.get_id(), tried) == expected
 
 
 def test_job_with_access_to_all_projects_reads_them(make_applet: MakeApplet) -> None:
@@ -292,10 +285,7 @@ def main(other):
     assert own["output"] == {"reads": False, "writes": False, "destroys": False}
 
 
-@pytest.mark.parametrize("access", [{}, {"project": "UPLOAD"}])
-def test_detached_run_needs_the_right_to_change_the_project(
-    make_applet: MakeApplet, access: dict
-) -> None:
+def test_detached_run_needs_the_right_to_change_the_project(make_applet: MakeApplet) -> None:
     inner = make_applet("true", "bash")
     code = f"""
 import dxpy
@@ -307,7 +297,8 @@ def main():
     except dxpy.exceptions.PermissionDenied:
         return {{"refused": True}}
 """
-    assert ended(make_applet(code, access=access).run({}))["output"] == {"refused": True}
+    job = make_applet(code, access={"project": "UPLOAD"}).run({})
+    assert ended(job)["output"] == {"refused": True}
 
 
 def test_detached_run_has_at_most_the_rights_of_its_caller(make_applet: MakeApplet) -> None:
@@ -364,8 +355,7 @@ def test_identifiers_do_not_repeat(dx_project: str) -> None:
 
 
 def test_foreign_host_is_refused(dx_platform: LocalPlatform) -> None:
-    port = dx_platform.environment["DX_APISERVER_PORT"]
-    token = json.loads(dx_platform.environment["DX_SECURITY_CONTEXT"])["auth_token"]
+    port, token = dx_platform.port, dx_platform.token
     for host, status in ((f"127.0.0.1:{port}", 200), (f"rebound.example:{port}", 401)):
         headers = {"Host": host, "Authorization": f"Bearer {token}"}
         reply = urllib3.request("POST", f"http://127.0.0.1:{port}{WHOAMI}", headers=headers)
@@ -374,7 +364,7 @@ def test_foreign_host_is_refused(dx_platform: LocalPlatform) -> None:
 
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="sockets are listed in /proc/net")
 def test_only_loopback_is_listened_on(dx_platform: LocalPlatform) -> None:
-    port = int(dx_platform.environment["DX_APISERVER_PORT"])
+    port = int(dx_platform.port)
     rows = [
         line.split()
         for table in ("tcp", "tcp6")

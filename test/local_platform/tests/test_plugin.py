@@ -304,10 +304,10 @@ def test_project_of_a_test_is_made_after_its_platform_was_emptied(
     assert dx("find", "projects", "--brief").stdout.split() == [dx_project]
 
 
-@pytest.fixture
-def another(tmp_path: Path) -> Iterator[LocalPlatform]:
+@pytest.fixture(scope="module")
+def another(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPlatform]:
     """Serve a platform apart from the one that all tests share."""
-    with LocalPlatform(tmp_path / "state") as platform:
+    with LocalPlatform(tmp_path_factory.mktemp("another") / "state") as platform:
         yield platform
 
 
@@ -396,7 +396,7 @@ def test_it(dx_platform):
 
 @pytest.fixture
 def logged_in(another: LocalPlatform, tmp_path: Path) -> Iterator[Project]:
-    """Log a person in to another platform, which stands for the service."""
+    """Log a person in to another platform, in place of the service."""
     with another.new_project("service", tmp_path) as project:
         yield project
 

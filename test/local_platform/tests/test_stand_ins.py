@@ -29,31 +29,20 @@ def reference(tmp_path: Path) -> Path:
     return path
 
 
-def test_file_is_a_default_and_is_named_in_code(
+def test_file_is_a_default_or_is_named_in_code_by_id_or_path(
     dx_stand_in: StandIn,
     dx_applet: Callable[..., str],
     dx_run: Callable[..., Job],
     reference: Path,
 ) -> None:
     file, in_code = service_id("file", "F1"), service_id("file", "F9")
-    dx_stand_in(file, reference)
-    dx_stand_in(in_code, reference)
+    path = service_id("project", "P1") + ":/H. Sapiens - hg19/genome.fa"
+    for wanted in (file, in_code, path):
+        dx_stand_in(wanted, reference)
     default = {"name": "reference", "class": "file", "default": {"$dnanexus_link": file}}
     code = f'dx cat "$reference"; dx download {in_code} --no-progress; cat reference.txt'
-    job = dx_run(dx_applet(code, inputSpec=[default]))
-    assert job.log.count("ACGT") == 2
-
-
-def test_file_is_named_by_the_path_in_its_project(
-    dx_stand_in: StandIn,
-    dx_applet: Callable[..., str],
-    dx_run: Callable[..., Job],
-    reference: Path,
-) -> None:
-    project = service_id("project", "P1")
-    dx_stand_in(f"{project}:/H. Sapiens - hg19/genome.fa", reference)
-    job = dx_run(dx_applet(f'dx cat "{project}:/H. Sapiens - hg19/genome.fa"'))
-    assert "ACGT" in job.log
+    job = dx_run(dx_applet(f'{code}; dx cat "{path}"', inputSpec=[default]))
+    assert job.log.count("ACGT") == 3
 
 
 def test_file_of_a_named_project_has_its_id(dx: Dx, dx_stand_in: StandIn, reference: Path) -> None:
@@ -128,21 +117,23 @@ def test_region_of_stand_ins_is_not_offered_for_projects(
     assert all(":" in region for region in regions)
 
 
-def test_empty_file_has_no_bytes(dx: Dx, dx_stand_in: StandIn) -> None:
+def test_empty_file_has_no_bytes(dx_project: str, dx_stand_in: StandIn) -> None:
+    assert dx_project
     file = service_id("file", "F4")
     dx_stand_in(file)
-    assert dx("cat", file).stdout == ""
+    assert dxpy.DXFile(file).read() == ""
 
 
-def test_changed_file_takes_the_place_of_the_one_before(
-    dx: Dx, dx_stand_in: StandIn, reference: Path
+def test_changed_file_replaces_the_one_before(
+    dx_project: str, dx_stand_in: StandIn, reference: Path
 ) -> None:
+    assert dx_project
     file = service_id("file", "F5")
     dx_stand_in(file, reference)
     reference.unlink()
     reference.write_text("other\n")
     dx_stand_in(file, reference)
-    assert dx("cat", file).stdout == "other\n"
+    assert dxpy.DXFile(file).read() == "other\n"
 
 
 @pytest.mark.parametrize(

@@ -273,7 +273,7 @@ def test_mistakes_are_named_while_they_are_typed_in_the_words_of_the_form(
     expect(tab.field("number").get_by_text("required", exact=True)).to_be_hidden()
 
 
-def test_refusal_of_the_platform_stands_beside_the_field_it_names(
+def test_error_of_the_platform_is_shown_beside_the_field_it_names(
     open_tab: Callable[..., Tab], make_applet: MakeApplet, dx_project: str
 ) -> None:
     file = upload("one.txt", dx_project)

@@ -222,7 +222,7 @@ def test_only_the_files_of_the_page_are_served(dx_platform: LocalPlatform, path:
     assert headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_absolute_path_leads_out_of_the_page_for_nobody(dx_platform: LocalPlatform) -> None:
+def test_absolute_path_does_not_lead_out_of_the_page(dx_platform: LocalPlatform) -> None:
     # A name of letters only, as those of the page's own files are.
     letters = "".join(random.choices(string.ascii_lowercase, k=12))
     secret = Path(tempfile.gettempdir(), letters + ".js")
@@ -268,7 +268,7 @@ def test_page_cannot_be_framed(open_tab: Callable[..., Tab], dx_project: str) ->
         tab.click("Open frame.html")
 
 
-def test_token_leaves_the_address_and_is_sent_to_nobody(
+def test_token_leaves_the_address_and_is_sent_to_the_platform_only(
     open_tab: Callable[..., Tab], dx_platform: LocalPlatform
 ) -> None:
     tab = open_tab()

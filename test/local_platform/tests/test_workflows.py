@@ -192,6 +192,21 @@ def test_machines_are_asked_for_by_stage_and_by_executable(make_stage: Callable[
     assert wanted == ["mem3_ssd1_v2_x2"] * 2
 
 
+def test_what_is_asked_of_a_run_is_asked_of_the_job_of_each_stage(
+    make_stage: Callable[..., str],
+) -> None:
+    workflow = new_workflow(stage("one", applet := make_stage(), 1))
+    needed = dxpy.DXApplet(applet).run({"number": 1})
+    options = {"detailed_job_metrics": True, "depends_on": [needed], "rerun_stages": ["one"]}
+    job = dxpy.DXJob(workflow.run({}, **options).describe()["stages"][0]["execution"]["id"])
+    described = job.describe(fields={"detailedJobMetrics": True, "dependsOn": True})
+    assert described["detailedJobMetrics"] is True
+    assert described["dependsOn"] == [needed.get_id()]
+    asked = {"input": {}, "project": workflow.get_proj_id(), "singleContext": True}
+    with pytest.raises(InvalidInput, match='does not serve the field "singleContext"'):
+        dxpy.api.workflow_run(workflow.get_id(), asked)
+
+
 def test_a_failing_stage_fails_the_others(make_stage: Callable[..., str]) -> None:
     failing, waiting = make_stage(FAIL, "fails"), make_stage(WAIT, "waits")
     analysis = new_workflow(stage("bad", failing, 1), stage("good", waiting, 1)).run({})

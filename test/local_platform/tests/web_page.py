@@ -101,7 +101,7 @@ def open_tab(browser: Browser, dx_platform: LocalPlatform) -> Iterator[Any]:
 
 @pytest.fixture
 def tab(open_tab: Any) -> Iterator[Tab]:
-    """Open one tab, which asks nobody else and complains of nothing."""
+    """Open one tab, which asks only the platform and complains of nothing."""
     tab = open_tab()
     yield tab
     assert tab.complaints == []

@@ -9,7 +9,7 @@ from local_platform.api.call import Call
 from local_platform.api.search import compiled
 from local_platform.errors import InvalidInput
 from local_platform.rules import spec
-from local_platform.store import entities, places
+from local_platform.store import places
 from local_platform.strict_json import Hash
 
 
@@ -61,8 +61,7 @@ def validate(call: Call) -> Hash:
     """
     # The files and instance types of all runs together, which are checked run by run.
     call.ignore("files", "instanceTypes")
-    call.placement(call.object_id)
-    applet = entities.get(call.store, call.object_id)
+    applet = call.described(call.object_id)
     columns: Hash = call.field("batchInput", dict)
     common: Hash = call.field("commonInput", dict, {})
     lengths = {len(column) for column in columns.values() if isinstance(column, list)}

@@ -1,4 +1,4 @@
-"""What files, applets and records share: creation, description, labels, details.
+"""What files, applets, records and workflows share: creation, description, labels, details.
 
 https://documentation.dnanexus.com/developer/api/introduction-to-data-object-classes
 """
@@ -8,7 +8,7 @@ from typing import Any
 
 from local_platform.api.call import Call
 from local_platform.api.search import Selection
-from local_platform.errors import InvalidInput, InvalidState
+from local_platform.errors import InvalidInput
 from local_platform.jobs import analyses
 from local_platform.rules import links, stages
 from local_platform.rules.fields import REQUIRED
@@ -43,7 +43,7 @@ def create(call: Call, class_name: str, state: str, extra: Hash) -> Hash:
         **labels(call),
         "sponsored": False,
     }
-    # What a client sends beside them may not replace them.
+    # Fields of the client's own do not replace these.
     description = shared | extra | shared
     entities.save(call.store, description)
     places.put(call.store, object_id, container, folder)
@@ -80,7 +80,7 @@ def selection(options: Any) -> Selection:
 
 
 def view(store: Store, place: Placement, one: Hash, wanted: Selection) -> Hash:
-    """Return what is asked of an object's description, as it lies in one place."""
+    """Return the fields asked for of an object, as described in one place."""
     description = one | {
         "project": place.container,
         "folder": place.folder,
@@ -163,19 +163,10 @@ def relabel(call: Call, **changes: Any) -> Hash:
     return change(call)
 
 
-def require_open(call: Call) -> None:
-    """Raise InvalidState unless the object that is called can still be changed.
-
-    https://documentation.dnanexus.com/developer/api/data-object-lifecycle
-    """
-    if entities.get(call.store, call.object_id)["state"] != "open":
-        raise InvalidState(f"The object is not in the open state: {call.object_id}")
-
-
 def change_open(call: Call, **changes: Any) -> Hash:
     """Write what can be changed only until the object is closed."""
     call.placement(call.object_id, "CONTRIBUTE", call.optional("project", str))
-    require_open(call)
+    entities.require_open(call.store, call.object_id)
     return change(call, **changes)
 
 

@@ -27,7 +27,7 @@ def new(call: Call) -> Hash:
 def upload(call: Call) -> Hash:
     """/file-x/upload: a URL for one part, whose size and md5 are fixed by it."""
     call.placement(call.object_id, "UPLOAD")
-    files.require_open(call.store, call.object_id)
+    entities.require_open(call.store, call.object_id)
     number = call.field("index", int, 1)
     size = call.field("size", int)
     md5 = call.field("md5", str)

@@ -78,6 +78,7 @@ def view(call: Call, container_id: str, wanted: Selection) -> Hash:
     """Return the description of a project or container."""
     description = entities.get(call.store, container_id) | {
         "level": call.level(container_id),
+        "atSpendingLimit": False,
         "storageCost": 0,
         "totalSponsoredEgressBytes": 0,
         "consumedSponsoredEgressBytes": 0,

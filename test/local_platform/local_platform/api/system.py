@@ -39,7 +39,7 @@ EXECUTIONS = ("job", "analysis")
 
 def whoami(call: Call) -> Hash:
     """/system/whoami."""
-    call.ignore("fields")
+    call.whole()
     return {"id": USER}
 
 
@@ -47,7 +47,7 @@ def describe_user(call: Call) -> Hash:
     """/user-x/describe: there is one user."""
     if call.object_id != USER:
         raise ResourceNotFound(f"The entity {call.object_id} could not be found")
-    call.ignore("fields", "defaultFields")
+    call.whole()
     regions = {
         one["region"]
         for _, one in entities.newest(call.store, "project")
@@ -85,7 +85,7 @@ def find_projects(call: Call) -> Hash:
         wanted.add_exact(call, field)
     if call.field("public", bool, False):
         wanted.add(lambda _: False)
-    # Whoever sees a project here has been given it.
+    # All projects that a caller sees here are shared with it explicitly.
     call.ignore("explicitPermission")
 
     def found() -> Iterator[Found]:
@@ -133,13 +133,13 @@ def _in_scope(call: Call, scope: Fields) -> list[str]:
     return [one for one in projects if call.level(one) != "NONE"]
 
 
-def _filtered(call: Call, containers: list[str]) -> list[str]:
+def _filtered(call: Call, found: list[str]) -> list[str]:
     """Return those containers that a search for data objects asks for by level and region."""
     least, asked = LEVELS.index(call.one_of("level", LEVELS, "VIEW")), call.raw("region")
     regions = asked if isinstance(asked, list) else [asked]
     return [
         one
-        for one in containers
+        for one in found
         if LEVELS.index(call.level(one)) >= least
         and (asked is None or entities.get(call.store, one)["region"] in regions)
     ]

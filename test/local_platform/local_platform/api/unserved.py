@@ -60,7 +60,7 @@ def _check_named_asset(call: Call) -> None:
     """Refuse a search for an asset by its name, if nothing here has it."""
     scope, name = call.within("scope"), call.field("name", str)
     project, folder = scope.field("project", str), scope.folder()
-    lying = places.contents(call.store, project, folder)
+    lying = places.contents(call.store, project, folder) if call.level(project) != "NONE" else []
     if any(places.describe(call.store, place)["name"] == name for place in lying):
         return
     version = call.within("properties").field("version", str, "")

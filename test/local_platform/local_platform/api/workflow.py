@@ -6,7 +6,7 @@ https://documentation.dnanexus.com/developer/api/running-analyses/workflows-and-
 import dataclasses
 from typing import Any
 
-from local_platform.api import applet, data_object, unserved
+from local_platform.api import applet, data_object, job, unserved
 from local_platform.api.call import Call
 from local_platform.errors import InvalidInput, InvalidState
 from local_platform.jobs import analyses
@@ -18,6 +18,16 @@ from local_platform.strict_json import Hash
 
 REQUEST_ONLY = (*applet.REQUEST_ONLY, "initializeFrom")
 COPIED = ("name", "title", "summary", "description", "outputFolder", "stages", "inputs", "outputs")
+# What a run asks of the job of each stage.
+PASSED_ON = (
+    "delayWorkspaceDestruction",
+    "dependsOn",
+    "detach",
+    "detailedJobMetrics",
+    "preserveJobOutputs",
+    "priority",
+    "rank",
+)
 FAILURE_POLICIES = ("failStage", "failAllStages")
 
 
@@ -42,7 +52,7 @@ def new(call: Call) -> Hash:
         known["stages"].append(_new_stage(call, stage, known["stages"]))
     if source:
         known["initializedFrom"] = call.field("initializeFrom", dict)
-    # dx run --clone makes a workflow for this one run, which nobody looks for.
+    # dx run --clone makes a workflow for one run: searches do not show it.
     hidden = {"hidden": True} if temporary else {}
     body = {"name": source.get("name")} | call.body | hidden
     asked = dataclasses.replace(call, body=body)
@@ -236,6 +246,8 @@ def close(call: Call) -> Hash:
 def run(call: Call) -> Hash:
     """/workflow-x/run: the jobs of all stages at once; each waits for the outputs it links to."""
     workflow = _workflow(call, call.object_id, call.optional("project", str))
+    # Nothing is ever used again: every stage is run.
+    call.ignore("rerunStages", *job.WITHOUT_EFFECT)
     planned = _planned(call, workflow)
     analysis = analyses.describe_new(call, planned, applet.origin(call, {}))
     analysis |= {"runInput": call.field("input", dict), **data_object.labels(call)}
@@ -367,6 +379,5 @@ def _stage_call(call: Call, stage: Hash, values: Hash, analysis: Hash) -> Call:
         "executionPolicy": policy,
         "systemRequirements": stage["systemRequirements"],
     }
-    passed_on = ("priority", "rank", "detach", "delayWorkspaceDestruction")
-    body |= {name: call.raw(name) for name in passed_on if name in call.body}
-    return dataclasses.replace(call, object_id=stage["executable"], body=body)
+    body |= {name: call.raw(name) for name in PASSED_ON if name in call.body}
+    return dataclasses.replace(call, object_id=stage["executable"], body=body, read=set())

@@ -1,1 +1,1 @@
-"""HTTP: calls and their answers, bytes, logs, and what a browser may do. Knows no domain."""
+"""HTTP: calls and their answers, bytes, logs, and what a browser may do."""

@@ -73,7 +73,7 @@ async def send_page(request: web.Request) -> web.FileResponse:
     policy = (
         f"default-src 'self'; connect-src 'self' ws://{request.host}; object-src 'none';"
         " base-uri 'none'; form-action 'none'; frame-ancestors 'none';"
-        # No string becomes HTML but what one module makes of an applet's README.
+        # One module, which shows an applet's README, may turn a string into HTML.
         " require-trusted-types-for 'script'; trusted-types readme"
     )
     return web.FileResponse(

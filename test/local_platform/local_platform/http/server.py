@@ -1,4 +1,4 @@
-"""HTTP: calls, tokens, errors. Knows no domain.
+"""HTTP: calls, tokens, errors.
 
 How calls and errors look: https://documentation.dnanexus.com/developer/api/protocols
 """
@@ -109,7 +109,7 @@ class Server:
         except web.RequestPayloadError as error:
             return _refusal(MalformedJSON(f"The body cannot be read: {error}"))
         except ConnectionError:
-            # Nobody is left to answer, or it would be taken for the bytes of a file.
+            # The client is gone, or would take an error for the bytes of a file.
             if request.transport:
                 request.transport.close()
             return web.Response()

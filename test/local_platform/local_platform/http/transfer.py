@@ -1,6 +1,5 @@
 """The bytes of files, sent and received piece by piece, in bounded memory."""
 
-import contextlib
 import hashlib
 import logging
 import secrets
@@ -32,7 +31,8 @@ async def receive_part(store: Store, request: web.Request) -> web.Response:
     """Receive one part and keep it if it is what was declared."""
     path, signature = _signed(request)
     part = files.expected_part(store, path, signature)
-    async with _temporary_file(store.incoming) as received:
+    received = store.incoming / secrets.token_hex(16)
+    try:
         digest, size = hashlib.md5(usedforsecurity=False), 0
         with received.open("wb") as target:
             async for chunk in _content(request):
@@ -48,6 +48,9 @@ async def receive_part(store: Store, request: web.Request) -> web.Response:
             )
         with store.transaction():
             files.keep_part(store, part, received)
+    finally:
+        # It is not there any more once it is kept.
+        received.unlink(missing_ok=True)
     return web.Response()
 
 
@@ -126,13 +129,3 @@ def _signed(request: web.Request) -> tuple[str, str]:
     """Return the signed path of a request for bytes, as it was sent, and its signature."""
     path, signature = files.split_signature(request.rel_url.raw_path.removeprefix("/F/"))
     return path, signature or request.headers.get(files.SIGNATURE_HEADER, "")
-
-
-@contextlib.asynccontextmanager
-async def _temporary_file(folder: Path) -> AsyncIterator[Path]:
-    """Give a fresh file that is gone afterwards, unless it was moved away."""
-    path = folder / secrets.token_hex(16)
-    try:
-        yield path
-    finally:
-        path.unlink(missing_ok=True)

@@ -9,12 +9,11 @@ from typing import Any
 
 from local_platform.access import Caller
 from local_platform.jobs import states
-from local_platform.jobs.request import Origin
-from local_platform.rules import links, requirements, stages
+from local_platform.jobs.request import Origin, shared_fields
+from local_platform.rules import links, stages
 from local_platform.rules.fields import Fields
 from local_platform.store import entities
-from local_platform.store.containers import USER
-from local_platform.store.database import Store, now
+from local_platform.store.database import Store
 from local_platform.store.entities import new_id
 from local_platform.strict_json import Hash
 
@@ -52,12 +51,7 @@ def describe_new(asked: Fields, workflow: Hash, origin: Origin) -> Hash:
         workflow: as it is run: with the inputs, folders and machines of this run.
         origin: where the request comes from; its folder is the workflow's if it names none.
     """
-    analysis_id, time, parent = new_id("analysis"), now(), origin.parent
-    folder = workflow["outputFolder"]
-    requested = requirements.by_executable(
-        asked, "systemRequirementsByExecutable", requirements.machines
-    )
-    above = (parent or {}).get("mergedSystemRequirementsByExecutable", {})
+    analysis_id, parent, folder = new_id("analysis"), origin.parent, workflow["outputFolder"]
     return {
         "id": analysis_id,
         "class": "analysis",
@@ -75,21 +69,9 @@ def describe_new(asked: Fields, workflow: Hash, origin: Origin) -> Hash:
         "originJob": parent["originJob"] if parent else None,
         "rootExecution": parent["rootExecution"] if parent else analysis_id,
         "stages": [],
-        "created": time,
-        "modified": time,
-        "launchedBy": USER,
-        "billTo": USER,
-        "isFree": True,
-        "totalPrice": 0,
-        "priority": asked.field("priority", str, "normal"),
         "ignoreReuse": asked.raw("ignoreReuse"),
-        "timeoutPolicyByExecutable": requirements.by_executable(
-            asked, "timeoutPolicyByExecutable", requirements.durations
-        ),
-        "runSystemRequirements": requirements.machines(asked.within("systemRequirements")),
         "runStageSystemRequirements": asked.field("stageSystemRequirements", dict, {}),
-        "runSystemRequirementsByExecutable": requested,
-        "mergedSystemRequirementsByExecutable": requirements.merge_by_executable(requested, above),
+        **shared_fields(asked, workflow, parent),
     }
 
 

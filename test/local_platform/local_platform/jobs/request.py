@@ -58,7 +58,8 @@ def describe(asked: Fields, executable: Hash, function: str, origin: Origin, che
     `checked` are the fields that were checked with the caller's rights: input, labels and
     dependencies.
     """
-    job_id, time, parent = new_id("job"), now(), origin.parent
+    job_id, parent, above = new_id("job"), origin.parent, origin.above
+    shared = shared_fields(asked, executable, above)
     run_spec = executable["runSpec"]
     title = executable.get("title") or executable["name"]
     return {
@@ -75,25 +76,18 @@ def describe(asked: Fields, executable: Hash, function: str, origin: Origin, che
         "networkAccess": origin.access.get("network", []),
         "parentJob": parent["id"] if parent else None,
         "originJob": parent["originJob"] if parent else job_id,
-        "rootExecution": above["rootExecution"] if (above := origin.above) else job_id,
+        "rootExecution": above["rootExecution"] if above else job_id,
         "parentAnalysis": origin.analysis["id"] if origin.analysis else None,
         "analysis": origin.analysis["id"] if origin.analysis else (parent or {}).get("analysis"),
         "stage": origin.stage or (parent["stage"] if parent else None),
         "state": "idle",
         "stateTransitions": [],
-        "created": time,
-        "modified": time,
         "output": None,
         "try": 0,
         "failureCounts": {},
-        "launchedBy": USER,
-        "billTo": USER,
-        "isFree": True,
-        "totalPrice": 0,
         "executionPolicy": run_spec.get("executionPolicy", {})
         | requirements.restarts(asked.within("executionPolicy")),
         "restartableEntryPoints": run_spec.get("restartableEntryPoints", "master"),
-        "priority": asked.field("priority", str, "normal"),
         "rank": asked.field("rank", int, 0),
         "headJobOnDemand": asked.field(
             "headJobOnDemand", bool, run_spec.get("headJobOnDemand", False)
@@ -103,10 +97,40 @@ def describe(asked: Fields, executable: Hash, function: str, origin: Origin, che
         "internetUsageIPs": [],
         "ignoreReuse": asked.field("ignoreReuse", bool, True),
         "delayWorkspaceDestruction": asked.field("delayWorkspaceDestruction", bool, False),
-        **_turnaround(asked, executable),
-        **_time_limit(asked, executable, function, origin),
-        **_machine(asked, executable, function, origin),
+        **shared,
+        "timeout": _timeout(shared["timeoutPolicyByExecutable"], executable, function),
+        **_machine(shared, executable, function, origin),
         **checked,
+    }
+
+
+def shared_fields(asked: Fields, executable: Hash, above: Hash | None) -> Hash:
+    """Return the fields that describe a new job and a new analysis in the same way.
+
+    What the job or the analysis above it asks for by executable comes first.
+    """
+    time, inherited = now(), above or {}
+    limits = requirements.by_executable(asked, "timeoutPolicyByExecutable", requirements.durations)
+    machines = requirements.by_executable(
+        asked, "systemRequirementsByExecutable", requirements.machines
+    )
+    return {
+        "created": time,
+        "modified": time,
+        "launchedBy": USER,
+        "billTo": USER,
+        "isFree": True,
+        "totalPrice": 0,
+        "priority": asked.field("priority", str, "normal"),
+        "timeoutPolicyByExecutable": requirements.merge_by_executable(
+            limits, inherited.get("timeoutPolicyByExecutable", {})
+        ),
+        "runSystemRequirements": requirements.machines(asked.within("systemRequirements")),
+        "runSystemRequirementsByExecutable": machines,
+        "mergedSystemRequirementsByExecutable": requirements.merge_by_executable(
+            machines, inherited.get("mergedSystemRequirementsByExecutable", {})
+        ),
+        **_turnaround(asked, executable),
     }
 
 
@@ -123,41 +147,29 @@ def _turnaround(asked: Fields, executable: Hash) -> Hash:
     }
 
 
-def _time_limit(asked: Fields, executable: Hash, function: str, origin: Origin) -> Hash:
-    """Return the time limit of a job, in milliseconds, and those asked for its whole tree."""
-    field = "timeoutPolicyByExecutable"
-    requested = requirements.by_executable(asked, field, requirements.durations)
-    merged = requirements.merge_by_executable(requested, (origin.above or {}).get(field, {}))
-    policies = (merged.get(executable["id"], {}), executable["runSpec"].get("timeoutPolicy", {}))
-    found = [policy[name] for policy in policies for name in (function, "*") if policy.get(name)]
-    return {
-        field: merged,
-        "timeout": requirements.milliseconds(found[0] if found else DEFAULT_TIMEOUT),
-    }
+def _timeout(policies: Hash, executable: Hash, function: str) -> float:
+    """Return the time limit of a job, in milliseconds."""
+    both = (policies.get(executable["id"], {}), executable["runSpec"].get("timeoutPolicy", {}))
+    found = [policy[name] for policy in both for name in (function, "*") if policy.get(name)]
+    return requirements.milliseconds(found[0] if found else DEFAULT_TIMEOUT)
 
 
-def _machine(asked: Fields, executable: Hash, function: str, origin: Origin) -> Hash:
-    """Return a job's instance type, and the requests that led to it.
+def _machine(shared: Hash, executable: Hash, function: str, origin: Origin) -> Hash:
+    """Return a job's instance type, and the requirements that led to it.
 
     Another entry point of the same run keeps to what was asked for that run. What is asked by
     executable holds for the whole tree, and comes first.
     """
-    requested = requirements.machines(asked.within("systemRequirements"))
-    requested_by = requirements.by_executable(
-        asked, "systemRequirementsByExecutable", requirements.machines
-    )
-    above = origin.above or {}
-    merged = requirements.merge_by_executable(
-        requested_by, above.get("mergedSystemRequirementsByExecutable", {})
-    )
-    same_run = above if origin.shares_workspace else executable["runSpec"]
-    needed = requirements.merge(same_run.get("systemRequirements", {}), requested)
-    needed = requirements.merge(needed, merged.get(executable["id"]) or merged.get("*", {}))
+    by_executable = shared["mergedSystemRequirementsByExecutable"]
+    same_run = origin.parent if origin.parent and origin.shares_workspace else executable["runSpec"]
+    needed: Hash = same_run.get("systemRequirements", {})
+    for asked in (
+        shared["runSystemRequirements"],
+        by_executable.get(executable["id"]) or by_executable.get("*", {}),
+    ):
+        needed = requirements.merge(needed, asked)
     types = [needed.get(name, {}).get("instanceType") for name in (function, "*")]
     return {
         "instanceType": types[0] or types[1] or DEFAULT_INSTANCE,
         "systemRequirements": needed,
-        "runSystemRequirements": requested,
-        "runSystemRequirementsByExecutable": requested_by,
-        "mergedSystemRequirementsByExecutable": merged,
     }

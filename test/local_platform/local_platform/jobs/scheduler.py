@@ -29,6 +29,7 @@ from local_platform.worker.run import Assignment, Run
 LOG = logging.getLogger("local_platform")
 # How long the end of the running jobs is waited for when the platform stops, in seconds.
 LONGEST_STOP = 15
+STOPPED = "The platform was stopped while the job ran"
 
 
 class Scheduler:
@@ -78,13 +79,13 @@ class Scheduler:
 
     def fail(self, job_id: str, reason: str, message: str) -> None:
         """Fail a running job as its machine would, or restart it if its policy says so."""
-        self._change(job_id, "running", lambda job: states.fail(self._store, job, reason, message))
+        self._change(job_id, "running", partial(self._fail, reason, message))
         self.wake()
 
     def _recover(self) -> None:
         """Settle the jobs that an earlier process of this platform left running."""
         for job in entities.oldest(self._store, "job", ("running",)):
-            self._change(job["id"], "running", self._lose)
+            self._change(job["id"], "running", partial(self._fail, "UnresponsiveWorker", STOPPED))
         self._store.jobs.mkdir(exist_ok=True)
         kept = {
             folder
@@ -95,10 +96,9 @@ class Scheduler:
         for folder in set(self._store.jobs.iterdir()) - kept:
             private_root.remove(folder)
 
-    def _lose(self, job: Hash) -> None:
-        """Fail, or restart, a job whose worker went with an earlier process."""
-        message = "The platform was stopped meanwhile"
-        states.fail(self._store, job, "UnresponsiveWorker", message)
+    def _fail(self, reason: str, message: str, job: Hash) -> None:
+        """Fail a job, or restart it if its policy says so."""
+        states.fail(self._store, job, reason, message)
 
     async def _advance_all(self) -> None:
         """Advance each job that can be by one state, oldest first; calls are answered meanwhile."""

@@ -63,7 +63,7 @@ def look_for_output(store: Store, job: Hash) -> None:
     if any(member["state"] not in states.FINAL for member in states.subtree(store, job)[1:]):
         return
     try:
-        # With the job's own rights: an output gives nobody access to what the job may not read.
+        # With the job's own rights: its output gives no access to what the job may not read.
         caller = Caller(store, job["id"])
         job["output"] = analyses.replace_references(caller, job["output"])
         caller.check_links(job["output"], "output")

@@ -48,7 +48,10 @@ class Fields:
         Raises:
             InvalidInput: it is of another type.
         """
-        value = self.raw(name)
+        return self._checked(name, kind, self.raw(name))
+
+    def _checked(self, name: str, kind: type[T], value: Any) -> T | None:
+        """Return the value of a field, which must be absent, null, or of a type."""
         if value is None:
             return None
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
@@ -65,12 +68,12 @@ class Fields:
         self.read.update(self.path + name for name in names)
 
     def whole(self) -> Hash:
-        """Return all fields, for whoever keeps them as they are."""
+        """Return all fields; they count as read."""
         self.ignore(*self.body)
         return self.body
 
     def unread(self) -> list[str]:
-        """Return the paths of the fields that nobody has read."""
+        """Return the paths of the fields that were not read."""
         return list(_unread(self.body, self.path, self.read))
 
     def one_of(self, name: str, allowed: tuple[str, ...], default: str = REQUIRED) -> str:
@@ -95,7 +98,7 @@ class Fields:
         return "/" + re.sub("/+", "/", path).strip("/")
 
     def within(self, name: str) -> "Fields":
-        """Return the fields of a field, which has none when it is absent."""
+        """Return a nested hash as Fields, empty if absent."""
         return self._inner(f"{self.path}{name}.", self._look_into(name, dict, ".") or {})
 
     def each(self, name: str) -> Iterator["Fields"]:
@@ -117,7 +120,7 @@ class Fields:
     def _look_into(self, name: str, kind: type[T], mark: str) -> T | None:
         """Return a field whose own fields are yet to be read."""
         self.read.add(f"{self.path}{name}{mark}")
-        return Fields(body=self.body, path=self.path).optional(name, kind)
+        return self._checked(name, kind, self.body.get(name))
 
     def expected(self, name: str, what: str) -> InvalidInput:
         """Return the refusal of a field that is not what it must be."""
@@ -125,7 +128,7 @@ class Fields:
 
 
 def _unread(body: Hash, path: str, read: set[str]) -> Iterator[str]:
-    """Yield the paths of the fields in a hash that nobody has read."""
+    """Yield the paths of the fields in a hash that were not read."""
     for name, value in body.items():
         here = f"{path}{name}"
         if value is None or here in read:
@@ -143,8 +146,8 @@ def json_of(content: bytes) -> Any:
     """Return the JSON that a client sent.
 
     Raises:
-        MalformedJSON: it is none.
-        InvalidInput: it is, but beyond what can be kept.
+        MalformedJSON: the body is not JSON.
+        InvalidInput: the body is JSON, but exceeds a limit of the platform.
     """
     try:
         return parse(content)
@@ -158,8 +161,8 @@ def hash_of(content: bytes) -> Hash:
     """Return the hash that a client sent.
 
     Raises:
-        MalformedJSON: it is none.
-        InvalidInput: it is one, but beyond what can be kept.
+        MalformedJSON: the body is not a JSON object.
+        InvalidInput: the body is JSON, but exceeds a limit of the platform.
     """
     body = json_of(content)
     if not isinstance(body, dict):

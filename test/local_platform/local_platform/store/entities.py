@@ -1,11 +1,11 @@
-"""Projects, containers, data objects and jobs: everything with an ID and a description."""
+"""Projects, containers, data objects, jobs and analyses: all that has an ID and a description."""
 
 import json
 import secrets
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from local_platform.errors import ResourceNotFound
+from local_platform.errors import InvalidState, ResourceNotFound
 from local_platform.store import parts
 from local_platform.store.database import Store, now
 from local_platform.strict_json import Hash
@@ -15,7 +15,7 @@ ID_ALPHABET = "0123456789BFGJKPQVXYZbfgjkpqvxyz"
 
 
 def new_id(class_name: str) -> str:
-    """Return a fresh identifier: the class and 24 characters (120 bits) nobody can guess."""
+    """Return a fresh identifier: the class and 24 characters (120 bits) that cannot be guessed."""
     return f"{class_name}-" + "".join(secrets.choice(ID_ALPHABET) for _ in range(24))
 
 
@@ -68,6 +68,16 @@ def get(store: Store, object_id: str) -> Hash:
     return description
 
 
+def require_open(store: Store, object_id: str) -> None:
+    """Raise InvalidState unless an object can still be changed.
+
+    https://documentation.dnanexus.com/developer/api/data-object-lifecycle
+    """
+    state = get(store, object_id)["state"]
+    if state != "open":
+        raise InvalidState(f"The object is not in the open state, but {state}: {object_id}")
+
+
 def delete(store: Store, object_id: str) -> None:
     """Remove an entity and what hangs on it."""
     store.changes += 1
@@ -94,7 +104,7 @@ def newest(store: Store, class_name: str, before: int | None = None) -> Iterator
 
 
 def oldest(store: Store, class_name: str, states: Iterable[str], limit: int = -1) -> list[Hash]:
-    """Return those of one class in some states, oldest first, at most so many."""
+    """Return entities of one class in some states, oldest first, at most `limit` of them."""
     condition = "class = ? AND state IN (SELECT value FROM json_each(?)) ORDER BY seq LIMIT ?"
     return _where(store, condition, class_name, json.dumps(list(states)), limit)
 
@@ -106,7 +116,7 @@ def executions_in(store: Store, project: str) -> list[Hash]:
 
 
 def tree(store: Store, root_execution: str) -> list[Hash]:
-    """Return every job of a tree, oldest first."""
+    """Return every job and analysis of a tree, oldest first."""
     in_tree = "json_extract(description, '$.rootExecution') = ?"
     return _where(store, f"{in_tree} ORDER BY seq", root_execution)
 

@@ -30,12 +30,6 @@ class Part:
     md5: str
 
 
-def require_open(store: Store, file_id: str) -> None:
-    """Raise InvalidState unless parts can be added to a file."""
-    if entities.get(store, file_id)["state"] != "open":
-        raise InvalidState(f"The object is not in the open state, but closed: {file_id}")
-
-
 def upload_path(part: Part, expires: int) -> str:
     """Return the path to be signed for one part, until a time in milliseconds."""
     return f"U/{expires}/{part.file}/{part.number}/{part.size}/{part.md5}"
@@ -75,13 +69,13 @@ def expected_part(store: Store, path: str, signature: str) -> Part:
         InvalidState: the file is no longer open.
     """
     file_id, number, size, md5 = _verified(store, path, signature)
-    require_open(store, file_id)
+    entities.require_open(store, file_id)
     return Part(file_id, int(number), int(size), md5)
 
 
 def keep_part(store: Store, part: Part, received: Path) -> None:
     """Move a received part to its place; only then is it complete."""
-    require_open(store, part.file)
+    entities.require_open(store, part.file)
     parts.keep(store, received, part.file, part.number)
     parts.save(store, part.file, part.number, part.size, part.md5, "complete")
 

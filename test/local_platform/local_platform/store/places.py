@@ -69,7 +69,7 @@ def describe(store: Store, place: Placement) -> Hash:
 
 
 def describe_oldest(store: Store, object_id: str) -> Hash:
-    """Return the description of an object as it is in the place where it lies longest."""
+    """Return the description of an object in its oldest place."""
     return describe(store, of(store, object_id)[0])
 
 

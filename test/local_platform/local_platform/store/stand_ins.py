@@ -168,11 +168,10 @@ def _put_file(
         tarfile.open(received, "w:gz").close()
     else:
         received.touch()
-    digest, size = hashlib.md5(usedforsecurity=False), 0
+    size, digest = received.stat().st_size, hashlib.md5(usedforsecurity=False)
     with received.open("rb") as file:
         while chunk := file.read(2**20):
             digest.update(chunk)
-            size += len(chunk)
     parts.keep(store, received, file_id, 1)
     parts.save(store, file_id, 1, size, digest.hexdigest(), "complete")
     fields = {"name": name, "hidden": hidden, "size": size, "standIn": stamp}

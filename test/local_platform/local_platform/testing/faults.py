@@ -7,7 +7,7 @@ faults through the standard input of the platform that they started; no route or
 import asyncio
 import re
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -26,13 +26,17 @@ from local_platform.strict_json import Hash
 NOTHING = "nothing"
 """The fault that spoils nothing, and so counts requests."""
 EXPIRED = "expired"
-"""The fault of the first URL that is used: refused for ever, while one asked for anew works."""
+"""The fault of the first URL that is used: it is always refused, a new one works."""
 RETRY_AFTER = {"Retry-After": "1"}
 """Tells the client when to try again, in seconds."""
 CALLS = {"429": "RateLimitConditional", "500": "InternalError", "503": "ServiceUnavailable"}
 """Faults of calls: their statuses, and the types of their errors."""
 REASONS = ("SpotInstanceInterruption", "UnresponsiveWorker", "AppInsufficientResourceError")
 """Faults of machines: the reasons for which a job fails in the middle of a call."""
+
+
+Download = Callable[[web.Request, str], Awaitable[web.StreamResponse]]
+"""Answers a request for bytes; also given the mark of requests that no fault spoils."""
 
 
 @dataclass
@@ -105,7 +109,7 @@ class Faults:
         if of_calls and file is not None:
             raise ValueError("A fault concerns downloads of a file, or calls of a method or job")
         if of_calls and kind in ("429", "503") and times is None:
-            raise ValueError(f"dxpy calls again after {kind} for ever: say how many times")
+            raise ValueError(f"dxpy repeats a call after {kind} without end: say how many times")
         fault = Fault(
             kind,
             file=None if of_calls else file or "*",
@@ -293,33 +297,24 @@ async def _wrong_bytes(request: web.Request, passing: str) -> web.StreamResponse
     return web.Response(status=answer.status, headers=answer.headers, body=body)
 
 
-async def _server_error(request: web.Request, passing: str) -> web.StreamResponse:
-    """Status 500, which clients try again."""
-    del request, passing
-    return web.Response(status=500)
+def _status(status: int, headers: Mapping[str, str] | None = None) -> Download:
+    """Return what answers with a status and no bytes."""
+
+    async def answer(_request: web.Request, _passing: str) -> web.StreamResponse:
+        return web.Response(status=status, headers=headers)
+
+    return answer
 
 
-async def _unavailable(request: web.Request, passing: str) -> web.StreamResponse:
-    """Status 503 with Retry-After, which clients wait for and try again."""
-    del request, passing
-    return web.Response(status=503, headers=RETRY_AFTER)
-
-
-async def _refused(request: web.Request, passing: str) -> web.StreamResponse:
-    """Status 403, as storage answers."""
-    del request, passing
-    return web.Response(status=403)
-
-
-DOWNLOADS: dict[str, Callable[[web.Request, str], Awaitable[web.StreamResponse]]] = {
+DOWNLOADS: dict[str, Download] = {
     "cut": _cut,
     "early_end": _early_end,
     "stall": _stall,
     "whole_file": _whole_file,
     "foreign_range": _foreign_range,
     "wrong_bytes": _wrong_bytes,
-    "403": _refused,
-    "500": _server_error,
-    "503": _unavailable,
-    EXPIRED: _refused,
+    "403": _status(403),
+    "500": _status(500),
+    "503": _status(503, RETRY_AFTER),
+    EXPIRED: _status(403),
 }

@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -99,13 +98,16 @@ class LocalPlatform:
         lead_clients(self.environment)
 
     def stop(self) -> int:
-        """End it; return its exit status."""
-        return self._end()
+        """Close its standard input, with which it ends, and return its exit status."""
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream:
+                stream.close()
+        return self._process.wait(PATIENCE)
 
     def kill(self) -> None:
         """End it without warning."""
-        self._process.send_signal(signal.SIGKILL)
-        self._end()
+        self._process.kill()
+        self.stop()
 
     def reset(self) -> None:
         """Stop it, forget everything, and start it again on the same port."""
@@ -127,13 +129,6 @@ class LocalPlatform:
         line = f"{object_id} = {Path(path).absolute() if path else ''}"
         stand_ins.read(line, Path())
         self._order(line)
-
-    def _end(self) -> int:
-        """Close its standard input, with which it ends, and wait for that."""
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream:
-                stream.close()
-        return self._process.wait(PATIENCE)
 
     def _order(self, order: object) -> Any:
         """Give it an order, and return its reply."""

@@ -54,7 +54,7 @@ def _bind(folder: Path, name: str) -> socket.socket:
 
 
 def _pump(source: socket.socket, ended: threading.Event, log: Log) -> None:
-    """Log what is sent; what has come meanwhile goes together, as far as it has one level."""
+    """Log what is sent; waiting records of the same level are logged together."""
     while True:
         datagrams = [source.recv(LARGEST)]
         with contextlib.suppress(BlockingIOError):
@@ -69,7 +69,7 @@ def _pump(source: socket.socket, ended: threading.Event, log: Log) -> None:
 
 
 def _read(datagram: bytes) -> tuple[str, str]:
-    """Return the level and the message of a record; whatever else was sent is a message itself."""
+    """Return the level and the message of a record; anything else that was sent is a message."""
     text = datagram.decode("utf-8", "replace")
     try:
         record = parse(datagram)

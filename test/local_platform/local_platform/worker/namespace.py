@@ -2,7 +2,7 @@
 
 The job's / is its private root. What the root does not have is shown from this machine. Where both
 have a folder, the job sees the files of both, and what it writes there goes to the root (an
-overlay). So paths lead where they lead on a worker, and what a job installs goes with the job.
+overlay). So paths are those of a worker, and what a job installs is removed with it.
 """
 
 import json
@@ -30,7 +30,7 @@ WRITABLE = (
 
 @dataclass(frozen=True)
 class Support:
-    """What this machine allows to whoever runs the platform."""
+    """What this machine allows the user of the platform."""
 
     refusal: str | None = None
     """Why jobs cannot have namespaces; None if they can."""

@@ -18,7 +18,7 @@ class UnsafeError(Exception):
 
 
 def _locate(root: Path, name: str) -> Path:
-    """Return where a name lies in a root.
+    """Return the path of a name in a root.
 
     Raises:
         UnsafeError: the path leads out of the root, or through something that is not a folder.
@@ -73,7 +73,7 @@ def write(root: Path, name: str, content: bytes) -> None:
 
 
 def _unlink(path: Path) -> None:
-    """Remove what has a name, unless it is a folder: then whoever needs the name fails."""
+    """Remove a file or a link; a folder stays, and creating a file of its name then fails."""
     with contextlib.suppress(FileNotFoundError, IsADirectoryError, PermissionError):
         path.unlink()
 
@@ -96,7 +96,7 @@ def unpack(archive: tarfile.TarFile, root: Path) -> None:
             member.linkname = str(linked.relative_to(root))
         elif not (member.isreg() or member.isdir() or member.issym()):
             raise UnsafeError(f"{member.name} is not a file, a folder or a link")
-        # It belongs to the user of the platform, who can enter it, and it gives nobody else rights.
+        # It belongs to the user of the platform, who can enter it; others get no rights.
         member.uid, member.gid, member.uname, member.gname = os.geteuid(), os.getegid(), "", ""
         member.mode = member.mode & 0o777 | (0o700 if member.isdir() else 0o600)
         # Also before a folder: its mode and times would be given to what a link leads to.

@@ -118,7 +118,7 @@ class Run:
 
     @property
     def attempt(self) -> int:
-        """Tells a restarted job from its earlier self."""
+        """Which try of the job this is, from 0 on."""
         attempt: int = self._job["try"]
         return attempt
 

@@ -161,10 +161,10 @@ def _lay_out(mounts: Mounts, options: str) -> None:
     """Make the planned mounts below the view of the root, and make that view /."""
     _mount(None, "/", None, MS_REC | MS_PRIVATE)
     _mount("root", "view", None, MS_BIND)
-    # Else the machine's folders, which are shown in it, would show it in turn.
+    # Otherwise the machine's folders in the view would contain the view again.
     _mount(None, "view", None, MS_UNBINDABLE)
-    # Volatile: nobody waits until what goes with the job is on the disk. Such a work folder serves
-    # but once, and a job runs several commands.
+    # Volatile: no wait for the disk, because the files are removed with the job. Such a work folder
+    # can be used once, and a job runs several commands.
     work = f"work/{len(os.listdir('work'))}"
     os.mkdir(work)
     for number, (kind, source, name) in enumerate(mounts):
