@@ -74,8 +74,8 @@ def main(
     subjobs = start_subjobs(other_shares, index, options, links)
     results = run_tasks(bam, index, share, options.filters)
     verify_pool_status(results)
-    parts = [*(result.counts for result in results), *collect_counts(subjobs)]
-    counts = merge_counts(bam, index, parts, options.filters)
+    partial_counts = [*(result.counts for result in results), *collect_counts(subjobs)]
+    counts = merge_counts(bam, index, partial_counts, options.filters)
     return upload_results(bam, regions, counts, index, options)
 
 

@@ -21,7 +21,6 @@ def summarize(regions: list[RegionCount], **facts: object) -> CountSummary:
         regions=regions,
         unplaced=0,
         samtools_version="samtools 1.19",
-        applet_version="1.0.0",
         date="2026-01-31 12:00:00 UTC",
     )
     return replace(summary, **facts)

@@ -65,9 +65,10 @@ def test_a_fault_for_ever_is_one_sentence_without_a_url(file, dx_faults, monkeyp
     assert error.value.__suppress_context__
 
 
-def test_a_refused_url_is_replaced(file, dx_faults):
+@pytest.mark.parametrize("fault", ["expired", "cut", "503"])
+def test_a_new_url_is_requested_after_a_fault(file, dx_faults, fault):
     asked = dx_faults("nothing", method="file/download", times=None)
-    dx_faults("expired")
+    dx_faults(fault)
     file.fetch(0, 10)
     file.fetch(10, 20)
     assert asked() == 2

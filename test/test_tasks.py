@@ -74,7 +74,7 @@ def test_the_tasks_cover_the_file_exactly_once(layout, cpus, machines):
     chunks = sorted(chunk for share in shares for task in share for chunk in task.chunks)
     assert chunks[0].begin == bam.first_record
     assert chunks[-1].end == bam.size << 16
-    assert all(one.end == next_.begin for one, next_ in pairwise(chunks))
+    assert all(one.end == following.begin for one, following in pairwise(chunks))
 
 
 def test_a_view_task_begins_and_ends_at_known_records_of_its_region(layout):
@@ -214,16 +214,16 @@ def test_a_table_with_other_rows_than_the_header_is_an_error(table):
 
 
 @pytest.mark.parametrize("size", [1, 7, 30, 99, 100, 1_000])
-def test_the_pieces_of_a_chunk_are_the_chunk(size):
+def test_a_chunk_is_cut_without_gaps(size):
     chunk = Chunk(10 << 16 | 5, 110 << 16)
     starts = [0, 0, *(offset << 16 for offset in range(200, 3, -3))]
-    pieces = cut_chunk(chunk, starts, size)
-    assert pieces[0] == Chunk(chunk.begin, 11 << 16)
-    assert pieces[-1] == Chunk(107 << 16, chunk.end)
-    assert all(one.end == next_.begin for one, next_ in pairwise(pieces))
-    assert {piece.begin for piece in pieces[1:]} <= set(starts)
-    assert all(piece.begin < piece.end for piece in pieces)
-    assert max(piece.size for piece in pieces) <= size + 3
+    chunks = cut_chunk(chunk, starts, size)
+    assert chunks[0] == Chunk(chunk.begin, 11 << 16)
+    assert chunks[-1] == Chunk(107 << 16, chunk.end)
+    assert all(one.end == following.begin for one, following in pairwise(chunks))
+    assert {one.begin for one in chunks[1:]} <= set(starts)
+    assert all(one.begin < one.end for one in chunks)
+    assert max(one.size for one in chunks) <= size + 3
 
 
 @pytest.mark.parametrize("starts", [[], [10 << 16], [99 << 16], [0, 500 << 16]])
@@ -246,12 +246,12 @@ def test_chunk_indexes_show_each_record_of_a_region_exactly_once(tmp_path):
     bam = open_bam(WholeFile(build_bam(tmp_path / "sample.bam", regions, lines)))
     index = read_index(index_bam(bam.storage.path, tmp_path / "x.bai"), bam)
     chunk = index.chunks[1]
-    pieces = cut_chunk(chunk, index.record_starts[1], chunk.size / 5)
-    assert len(pieces) > 1
+    chunks = cut_chunk(chunk, index.record_starts[1], chunk.size / 5)
+    assert len(chunks) > 1
     counts = []
-    for piece in pieces:
+    for one in chunks:
         path = tmp_path / "chunk.csi"
-        write_chunk_index(path, 1, piece)
+        write_chunk_index(path, 1, one)
         command = ["samtools", "view", "-c", "-X", bam.storage.path, path, "{chr1}"]
         counts.append(int(subprocess.check_output(command)))
     assert sum(counts) == 6_000

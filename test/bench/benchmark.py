@@ -255,8 +255,8 @@ def print_simulation(bam_path: Path, index_path: Path, times: int) -> None:
     """
     bam = open_bam(WholeFile(bam_path))
     bam, index = scale(bam, read_index(index_path, bam), times)
-    wholes = [*filter(None, index.chunks), Chunk(index.get_end(bam), bam.size << 16)]
-    whole_work = sorted((float(chunk.size) for chunk in wholes), reverse=True)
+    chunks = [*filter(None, index.chunks), Chunk(index.get_end(bam), bam.size << 16)]
+    whole_work = sorted((float(chunk.size) for chunk in chunks), reverse=True)
     print("| CPUs | tasks | sharing | whole regions, longest first |\n|---|---|---|---|")
     for cpus in (4, 8, 16, 36, 72, 96):
         (tasks,) = split_workload(bam, index, cpus, machines=1)

@@ -92,7 +92,7 @@ class WholeFile:
     """A BAM of which every byte is on disk."""
 
     path: Path
-    processes_per_cpu: int = 1
+    processes_per_cpu = 1
 
     def open(self) -> BinaryIO:
         """Open the BAM for reading."""
@@ -119,6 +119,16 @@ class Bam:
     size: int
     """In bytes."""
 
+    @property
+    def header(self) -> Chunk:
+        """The chunk of the header."""
+        return Chunk(0, self.first_record)
+
+    @property
+    def records(self) -> Chunk:
+        """The chunk of all records, up to the end of the file."""
+        return Chunk(self.first_record, self.size << 16)
+
     @cached_property
     def empty_rows(self) -> list[str]:
         """What samtools idxstats prints for each region if there are no records."""
@@ -127,7 +137,7 @@ class Bam:
 
     def fetch(self, chunks: Sequence[Chunk], what: str) -> AbstractContextManager[Storage]:
         """Make the header and these chunks readable, like `Storage.fetch`."""
-        return self.storage.fetch([Chunk(0, self.first_record), *chunks], what)
+        return self.storage.fetch([self.header, *chunks], what)
 
 
 def open_bam(storage: Storage) -> Bam:
@@ -195,9 +205,9 @@ def read_reference_id(file: BinaryIO, offset: int) -> int | None:
     return reference_id if plausible else None
 
 
-def has_no_data_from(file: BinaryIO, position: int) -> bool:
+def has_no_data_from(file: BinaryIO, offset: int) -> bool:
     """Return whether only empty blocks, as at the end of a file, follow a virtual offset."""
-    reader = _BgzfReader(file, position)
+    reader = _BgzfReader(file, offset)
     try:
         return not reader.read(1) and not _read_at(file, reader.tell() >> 16, 1)
     except zlib.error:
@@ -234,7 +244,7 @@ def copy_chunks(bam: Bam, storage: Storage, chunks: Iterable[Chunk], target: Bin
         DamagedBamError: a block in which a chunk begins or ends is damaged.
     """
     with storage.open() as source:
-        for chunk in [Chunk(0, bam.first_record), *chunks]:
+        for chunk in [bam.header, *chunks]:
             _copy_chunk(source, chunk, target)
     target.write(_END_BLOCK)
 

@@ -70,6 +70,10 @@ class BamIndex(NamedTuple):
     unplaced: int
     """Number of reads without a region."""
 
+    def sort_chunks(self) -> list[tuple[Chunk, int]]:
+        """Return the chunks in file order, each with the number of its region."""
+        return sorted((chunk, number) for number, chunk in enumerate(self.chunks) if chunk)
+
     def get_end(self, bam: Bam) -> int:
         """Return the virtual offset where the last region ends and the unplaced reads begin."""
         return max((chunk.end for chunk in self.chunks if chunk), default=bam.first_record)
@@ -188,8 +192,7 @@ def _read_numbers(size: str, data: memoryview) -> "array[int]":
 def _check_order(index: BamIndex, bam: Bam) -> None:
     """Check that the chunks follow each other from the end of the header on, and have records."""
     position = bam.first_record
-    chunks = [(chunk, number) for number, chunk in enumerate(index.chunks) if chunk]
-    for chunk, number in sorted(chunks):
+    for chunk, number in index.sort_chunks():
         region, count = bam.regions[number], index.counts[number]
         if chunk.begin != position or chunk.end <= chunk.begin:
             raise BamIndexError(
@@ -213,11 +216,11 @@ def _check_blocks(index: BamIndex, bam: Bam) -> None:
     """
     offsets = [chunk.begin for chunk in index.chunks if chunk]
     end = index.get_end(bam)
-    with bam.storage.open() as file, suppress(DamagedBamError):  # of which samtools will tell
-        goes_on = end > bam.size << 16 or not has_offset(file, end)
-        if goes_on:
+    with bam.storage.open() as file, suppress(DamagedBamError):  # samtools reports it
+        ends_outside = end > bam.records.end or not has_offset(file, end)
+        if ends_outside:
             offsets += [start for region in index.record_starts for start in region]
-        inside = {one >> 16 for one in offsets if bam.first_record < one < bam.size << 16}
+        inside = {one >> 16 for one in offsets if bam.first_record < one < bam.records.end}
         addresses = sorted(inside - {bam.first_record >> 16})
         # A few, evenly spread, and the last one.
         for address in addresses[:: -(len(addresses) // MOST_CHECKS + 1)]:
@@ -226,7 +229,7 @@ def _check_blocks(index: BamIndex, bam: Bam) -> None:
                     f"it points to byte {address:,}, where no block of the BAM begins, so it "
                     "belongs to another BAM, or the BAM is damaged"
                 )
-        if goes_on:
+        if ends_outside:
             beyond = f"byte {end >> 16:,}, beyond the end of the file"
             if addresses:
                 raise TruncatedBamError(f"records up to {beyond}")
@@ -245,5 +248,5 @@ def _check_unplaced(index: BamIndex, bam: Bam) -> None:
         raise BamIndexError(
             f"it lists no record after byte {end >> 16:,}, but the BAM has more, {_NOT_OF_THIS_BAM}"
         )
-    if index.unplaced > Chunk(end, bam.size << 16).most_records:
+    if index.unplaced > Chunk(end, bam.records.end).most_records:
         raise BamIndexError(f"it lists {unplaced}, more than fit into the rest of the file")

@@ -6,16 +6,11 @@ from tempfile import TemporaryDirectory
 
 import dxpy
 
-from bam_file import Bam, Chunk, Storage
+from bam_file import Bam, Storage
 from bam_index import BamIndexError, ChosenIndex, TruncatedBamError, read_index
 from job_log import MORE_DISK, log, log_seconds, warn
 from processes import CommandResult, run_cmd
 from samtools import explain_failure, get_samtools_version, quote
-
-# What samtools index says of a read that is beyond the end of every region that an index can hold,
-# and of an index that cannot be written.
-BEYOND_SIGN = "cannot be stored in a"
-UNWRITTEN_SIGN = "failed to create or write index"
 
 # Bases; a longer region needs a CSI index ("Sequence Alignment/Map Format Specification", 5).
 LONGEST_BAI_REGION = 2**29 - 1
@@ -40,8 +35,7 @@ def choose_index(bam: Bam, given: Path | None) -> ChosenIndex:
             problem = f"{given.name!r} does not match {bam.name!r}: {error}"
             warn(f"The index {problem}. A new index is used instead.")
     log(f"Building an index of {bam.name!r}: samtools index reads the whole file once")
-    whole = Chunk(bam.first_record, bam.size << 16)
-    with bam.fetch([whole], "the whole file") as storage, log_seconds("build the index"):
+    with bam.fetch([bam.records], "the whole file") as storage, log_seconds("build the index"):
         return _build_index(bam, storage)._replace(
             origin="replaced" if given else "fresh", problem=problem
         )
@@ -83,7 +77,7 @@ def _build_index(bam: Bam, storage: Storage) -> ChosenIndex:
             result = run_cmd([*command, *options], may_stall=threads > 0)
             if not result.exit_code:
                 break
-            # samtools index takes a file that is there for a second one to index.
+            # If the index file exists, samtools takes it for a second BAM file to index.
             path.unlink(missing_ok=True)
         if result.exit_code:
             raise _explain_failed_index(bam, storage, result)
@@ -94,15 +88,15 @@ def _build_index(bam: Bam, storage: Storage) -> ChosenIndex:
 
 
 def _explain_failed_index(bam: Bam, storage: Storage, result: CommandResult) -> dxpy.AppError:
-    if BEYOND_SIGN in result.stderr:
+    if "cannot be stored in a" in result.stderr:
         return dxpy.AppError(
             f"The header of {bam.name!r} does not match its records: one is beyond the end of its "
             f"region ({quote(result)}). Give a file with the header that its reads were aligned to."
         )
-    if UNWRITTEN_SIGN in result.stderr:
+    if "failed to create or write index" in result.stderr:
         return dxpy.AppError(
             f"The index of {bam.name!r} could not be written, probably because the disk is full "
             f"({quote(result)}). {MORE_DISK}"
         )
-    whole = [Chunk(bam.first_record, bam.size << 16)]
-    return explain_failure(bam, storage, whole, result, f"{bam.name!r} could not be indexed")
+    failure = f"{bam.name!r} could not be indexed"
+    return explain_failure(bam, storage, [bam.records], result, failure)

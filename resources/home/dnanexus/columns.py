@@ -25,7 +25,7 @@ class Column(NamedTuple):
 
 
 def show_number(number: float, decimals: int) -> str:
-    """Return a number with so many decimals; only zero is shown as zero."""
+    """Return a number with this many decimals; only zero is shown as zero."""
     smallest = 10.0**-decimals
     if 0 < number < smallest:
         return f"< {smallest:.{decimals}f}"
@@ -55,25 +55,23 @@ def show_coverage(summary: CountSummary, region: RegionCount) -> str:
     return f"{far}{show_number(coverage, 2)}"
 
 
+def list_outliers(summary: CountSummary) -> list[str]:
+    """Return the name and the normalized coverage of each outlier, in header order."""
+    return [
+        f"{show_name(region.name)} {show_coverage(summary, region)}"
+        for region in summary.regions
+        if region in summary.outliers
+    ]
+
+
+def _show_name(_: CountSummary, region: RegionCount) -> str:
+    return show_name(region.name)
+
+
 COLUMNS = (
-    Column(
-        "region",
-        "Region",
-        lambda _, region: show_name(region.name),
-        lambda _, region: show_name(region.name),
-    ),
-    Column(
-        "length",
-        "Length (bases)",
-        lambda _, region: region.length,
-        lambda _, region: f"{region.length:,}",
-    ),
-    Column(
-        "records",
-        "Records",
-        lambda _, region: region.records,
-        lambda _, region: f"{region.records:,}",
-    ),
+    Column("region", "Region", _show_name, _show_name),
+    Column("length", "Length (bases)", lambda _, one: one.length, lambda _, one: f"{one.length:,}"),
+    Column("records", "Records", lambda _, one: one.records, lambda _, one: f"{one.records:,}"),
     Column(
         "records_per_megabase",
         "Records per Mb",
@@ -83,13 +81,8 @@ COLUMNS = (
     Column(
         "share_of_total",
         "Share of total",
-        lambda summary, region: summary.get_share(region),
+        CountSummary.get_share,
         lambda summary, region: show_share(summary.get_share(region)),
     ),
-    Column(
-        "normalized_coverage",
-        "Normalized coverage",
-        lambda summary, region: summary.normalize(region),
-        show_coverage,
-    ),
+    Column("normalized_coverage", "Normalized coverage", CountSummary.normalize, show_coverage),
 )

@@ -21,14 +21,14 @@ from options import Filters
 
 
 def merge_counts(
-    bam: Bam, index: ChosenIndex, parts: Iterable[Mapping[int, int]], filters: Filters
+    bam: Bam, index: ChosenIndex, partial_counts: Iterable[Mapping[int, int]], filters: Filters
 ) -> Counter[int]:
     """Add up what the tasks counted, and check it against the index.
 
     Args:
         bam: the file counted.
         index: the index that was used.
-        parts: the counts of all tasks, by region number; that of UNPLACED is the unplaced reads.
+        partial_counts: by region number, of each task or subjob; UNPLACED is the unplaced reads.
         filters: which records were counted; an index lists only the number of all records.
 
     Returns:
@@ -37,9 +37,7 @@ def merge_counts(
     Raises:
         dxpy.AppError: samtools counts more or fewer records in a region than the index lists.
     """
-    counts: Counter[int] = Counter()
-    for part in parts:
-        counts.update(part)
+    counts = add_counts(partial_counts)
 
     def can_be_right(listed: int, counted: int) -> bool:
         return listed == counted or bool(filters.view_options and listed > counted)
@@ -55,6 +53,14 @@ def merge_counts(
         warn(f"{lists}, samtools counts {counts[UNPLACED]:,}. All other counts match.")
     which = " that pass the filters" if filters.view_options else ""
     log(f"Unplaced reads{which} (in no region, not in the total): {counts[UNPLACED]:,}")
+    return counts
+
+
+def add_counts(partial_counts: Iterable[Mapping[int, int]]) -> Counter[int]:
+    """Return the sum of counts by region number."""
+    counts: Counter[int] = Counter()
+    for one in partial_counts:
+        counts.update(one)
     return counts
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from columns import show_coverage
+from columns import list_outliers
 from summary import AUTOSOME, Baseline, CountSummary, show_name
 
 # MultiQC draws a bar behind a number, from `min` to `max`, and colours it by `scale`.
@@ -74,7 +74,8 @@ STATISTICS = {
     "outliers": Statistic(
         "Far from median",
         "Chromosomes whose normalized coverage is far from 1: a hint, not a verdict",
-        lambda summary: _list_outliers(summary),
+        # MultiQC removes commas from the values of a table.
+        lambda summary: "; ".join(list_outliers(summary)) or None,
     ),
     # No value for the usual `given` and `fresh`: a column in which all are equal is in the way.
     "index": Statistic(
@@ -128,19 +129,6 @@ def _measure_sex(summary: CountSummary, name: str) -> float | None:
     return summary.normalize(region) if region else None
 
 
-def _list_outliers(summary: CountSummary) -> str | None:
-    """Return the outliers and their normalized coverage; None if there are none.
-
-    MultiQC removes commas from the values of a table.
-    """
-    names = [
-        f"{show_name(one.name)} {show_coverage(summary, one)}"
-        for one in summary.regions
-        if one in summary.outliers
-    ]
-    return "; ".join(names) or None
-
-
 def _plot_coverage(summary: CountSummary, baseline: Baseline) -> dict[str, Any]:
     """Return the normalized coverage of the chromosomes as content for MultiQC.
 
@@ -184,10 +172,10 @@ def _plot_records(summary: CountSummary) -> dict[str, Any]:
         summary, "records", "Alignment records per region", "Records of each region, and of others."
     )
     section["pconfig"] |= {"ylab": "Records"}
-    parts = {show_name(one.name): one.records for one in summary.charted}
-    if len(parts) < len(summary.regions):
-        parts["other regions"] = summary.whole.records - sum(parts.values())
-    data = parts | {"unplaced reads": summary.unplaced}
+    data = {show_name(one.name): one.records for one in summary.charted}
+    if len(data) < len(summary.regions):
+        data["other regions"] = summary.whole.records - sum(data.values())
+    data["unplaced reads"] = summary.unplaced
     return {**section, "plot_type": "bargraph", "data": data}
 
 

@@ -80,7 +80,7 @@ def read_options(
     """Return the inputs as Options, after verifying them and their combination.
 
     Raises:
-        dxpy.AppError: an input is out of range, cannot be parsed, or contradicts another one.
+        dxpy.AppError: an input is out of range or cannot be parsed, or two exclude each other.
     """
     filters = Filters(
         _check_range("min_mapping_quality", min_mapping_quality, 0, LARGEST_MAPPING_QUALITY),

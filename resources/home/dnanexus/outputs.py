@@ -16,6 +16,11 @@ from summary import CountSummary, show_name
 
 JSON = "application/json"
 
+LONGEST_NAME = 255  # bytes, on most disks to which the files are downloaded
+
+# The limit of a property's value, in UTF-8 (/class-xxxx/setProperties in the API documentation).
+MOST_PROPERTY_BYTES = 700
+
 
 def write_counts(path: Path, summary: CountSummary) -> Path:
     """Write the count file, byte-identical to the tutorial's: no newline after the total."""
@@ -42,9 +47,6 @@ def write_count_table(path: Path, summary: CountSummary) -> Path:
     return path
 
 
-LONGEST_NAME = 255  # bytes, on most disks to which the files are downloaded
-
-
 class Output(NamedTuple):
     """One of the files that a job uploads."""
 
@@ -64,9 +66,6 @@ OUTPUTS = (
     Output("multiqc_general_stats", "_count_stats_mqc.json", write_multiqc_general_stats, JSON),
     Output("count_report", "_count.html", write_count_report, "text/html"),
 )
-
-# The limit of a property's value, in UTF-8 (/class-xxxx/setProperties in the API documentation).
-MOST_PROPERTY_BYTES = 700
 
 
 def write_outputs(folder: Path, summary: CountSummary) -> dict[str, Path]:

@@ -42,7 +42,7 @@ class Shared(NamedTuple):
     """What all worker processes share. No flag has a lock, which a killed process might hold."""
 
     bam: Bam
-    chosen_index: ChosenIndex
+    index_used: ChosenIndex
     filters: Filters
     places: Semaphore
     """One for each process of the pool."""
@@ -93,7 +93,7 @@ def start_worker(shared: Shared) -> None:
 
 def count_task(task: Task) -> TaskResult:
     """Run a task. The pool maps this function; it returns every failure, and raises none."""
-    bam, index, filters = _shared[:3]
+    bam, index, filters = _shared.bam, _shared.index_used, _shared.filters
     if _shared.stop.value:
         return TaskResult({}, [])
     what = task.describe(bam)

@@ -34,10 +34,6 @@ URL_SECONDS = 6 * 60 * 60
 class _FetchError(Exception):
     """One response was wrong; the message says how."""
 
-    def __init__(self, what: str, status: int = 0) -> None:
-        super().__init__(what)
-        self.status = status
-
 
 class RemoteFile:
     """A closed file of the platform."""
@@ -74,9 +70,8 @@ class RemoteFile:
                         f"{f' ({what})' if what else ''} failed {TRIES} times: {error}. "
                         "Run the applet again."
                     ) from None
-                if error.status in (401, 403):
-                    # A new handle requests a new URL.
-                    self._handle = dxpy.DXFile(self.link)
+                # A new handle requests a new URL.
+                self._handle = dxpy.DXFile(self.link)
                 time.sleep(min(pause, LONGEST_PAUSE))
                 pause *= 2
         raise AssertionError
@@ -108,8 +103,7 @@ class RemoteFile:
                 preload_content=False,
             )
             if response.status != 206:
-                status = response.status
-                raise _FetchError(f"the server answered with status {status}", status)
+                raise _FetchError(f"the server answered with status {response.status}")
             if response.headers.get("Content-Range") != f"bytes {begin}-{end - 1}/{self.size}":
                 raise _FetchError("the server sent another range")
             data = response.read(end - begin + 1, decode_content=False)

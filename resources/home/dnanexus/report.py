@@ -16,13 +16,14 @@ from columns import (
     COLUMNS,
     Column,
     choose_decimals,
+    list_outliers,
     show_coverage,
     show_density,
     show_number,
     show_share,
 )
 from job_log import plural
-from summary import HIGH, LOW, MOST_BARS, CountSummary, show_name
+from summary import HIGH, LOW, MOST_BARS, VERSION, CountSummary, show_name
 
 TEMPLATE = Path(__file__).with_name("report.html")
 
@@ -46,7 +47,7 @@ def write_count_report(path: Path, summary: CountSummary) -> Path:
         "index": show_name(summary.index_description),
         "without_records": plural(without_records, "region"),
         "samtools_version": summary.samtools_version,
-        "applet_version": summary.applet_version,
+        "applet_version": VERSION,
         "date": summary.date,
     }
     fragments = {
@@ -133,19 +134,11 @@ def _list_figures(summary: CountSummary) -> Iterator[tuple[str, str, str]]:
             "of those in regions",
         )
     if baseline:
-        outliers = _list_outliers(summary)
-        yield f"Far from the {baseline.name}", outliers, "a hint, not a verdict"
-
-
-def _list_outliers(summary: CountSummary) -> str:
-    """Return the names and the normalized coverage of the outliers."""
-    names = [
-        f"{show_name(region.name)} {show_coverage(summary, region)}"
-        for region in summary.regions
-        if region in summary.outliers
-    ]
-    more = f" and {len(names) - MOST_OUTLIERS:,} more" if len(names) > MOST_OUTLIERS else ""
-    return (", ".join(names[:MOST_OUTLIERS]) or "none") + more
+        outliers = list_outliers(summary)
+        shown = ", ".join(outliers[:MOST_OUTLIERS]) or "none"
+        if len(outliers) > MOST_OUTLIERS:
+            shown += f" and {len(outliers) - MOST_OUTLIERS:,} more"
+        yield f"Far from the {baseline.name}", shown, "a hint, not a verdict"
 
 
 def _draw_charts(summary: CountSummary) -> str:

@@ -26,6 +26,7 @@ import dxpy
 
 from bam_file import Bam
 from bam_index import ChosenIndex, parse_index
+from counts import add_counts
 from job_log import log, plural
 from options import Filters, Options
 from partial_bam import PartialFile, download_index
@@ -115,20 +116,19 @@ def prepare_share(
     return verified, ChosenIndex(content, path.name, index_origin), share, Filters(**filters)
 
 
-def upload_counts(share: Sequence[Task], parts: Iterable[Mapping[int, int]]) -> dict[str, Any]:
+def upload_counts(
+    share: Sequence[Task], task_counts: Iterable[Mapping[int, int]]
+) -> dict[str, Any]:
     """Return the output of a subjob.
 
     The counts are in a file, because a hundred thousand regions are too long for an output.
 
     Args:
         share: the tasks of the subjob.
-        parts: the counts of each task.
+        task_counts: the counts of each task.
     """
-    counts: Counter[int] = Counter()
-    for part in parts:
-        counts.update(part)
+    text = json.dumps(list(add_counts(task_counts).items()))
     # The platform waits until the file is closed.
-    text = json.dumps(list(counts.items()))
     file = dxpy.upload_string(text, name="counts.json", hidden=True)
     return {"share": _describe(share), "counts": dxpy.dxlink(file)}
 

@@ -89,7 +89,6 @@ class CountSummary:
     unplaced: int
     """Unplaced reads that pass the filters; not in the total."""
     samtools_version: str
-    applet_version: str
     date: str
     """ISO date and time, UTC."""
     counted: bool = True
@@ -243,7 +242,6 @@ def summarize(
         ],
         unplaced=counts[UNPLACED],
         samtools_version=samtools_version,
-        applet_version=VERSION,
         date=f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S} UTC",
         counted=not from_index,
         filtered_out=filtered_out if filters.view_options else None,

@@ -99,12 +99,12 @@ class IdxstatsTask(NamedTuple):
     def describe(self, bam: Bam) -> str:
         """Return the name of the task in messages."""
         regions = [bam.regions[number] for number in self.numbers if number != UNPLACED]
-        parts = [f"region {region!r}" for region in regions]
+        names = [f"region {region!r}" for region in regions]
         if len(regions) > 1:
-            parts = [f"the {len(regions):,} regions from {regions[0]!r} to {regions[-1]!r}"]
+            names = [f"the {len(regions):,} regions from {regions[0]!r} to {regions[-1]!r}"]
         if UNPLACED in self.numbers:
-            parts.append("the unplaced reads")
-        return " and ".join(parts)
+            names.append("the unplaced reads")
+        return " and ".join(names)
 
     def run(self, bam: Bam, storage: Storage, filters: Filters) -> CommandResult:
         """Run samtools idxstats on a copy of the chunks."""
@@ -172,18 +172,17 @@ def split_workload(bam: Bam, index: BamIndex, cpus: int, machines: int) -> list[
     """
     task_size = get_task_size(bam.size, cpus, machines)
     view_tasks: list[Task] = []
-    rest: list[tuple[int, Chunk]] = []
-    chunks = [(chunk, number) for number, chunk in enumerate(index.chunks) if chunk]
-    for chunk, number in sorted(chunks):
+    idxstats_chunks: list[tuple[Chunk, int]] = []
+    for chunk, number in index.sort_chunks():
         starts = index.record_starts[number] if chunk.size >= SMALLEST_CHUNK else ()
-        first, *pieces, last = cut_chunk(chunk, starts, task_size)
-        if Chunk(first.end, last.begin).size >= SMALLEST_CHUNK and pieces:
-            view_tasks += [ViewTask([piece], number) for piece in pieces]
-            rest += [(number, first), (number, last)]
+        first, *inner, last = cut_chunk(chunk, starts, task_size)
+        if inner and Chunk(first.end, last.begin).size >= SMALLEST_CHUNK:
+            view_tasks += [ViewTask([one], number) for one in inner]
+            idxstats_chunks += [(first, number), (last, number)]
         else:
-            rest.append((number, chunk))
-    rest.append((UNPLACED, Chunk(index.get_end(bam), bam.size << 16)))
-    tasks = view_tasks + _group(rest, task_size, cpus)
+            idxstats_chunks.append((chunk, number))
+    idxstats_chunks.append((Chunk(index.get_end(bam), bam.records.end), UNPLACED))
+    tasks = view_tasks + _group(idxstats_chunks, task_size, cpus)
     return _share(sorted(tasks, key=lambda task: task.size, reverse=True), machines)
 
 
@@ -207,8 +206,8 @@ def cut_chunk(chunk: Chunk, record_starts: Iterable[int], size: float) -> list[C
         size: the largest wanted size, in compressed bytes.
 
     Returns:
-        Chunks that together are the chunk: up to the first record start inside, pieces of equal
-        size, as nearly as the record starts allow, and the rest from the last record start on.
+        Chunks that together are the chunk: one up to the first record start inside, some of equal
+        size, as nearly as the record starts allow, and one from the last record start on.
     """
     starts = sorted(record_starts)
     starts = starts[bisect_right(starts, chunk.begin) : bisect_left(starts, chunk.end)]
@@ -226,11 +225,11 @@ def cut_chunk(chunk: Chunk, record_starts: Iterable[int], size: float) -> list[C
     return [Chunk(*pair) for pair in zip([chunk.begin, *cuts], ends, strict=True)]
 
 
-def _group(parts: Iterable[tuple[int, Chunk]], task_size: float, cpus: int) -> list[Task]:
+def _group(numbered: Iterable[tuple[Chunk, int]], task_size: float, cpus: int) -> list[Task]:
     """Group chunks, each with the number of its region, into tasks of at most a size."""
     tasks: list[IdxstatsTask] = []
     size = 0
-    for number, chunk in parts:
+    for chunk, number in numbered:
         if not tasks or size + chunk.size > task_size:
             threads = min(max(1, round(chunk.size / task_size)), cpus, MOST_THREADS)
             tasks.append(IdxstatsTask([chunk], [number], threads))
