@@ -84,7 +84,7 @@ class _Server(ThreadingHTTPServer):
         if not self.rate:
             return
         with self._lock:
-            # Whoever wakes up late makes up for it.
+            # A thread that wakes up late makes up for the lost time.
             self._free_at = max(self._free_at, time.monotonic() - BURST) + size / self.rate
             pause = self._free_at - time.monotonic()
         time.sleep(max(0, pause))

@@ -23,5 +23,5 @@ def open_in_browser(url: str) -> None:
     """Open an address if there is a screen: without one, a browser would take the terminal."""
     screens = map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY"))
     if sys.platform == "darwin" or any(screens):
-        # Some browsers keep whoever opens them waiting, and the page comes from here.
+        # Some browsers block the program that opens them, and this process serves the page.
         threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
