@@ -63,9 +63,13 @@ shell: $(VENV)/can_run samtools ## a shell in which dx talks to a local platform
 	@echo 'Here dx talks to a local platform. Begin with: dx new project --select trial'
 	@$(LOCAL_PLATFORM) $(if $(STATE),--state "$$STATE") -- sh -c 'cd "$$STAND" && { "$${SHELL:-sh}" || true; }'
 
+# Tests wait for jobs a third of their time, so there is one process more than there are cores. A file
+# is the unit, because its tests share what is slow to set up.
+IN_PARALLEL = --numprocesses $$(($$(nproc) + 1)) --maxprocesses 4 --dist loadfile --max-worker-restart 0
+
 .PHONY: test
 test: $(VENV)/can_test samtools chromium ## run the tests; sets up what is missing [ARGS="-k word" or a path]
-	@env -u MAKEFLAGS -u MAKELEVEL $(PYTHON) -m pytest -c test/pytest.ini --numprocesses auto --maxprocesses 4 --dist loadfile --max-worker-restart 0 $(ARGS)
+	@env -u MAKEFLAGS -u MAKELEVEL $(PYTHON) -m pytest -c test/pytest.ini $(IN_PARALLEL) $(ARGS)
 
 .PHONY: test-live
 test-live: $(VENV)/can_test samtools ## end-to-end tests where you are logged in [PROJECT=project-...]
