@@ -316,7 +316,9 @@ def test_a_stage_whose_applet_is_gone_is_named(
     dxpy.DXProject(dx_project).remove_objects([applet])
     assert "inaccessible" in dx("list", "stages", "flow").stdout
     assert "inaccessible stage(s): one" in dx("run", "flow", "-y", status=3).stderr
-    with pytest.raises(InvalidState, match=f'The stage "one" runs {applet}, which is not there'):
+    with pytest.raises(
+        InvalidState, match=f'The stage "one" runs {applet}, which has been removed'
+    ):
         workflow.run({})
 
 

@@ -161,7 +161,7 @@ def _position(workflow: Hash, stage_id: str) -> int:
 
 
 def add_stage(call: Call) -> Hash:
-    """/workflow-x/addStage: behind the others."""
+    """/workflow-x/addStage: at the end."""
     workflow = _workflow(call, call.object_id)
     stage = _new_stage(call, call, workflow["stages"])
     return _edit(call, workflow, stages=[*workflow["stages"], stage]) | {"stage": stage["id"]}
@@ -220,7 +220,7 @@ def _updated_stage(stage: Hash, asked: Fields) -> Hash:
 
 
 def update_stage_executable(call: Call) -> Hash:
-    """/workflow-x/updateStageExecutable: with "force" also to one of other inputs and outputs."""
+    """/workflow-x/updateStageExecutable: with "force", also if inputs or outputs differ."""
     workflow = _workflow(call, call.object_id)
     at = _position(workflow, call.field("stage", str))
     stage, executable = workflow["stages"][at], _executable(call, call)
@@ -246,7 +246,7 @@ def close(call: Call) -> Hash:
 def run(call: Call) -> Hash:
     """/workflow-x/run: the jobs of all stages at once; each waits for the outputs it links to."""
     workflow = _workflow(call, call.object_id, call.optional("project", str))
-    # Nothing is ever used again: every stage is run.
+    # Results of earlier runs are never reused, so every stage runs.
     call.ignore("rerunStages", *job.WITHOUT_EFFECT)
     planned = _planned(call, workflow)
     analysis = analyses.describe_new(call, planned, applet.origin(call, {}))
@@ -288,7 +288,7 @@ def _start_stages(call: Call, planned: Hash, analysis: Hash) -> dict[str, str]:
 
 
 def dry_run(call: Call) -> Hash:
-    """/workflow-x/dryRun: which stages would run, and here that is all: nothing is used again."""
+    """/workflow-x/dryRun: which stages would run. Here every stage does: nothing is reused."""
     workflow = _workflow(call, call.object_id, call.optional("project", str))
     analysis_id = new_id("analysis")
     execution = {"parentAnalysis": analysis_id, "state": "idle"}
@@ -309,7 +309,7 @@ def _planned(call: Call, workflow: Hash) -> Hash:
 
     Raises:
         InvalidInput: an input is not one of the workflow's.
-        InvalidState: an applet of it is not in reach.
+        InvalidState: the applet of a stage has been removed.
     """
     given: Hash = call.field("input", dict)
     _check_input(call, workflow, given)
@@ -322,7 +322,7 @@ def _planned(call: Call, workflow: Hash) -> Hash:
 
 
 def _check_input(call: Call, workflow: Hash, given: Hash) -> None:
-    """Check the input of a run against the workflow's own inputs, or without any its stages'."""
+    """Check the input of a run: against the workflow's own inputs, if any, else its stages'."""
     pairs = [(stage, _reachable(call, stage)) for stage in workflow["stages"]]
     if workflow["inputs"] is not None:
         for name in given:
@@ -359,11 +359,12 @@ def _reachable(call: Call, stage: Hash) -> Hash:
     """Return the applet of a stage.
 
     Raises:
-        InvalidState: it has been removed, or the caller may not see it.
+        InvalidState: it has been removed.
+        PermissionDenied: the caller may not see it.
     """
     if entities.find(call.store, stage["executable"]) is None:
         raise InvalidState(
-            f'The stage "{stage["id"]}" runs {stage["executable"]}, which is not there'
+            f'The stage "{stage["id"]}" runs {stage["executable"]}, which has been removed'
         )
     return call.described(stage["executable"])
 
